@@ -1,0 +1,135 @@
+"""The only module that names a backend: what `keras.ops` does not offer, with a TensorFlow, a JAX and a PyTorch branch.
+
+Importing it is cheap; the backends are imported where they are used.
+"""
+
+import contextlib
+import importlib.util
+import os
+
+from common.errors import UserError
+
+
+def _name():
+    import keras
+
+    return keras.backend.backend()
+
+
+def prepare():
+    """Imports Keras on its backend, without TensorFlow's start-up chatter.
+
+    Raises:
+        UserError: if the chosen backend (TensorFlow, unless KERAS_BACKEND says otherwise) is not installed.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        import keras  # noqa: F401
+    except (ImportError, ValueError) as error:
+        raise UserError(
+            f"Keras cannot start ({error}): install that backend, or set KERAS_BACKEND to tensorflow, jax or torch"
+        ) from None
+
+
+def input_gradient(fn, x):
+    """Gradient of the sum of fn(x) over the batch with respect to x, itself differentiable (for penalties).
+
+    Args:
+        fn: function of a tensor, returns per-sample scores, (batch,) or (batch, 1).
+        x: tensor, (batch, ...).
+
+    Returns:
+        Tensor of the shape of x: row i is the gradient of fn(x)[i] if rows do not meet in fn (no batch norm).
+    """
+    from keras import ops
+
+    if _name() == "tensorflow":
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            x = tf.convert_to_tensor(x)
+            tape.watch(x)
+            total = ops.sum(fn(x))
+        return tape.gradient(total, x)
+    if _name() == "jax":
+        import jax
+
+        return jax.grad(lambda v: ops.sum(fn(v)))(x)
+    if _name() == "torch":
+        import torch
+
+        with torch.enable_grad():
+            if not x.requires_grad:
+                x = x.detach().requires_grad_(True)
+            return torch.autograd.grad(ops.sum(fn(x)), x, create_graph=True)[0]
+    raise NotImplementedError(f"input_gradient needs tensorflow, jax or torch. Received: backend={_name()}")
+
+
+def accelerators():
+    """Number of GPUs or TPUs that the backend sees."""
+    if _name() == "tensorflow":
+        import tensorflow as tf
+
+        return len(tf.config.list_physical_devices("GPU")) + len(tf.config.list_physical_devices("TPU"))
+    if _name() == "jax":
+        import jax
+
+        return sum(device.platform != "cpu" for device in jax.devices())
+    import torch
+
+    return torch.cuda.device_count()
+
+
+def replica():
+    """(index, count) of the replica that is computing now: (0, 1) unless inside a `tf.distribute` replica.
+
+    JAX's data parallelism shards one global program, so there it is (0, 1) too.
+    """
+    if _name() == "tensorflow":
+        import tensorflow as tf
+
+        context = tf.distribute.get_replica_context()
+        if context is not None and context.num_replicas_in_sync > 1:
+            return context.replica_id_in_sync_group, context.num_replicas_in_sync
+    return 0, 1
+
+
+def scale_loss(loss):
+    """Divides by the number of replicas: `tf.distribute` sums the replicas' gradients, and we want their mean."""
+    if _name() == "tensorflow":
+        import tensorflow as tf
+
+        count = tf.distribute.get_strategy().num_replicas_in_sync
+        return loss / count if count > 1 else loss
+    return loss
+
+
+def distribution(enabled):
+    """Context in which to build and compile: all local devices (`--distribute`), or nothing special."""
+    if not enabled:
+        return contextlib.nullcontext()
+    if _name() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.distribute.MirroredStrategy().scope()
+    if _name() == "jax":
+        import keras
+
+        return keras.distribution.DataParallel().scope()
+    raise UserError("--distribute works on the tensorflow and jax backends; leave it out or set KERAS_BACKEND")
+
+
+def sync(model):
+    """Makes `model`'s variables current in the middle of a `fit` (JAX keeps them apart while it trains)."""
+    if _name() == "jax":
+        model.jax_state_sync()
+
+
+def tensorboard(log_dir):
+    """List with Keras's TensorBoard callback; empty, with a line that says so, where there is no TensorFlow."""
+    if importlib.util.find_spec("tensorflow") is None:
+        print("TensorBoard is off: it needs TensorFlow, which is not installed here (log.csv has the same numbers)")
+        return []
+    import keras
+
+    return [keras.callbacks.TensorBoard(str(log_dir), write_graph=False)]

@@ -1,0 +1,119 @@
+"""The flags every script shares, and the one way in which a script ends when the user has to mend something."""
+
+import argparse
+import os
+import re
+import sys
+
+from common import backend, data
+from common.errors import UserError
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, but a wrong flag gets one line that says what is allowed, and exit code 2."""
+
+    def error(self, message):
+        self.exit(2, f"{self.prog}: error: {message} (--help lists all flags)\n")
+
+
+def positive_int(text):
+    if not re.fullmatch(r"[0-9]{1,9}", text) or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of at least 1")
+    return int(text)
+
+
+def natural(text):
+    if not re.fullmatch(r"[0-9]{1,9}", text):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of at least 0")
+    return int(text)
+
+
+def real_in(low, high):
+    """Type of a flag that takes a number from low to high."""
+
+    def number(text):
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"'{text}' is not a number from {low} to {high}")
+        return value
+
+    return number
+
+
+def image_size(text):
+    """Type of --size: the stride-2 networks halve an image down to 4 x 4."""
+    if text not in {"16", "32", "64", "128", "256", "512"}:
+        raise argparse.ArgumentTypeError(f"'{text}' is not one of 16, 32, 64, 128, 256, 512")
+    return int(text)
+
+
+def dataset(text):
+    if text not in data.NAMES and not (text.startswith("folder:") and len(text) > len("folder:")):
+        raise argparse.ArgumentTypeError(f"'{text}' is not one of {', '.join(data.NAMES)}, folder:PATH")
+    return text
+
+
+def parser(description, presets, default_dataset="toy_faces"):
+    """Parser with the common flags; the article adds its own.
+
+    A flag left out takes its value from the preset; `presets` maps a preset's name to a dict flag -> value.
+    """
+    p = Parser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = p.add_argument
+    add("--dataset", type=dataset, default=default_dataset, help=f"{', '.join(data.NAMES)} or folder:PATH")
+    add("--data-dir", help="where your downloads lie (else $DATA_DIR, the Keras cache, a download)")
+    add("--preset", choices=sorted(presets), help="smoke: seconds; quick: minutes on 2 CPU cores; paper: the author's")
+    add("--size", type=image_size, help="pixels: 16, 32, 64, 128, 256, 512")
+    add("--batch-size", type=positive_int, help="images per step")
+    length = p.add_mutually_exclusive_group()
+    length.add_argument("--epochs", type=positive_int, help="passes over the data")
+    length.add_argument("--steps", type=positive_int, help="batches to train on")
+    add("--seed", type=natural, default=0, help="start of every random stream (default 0)")
+    add("--out", default="runs", help="folder that holds the run directories (default runs)")
+    add("--resume", action="store_true", help="go on with this run if it was begun, else begin it")
+    add("--mixed-precision", choices=["float16", "bfloat16"], help="compute in half precision, keep weights in float32")
+    add("--distribute", action="store_true", help="use all local devices")
+    return p
+
+
+def resolve(args, presets):
+    """Fills the flags left out from the preset; without --preset, `paper` if there is an accelerator, else `quick`.
+
+    Sets `args.variant`, the part of the run's name that tells the preset and the flags that depart from it.
+    """
+    if args.preset is None:
+        args.preset = "paper" if backend.accelerators() else "quick"
+    preset = presets[args.preset]
+    given = [
+        f"{flag.replace('_', '-')}-{getattr(args, flag)}"
+        for flag in preset
+        if flag not in {"size", "steps"} and getattr(args, flag) not in (None, preset[flag])
+    ]
+    args.variant = "-".join([args.preset, *given])
+    for flag, value in preset.items():
+        if getattr(args, flag) is None and not (flag == "steps" and args.epochs):
+            setattr(args, flag, value)
+    return args
+
+
+def main(run, args_parser):
+    """Parses the flags and calls `run(args)`; the body of every script's `if __name__ == "__main__"`."""
+    args = args_parser.parse_args()
+    backend.prepare()
+    try:
+        run(args)
+    except UserError as error:
+        sys.exit(_fail(args_parser.prog, error))
+    except KeyboardInterrupt as stop:
+        print(f"\n{stop or 'interrupted'}", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        os._exit(141)  # the reader of our output went away (`| head`): nothing is left to be said
+
+
+def _fail(prog, error):
+    print(f"{prog}: error: {error}", file=sys.stderr)
+    return 2

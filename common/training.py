@@ -1,0 +1,195 @@
+"""Training that can be watched, stopped and resumed: a few callbacks around plain `fit`.
+
+The work is cut into stretches of `every` steps, which Keras sees as epochs. After each one the run directory gets a row
+of `log.csv`, the pictures, and a checkpoint, in this order, so that a kill at any moment costs at most one stretch.
+"""
+
+import csv
+import io
+import itertools
+import math
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+import keras
+
+from common import backend, checkpoint
+from common.batches import Batches
+from common.errors import UserError
+from common.runs import write_whole
+
+
+class Stretches(keras.callbacks.Callback):
+    """Keeps count of steps and writes what a stretch leaves behind."""
+
+    def __init__(self, run, variables, every, total, pictures):
+        super().__init__()
+        self.run, self.every, self.total, self.pictures = Path(run), every, total, pictures
+        self.variables = variables  # a function: the optimiser's variables exist only once it is built
+        self.step = 0
+        self.seconds = 0.0  # spent in training steps, over all parts of a resumed run
+        self.stop_asked = False
+        self.rows = []
+
+    def restore(self):
+        """Goes back to the last checkpoint, if there is one."""
+        self.step = checkpoint.load(self.run / "checkpoint.npz", self.variables())
+        self.rows = [row for row in read_log(self.run / "log.csv") if row["step"] <= self.step]
+        self.seconds = self.rows[-1]["seconds"] if self.rows else 0.0
+        return self.step
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.began = time.perf_counter()
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.step += 1
+        bad = [name for name, value in (logs or {}).items() if not math.isfinite(value)]
+        if bad:
+            raise UserError(
+                f"{', '.join(sorted(bad))} stopped being a number near step {self.step}; the last good state is in "
+                f"{self.run}/checkpoint.npz; try a lower --learning-rate"
+            )
+        if self.stop_asked and self.step < self.total and self.step % self.every:
+            self.seconds += time.perf_counter() - self.began
+            self._save()
+            self.model.stop_training = True
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self.step % self.every and self.step != self.total:
+            return  # stopped inside a stretch: the checkpoint is written, the rest comes with --resume
+        self.seconds += time.perf_counter() - self.began
+        backend.sync(self.model)
+        row = {"step": self.step, "seconds": round(self.seconds, 3), **{k: float(v) for k, v in logs.items()}}
+        self.rows.append(row)
+        write_whole(self.run / "log.csv", lambda path: path.write_text(_csv(self.rows)))
+        self.pictures(self.step)
+        self._save()
+        left = (self.total - self.step) * self.seconds / max(self.step, 1)
+        print(f"step {self.step} of {self.total}, about {_clock(left)} left", flush=True)
+        if self.stop_asked:
+            self.model.stop_training = True
+
+    def _save(self):
+        backend.sync(self.model)
+        checkpoint.save(self.run / "checkpoint.npz", self.variables(), self.step)
+
+
+def train(trainer, images, run, *, batch_size, steps, every, seed, pictures, averages=None, flip=False):
+    """Trains until `steps` batches have been seen, from the run's checkpoint if it has one.
+
+    Args:
+        trainer: a compiled `SingleLoss` or an `Alternating`.
+        images: `common.data.Images` or uint8 array.
+        run: path of the run directory.
+        every: int, steps between two rows of the log, pictures and checkpoints.
+        pictures: function of the step number that writes pictures.
+        averages: `common.ema.WeightEMA`, kept in the checkpoint too.
+        flip: bool, mirror images at random.
+
+    Returns:
+        List of dicts, the rows of `log.csv`.
+
+    Raises:
+        KeyboardInterrupt: after Ctrl-C, once the step in progress is finished and saved.
+        UserError: if a loss is no longer a number; the checkpoint of the last good stretch stays.
+    """
+
+    def variables():
+        return trainer.state() + (averages.variables if averages else [])
+
+    keeper = Stretches(run, variables, every, steps, pictures)
+    start = keeper.restore()
+    if start >= steps:
+        print(f"{run} is finished: {start} steps are done")
+        return keeper.rows
+    if start:
+        print(f"going on from step {start}")
+    else:
+        pictures(0)
+    board = backend.tensorboard(Path(run) / "tensorboard")
+    with _finish_step_on_interrupt(keeper):
+        for length, first, last in _stretches(start, steps, every):
+            data = Batches(images, batch_size, seed=seed, flip=flip, start=keeper.step)
+            callbacks = [*([averages] if averages else []), keeper, *board]
+            verbose = 1 if sys.stdout.isatty() else 2
+            how = {"steps_per_epoch": length, "initial_epoch": first, "epochs": last, "shuffle": False}
+            trainer.fit(data, callbacks=callbacks, verbose=verbose, **how)
+            if keeper.stop_asked and keeper.step < steps:
+                raise KeyboardInterrupt(f"stopped at step {keeper.step} of {steps}; add --resume to go on")
+    return keeper.rows
+
+
+def _stretches(start, steps, every):
+    """[(length, first, last)]: a begun stretch, the whole ones, and a shorter last one; epochs counted from 0."""
+    parts = []
+    if start % every:
+        end = min(steps, start - start % every + every)
+        parts.append((end - start, start // every, start // every + 1))
+        start = end
+    if whole := (steps - start) // every:
+        parts.append((every, start // every, start // every + whole))
+        start += whole * every
+    if start < steps:
+        parts.append((steps - start, start // every, start // every + 1))
+    return parts
+
+
+class _finish_step_on_interrupt:
+    """Ctrl-C asks `keeper` to stop after the step in progress; a second one stops at once."""
+
+    def __init__(self, keeper):
+        self.keeper = keeper
+
+    def __enter__(self):
+        self.active = threading.current_thread() is threading.main_thread()
+        if self.active:
+            self.before = {s: signal.signal(s, self._ask) for s in (signal.SIGINT, signal.SIGTERM)}
+
+    def _ask(self, number, frame):
+        if self.keeper.stop_asked:
+            raise KeyboardInterrupt("stopped at once; --resume goes on from the last checkpoint")
+        self.keeper.stop_asked = True
+        print("\nfinishing this step; once more to stop at once", flush=True)
+
+    def __exit__(self, *error):
+        if self.active:
+            for number, handler in self.before.items():
+                signal.signal(number, handler)
+
+
+def images_per_second(rows, batch_size):
+    """Median over the stretches of a log, so that the first one's compilation does not count; 0 for a single row."""
+    pace = [
+        (b["step"] - a["step"]) * batch_size / (b["seconds"] - a["seconds"])
+        for a, b in itertools.pairwise(rows)
+        if b["seconds"] > a["seconds"]
+    ]
+    return sorted(pace)[len(pace) // 2] if pace else 0.0
+
+
+def read_log(path):
+    """Rows of a `log.csv` as dicts of numbers; [] if there is none."""
+    try:
+        with open(path, newline="") as file:
+            return [{k: int(v) if k == "step" else float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+    except FileNotFoundError:
+        return []
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{path} is damaged ({error}); delete it to go on without its history") from None
+
+
+def _csv(rows):
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _clock(seconds):
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
