@@ -12,6 +12,8 @@ from common.errors import UserError
 class Parser(argparse.ArgumentParser):
     """argparse, but a wrong flag gets one line that says what is allowed, and exit code 2."""
 
+    RAW = argparse.RawDescriptionHelpFormatter
+
     def error(self, message):
         self.exit(2, f"{self.prog}: error: {message} (--help lists all flags)\n")
 
@@ -61,7 +63,7 @@ def parser(description, presets, default_dataset="toy_faces"):
 
     A flag left out takes its value from the preset; `presets` maps a preset's name to a dict flag -> value.
     """
-    p = Parser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = Parser(description=description, formatter_class=Parser.RAW)
     add = p.add_argument
     add("--dataset", type=dataset, default=default_dataset, help=f"{', '.join(data.NAMES)} or folder:PATH")
     add("--data-dir", help="where your downloads lie (else $DATA_DIR, the Keras cache, a download)")
@@ -79,7 +81,22 @@ def parser(description, presets, default_dataset="toy_faces"):
     return p
 
 
-def resolve(args, presets):
+NOT_IN_NAME = {
+    "dataset",
+    "data_dir",
+    "preset",
+    "size",
+    "epochs",
+    "steps",
+    "every",
+    "seed",
+    "out",
+    "resume",
+    "distribute",
+}
+
+
+def resolve(args, args_parser, presets):
     """Fills the flags left out from the preset; without --preset, `paper` if there is an accelerator, else `quick`.
 
     Sets `args.variant`, the part of the run's name that tells the preset and the flags that depart from it.
@@ -87,21 +104,29 @@ def resolve(args, presets):
     if args.preset is None:
         args.preset = "paper" if backend.accelerators() else "quick"
     preset = presets[args.preset]
-    given = [
-        f"{flag.replace('_', '-')}-{getattr(args, flag)}"
-        for flag in preset
-        if flag not in {"size", "steps"} and getattr(args, flag) not in (None, preset[flag])
-    ]
-    args.variant = "-".join([args.preset, *given])
+    departures = []
+    for flag, value in vars(args).items():
+        if flag in NOT_IN_NAME or value in (args_parser.get_default(flag), preset.get(flag)):
+            continue
+        name = flag.replace("_", "-")
+        departures.append({True: name, False: f"no-{name}"}[value] if isinstance(value, bool) else f"{name}-{value}")
+    args.variant = "-".join([args.preset, *departures])
     for flag, value in preset.items():
         if getattr(args, flag) is None and not (flag == "steps" and args.epochs):
             setattr(args, flag, value)
     return args
 
 
-def main(run, args_parser):
-    """Parses the flags and calls `run(args)`; the body of every script's `if __name__ == "__main__"`."""
-    args = args_parser.parse_args()
+def main(run, args_parser, rest=False):
+    """Parses the flags and calls `run(args)`; the body of every script's `if __name__ == "__main__"`.
+
+    With `rest=True`, flags that the script does not know are left to it, in `args.rest`.
+    """
+    args, unknown = args_parser.parse_known_args()
+    if rest:
+        args.rest = unknown
+    elif unknown:
+        args_parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     backend.prepare()
     try:
         run(args)

@@ -59,7 +59,7 @@ def load(name: str, size: int | None = None, split: str = "train", data_dir=None
         name: one of `NAMES`, or "folder:PATH" with a folder, .zip or .tar of images, searched recursively.
         size: pixels of a side, 8 to 1024. `None`: 128 for faces and LSUN, 64 for a folder, 32 for CIFAR-10 and the toy
             faces, 28 for MNIST and its like (where 32 pads the 28 with background, and other sizes resize).
-        split: "train" or "test", see `choose`.
+        split: "train" or "test", see `choose`; of a folder also "all".
         data_dir: searched before `$DATA_DIR` and the Keras cache.
         limit: only the first so many files of the split.
 
@@ -99,8 +99,9 @@ def _check(name, size, split, limit):
     whole = lambda value: isinstance(value, int | np.integer) and not isinstance(value, bool)
     if size is not None and not (whole(size) and SIZES[0] <= size <= SIZES[1]):
         raise UserError(f"the image size must be a whole number from {SIZES[0]} to {SIZES[1]}, not {size!r}")
-    if split not in ("train", "test"):
-        raise UserError(f"unknown split {split!r}: allowed are train, test")
+    splits = ("train", "test", "all") if name.startswith("folder:") else ("train", "test")
+    if split not in splits:
+        raise UserError(f"unknown split {split!r}: allowed are {', '.join(splits)}")
     if limit is not None and not (whole(limit) and limit >= 1):
         raise UserError(f"the limit must be a whole number of images, at least 1, not {limit!r}")
 
@@ -188,6 +189,8 @@ def choose(rule: str, names: list[str], split: str) -> list[int]:
     image stays on its side when others come or go; the test split is never empty if there are two to choose from.
     """
     order = sorted(range(len(names)), key=lambda i: names[i])
+    if split == "all":
+        return order
     if rule == "celeba":
         sides = [_celeba_side(name) for name in names]
         if {"train", "test"} <= set(sides) and None not in sides:

@@ -104,3 +104,21 @@ def _chunks(array, chunk, dtype="float32"):
     for start in range(0, len(array), chunk):
         rows = np.asarray(array[start : start + chunk], dtype)
         yield rows.reshape(len(rows), -1)
+
+
+def frechet_distance(a, b):
+    """Squared Frechet distance between the Gaussians fitted to two samples of features, (n, d) and (m, d).
+
+    |mu_a - mu_b|^2 + tr(A + B - 2 (A B)^(1/2)), A and B the covariances. With Inception features this is the FID; with
+    principal components of pixels it is a coarse distance between sets of images, to be read beside its floor: the
+    same between two samples of the data.
+    """
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or min(len(a), len(b)) < 2:
+        raise ValueError(f"Two samples (n, d) with n > 1 are compared. Received: shapes {a.shape} and {b.shape}")
+    cov_a, cov_b = np.atleast_2d(np.cov(a, rowvar=False)), np.atleast_2d(np.cov(b, rowvar=False))
+    values, vectors = np.linalg.eigh(cov_a)
+    root = vectors * np.sqrt(np.maximum(values, 0)) @ vectors.T
+    # (A B)^(1/2) has the trace of (A^(1/2) B A^(1/2))^(1/2), which is symmetric
+    cross = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ cov_b @ root), 0)).sum()
+    return float(np.sum((a.mean(0) - b.mean(0)) ** 2) + np.trace(cov_a) + np.trace(cov_b) - 2 * cross)

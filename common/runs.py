@@ -45,6 +45,21 @@ def read_json(path):
         raise UserError(f"cannot read {path}: {error}") from None
 
 
+def load_model(path):
+    """A network that a run saved (.keras), ready to use."""
+    import keras
+
+    import common.layers
+    import common.spectral  # noqa: F401 - registers the layers that a saved network may hold
+
+    if not Path(path).exists():
+        raise UserError(f"{path} is missing: give a finished run, or finish this one with --resume")
+    try:
+        return keras.models.load_model(path, compile=False)
+    except Exception as error:  # a damaged archive fails in many ways
+        raise UserError(f"{path} is damaged ({str(error).splitlines()[0]}); train again or restore it") from None
+
+
 def versions():
     """Versions of what a result depends on; a package that is not installed is left out."""
     found = {"python": platform.python_version(), "machine": f"{platform.machine()}, {os.cpu_count()} cores"}

@@ -6,8 +6,8 @@ import imageio.v3 as iio
 import numpy as np
 
 from common import figures
-from common.data import to_float
-from common.metrics import linear_probe_r2, mean_squared_error, pca_codes
+from common.data import to_float, to_uint8
+from common.metrics import frechet_distance, linear_probe_r2, mean_squared_error, pca_codes
 
 SHRINK = 0.9  # the author multiplies the standardised code by this before decoding
 
@@ -18,8 +18,8 @@ def predict(model, arrays):
 
 def encode(encoder, images):
     """N(E(x)) of uint8 or float images, (n, latent_dim): the code, free of the critic's mean and scale."""
-    parts = [predict(encoder, to_float(images[i : i + 2048])) for i in range(0, len(images), 2048)]
-    codes = np.concatenate(parts)
+    as_float = to_float if images.dtype == np.uint8 else np.asarray
+    codes = np.concatenate([predict(encoder, as_float(images[i : i + 2048])) for i in range(0, len(images), 2048)])
     codes = codes - codes.mean(-1, keepdims=True)
     return codes / np.maximum(codes.std(-1, keepdims=True), 1e-6)
 
@@ -53,6 +53,20 @@ def latent_metrics(encoder, generator, latent_dim, seed, n=2000):
     return {"z_corr": float(np.mean(z * code))}
 
 
+def sample_metrics(generator, latent_dim, seed, train, test, n=2000):
+    """`pca_frechet`: how far 2,000 samples are from held-out images, and its floor, how far training images are.
+
+    The Frechet distance over 64 principal components of the training images' pixels: it sees colour, layout and lack
+    of variety, not sharpness. In units of [-1, 1] squared.
+    """
+    train, test = np.asarray(train[:n]), np.asarray(test[:n])
+    fakes = to_uint8(predict(generator, random_codes(n, latent_dim, seed + 3)))
+    components = min(64, len(train) - 1, len(test) - 1)
+    a, b = pca_codes(train, np.concatenate([test, fakes]), components)
+    a, test, fakes = a / 127.5, b[: len(test)] / 127.5, b[len(test) :] / 127.5
+    return {"pca_frechet": frechet_distance(fakes, test), "pca_frechet_floor": frechet_distance(a, test)}
+
+
 def probe_metrics(encoder, train, test):
     """Linear-probe R^2 of the known factors of `toy_faces` from N(E(x)), and from as many principal components."""
     codes = encode(encoder, train.array), encode(encoder, test.array)
@@ -63,6 +77,12 @@ def probe_metrics(encoder, train, test):
         metrics[f"{name}_mean"] = float(r2.mean())
         metrics.update({f"{name}/{factor}": float(v) for factor, v in zip(train.label_names, r2, strict=True)})
     return metrics
+
+
+def two_halves(images, most=8):
+    """The ends of interpolations: the first few images and as many after them; one alone is both ends."""
+    half = max(1, min(most, len(images) // 2))
+    return images[:half], images[half : 2 * half] if len(images) > 1 else images
 
 
 def interpolations(encoder, generator, left, right, scale=1, steps=8):
@@ -83,11 +103,10 @@ def reconstructions(encoder, generator, images, scale=1):
 def figures_of_a_run(run, encoder, generator, images, z, rows, scale):
     """Writes 6409-F1..F3 for a run, its curves and the film of its training; returns the paths."""
     images = np.asarray(images)
-    half = max(1, min(8, len(images) // 2))
     pictures = {
         "samples.png": figures.image_grid(predict(generator, z), 9, scale=scale),
         "reconstructions.png": reconstructions(encoder, generator, images[:32], scale),
-        "interpolations.png": interpolations(encoder, generator, images[:half], images[half : 2 * half], scale),
+        "interpolations.png": interpolations(encoder, generator, *two_halves(images), scale),
     }
     folder = Path(run) / "figures"
     for name, picture in pictures.items():

@@ -62,13 +62,12 @@ def ogan_losses(gan="qp", latent_loss="correlation", lam=0.5):
         value = loss.critic(real, fake_ng, **context) + lam * latent_term(latent_loss, z, code_ng)
         return {"loss": value, "critic_gap": real - fake_ng, "z_corr": correlation(z, code_ng)}
 
-    def generator(z, code, real, fake):
-        return {"loss": loss.generator(real, fake) + lam * latent_term(latent_loss, z, code)}
+    def generator(z, code, fake):
+        # GAN-QP's generator loss is r - f, and r does not depend on the generator
+        return {"loss": loss.generator(ops.zeros_like(fake), fake) + lam * latent_term(latent_loss, z, code)}
 
-    def single(x, z, x_fake_ng, code, real, fake, fake_ng):
-        # E(G(z)) has one value and two uses: the critic's part sees its score with the gradient stopped at the image,
-        # the correlation trains both networks, and so takes `code`
-        values = critic(x, z, x_fake_ng, code, real, fake_ng)
+    def single(x, z, x_fake_ng, code, code_ng, real, fake, fake_ng):
+        values = critic(x, z, x_fake_ng, code, real, fake_ng)  # `code`: the correlation trains both networks
         values["loss"] += inner_only(lambda score: loss.generator(real, score), fake, fake_ng)
         return values
 

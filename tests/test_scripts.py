@@ -1,0 +1,154 @@
+"""Every script end to end, as a user starts it: on TensorFlow, and on JAX with TensorFlow hidden."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SMOKE = ["ogan/train.py", "--preset", "smoke"]
+HIDE = """
+import importlib.machinery as machinery
+found = machinery.PathFinder.find_spec
+hidden = {"tensorflow", "torch"}
+machinery.PathFinder.find_spec = classmethod(
+    lambda cls, name, path=None, target=None: None if name.split(".")[0] in hidden else found(name, path, target)
+)
+"""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A Keras cache of its own, shared by the module so that the faces are drawn once."""
+    folder = tmp_path_factory.mktemp("keras")
+    (folder / "sitecustomize.py").write_text(HIDE)
+    return folder
+
+
+def environment(home, backend):
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("TF_", "KERAS", "DATA_DIR"))}
+    env |= {"KERAS_HOME": str(home / "cache"), "KERAS_BACKEND": backend}
+    return env | ({"PYTHONPATH": str(home)} if backend == "jax" else {})
+
+
+def start(home, backend, *words):
+    return subprocess.run(
+        [sys.executable, *map(str, words)], cwd=ROOT, env=environment(home, backend), capture_output=True, text=True
+    )
+
+
+def photos(folder, n=5):
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(n):
+        iio.imwrite(folder / f"{i}.png", rng.integers(0, 256, (40, 50, 3), dtype=np.uint8))
+    return folder
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_train_then_reconstruct(home, tmp_path, backend):
+    done = start(home, backend, *SMOKE, "--out", tmp_path)
+    assert done.returncode == 0, done.stderr
+    run = tmp_path / "ogan/toy_faces-32-smoke-s0"
+    for name in ("samples.png", "reconstructions.png", "interpolations.png", "curves.png"):
+        picture = iio.imread(run / "figures" / name)
+        assert picture.std() > 5, f"{name} is blank"
+        assert str(run / "figures" / name) in done.stdout
+    assert len(iio.imread(run / "figures/training.gif")) == 3
+    results = json.loads((run / "results.json").read_text())
+    wanted = {"z_corr", "critic_gap", "reconstruction_mse", "mean_image_mse", "images_per_second", "probe_r2_mean"}
+    assert wanted <= results["metrics"].keys()
+    assert results["metrics"]["images_per_second"] > 0
+    assert results["versions"]["backend"] == backend
+    assert ("TensorBoard is off" in done.stdout) == (backend == "jax")
+    assert (run / "tensorboard").exists() == (backend == "tensorflow")
+    log = (run / "log.csv").read_text().splitlines()
+    assert log[0].startswith("step,seconds,") and [row.split(",")[0] for row in log[1:]] == ["3", "6"]
+
+    again = start(home, backend, "ogan/reconstruct.py", "--run", run, "--images", photos(tmp_path / "photos"))
+    assert again.returncode == 0, again.stderr
+    for name in ("pairs.png", "interpolations.png", "neighbours.png"):
+        assert iio.imread(run / "reconstruct" / name).std() > 5
+    numbers = json.loads((run / "reconstruct/results.json").read_text())["metrics"]
+    assert {"reconstruction_mse", "mean_image_mse"} <= numbers.keys()
+    # noise is far from the mean face, and no generator of faces comes closer to it than a third of it
+    assert numbers["mean_image_mse"] > 0.2 and numbers["reconstruction_mse"] > 0.1
+
+
+def test_a_killed_run_resumes_to_the_same_weights(home, tmp_path):
+    words = [*SMOKE, "--steps", "12", "--latent-dim", "8"]
+    whole = start(home, "tensorflow", *words, "--out", tmp_path / "whole")
+    assert whole.returncode == 0, whole.stderr
+    command = [sys.executable, *words, "--out", str(tmp_path / "cut")]
+    victim = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=environment(home, "tensorflow"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    run = next(iter((tmp_path / "whole").glob("ogan/*"))).name
+    checkpoint = tmp_path / "cut/ogan" / run / "checkpoint.npz"
+    while victim.poll() is None and not checkpoint.exists():
+        time.sleep(0.02)
+    victim.send_signal(signal.SIGKILL)
+    victim.stdout.close()
+    victim.wait()
+    assert victim.returncode == -signal.SIGKILL, "it ended before it could be killed"
+    refused = start(home, "tensorflow", *words, "--out", tmp_path / "cut", "--lam", "0.7")
+    resumed = start(home, "tensorflow", *words, "--out", tmp_path / "cut", "--resume")
+    assert resumed.returncode == 0, resumed.stderr
+    assert "going on from step" in resumed.stdout
+    assert refused.returncode == 0, "another setting is another run"
+    with np.load(tmp_path / "whole/ogan" / run / "checkpoint.npz") as a, np.load(checkpoint) as b:
+        assert a.files == b.files and int(a["step"]) == 12
+        for name in a.files:
+            np.testing.assert_array_equal(a[name], b[name])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([*SMOKE, "--dataset", "celeba", "--data-dir", "nowhere"], "celeba"),
+        ([*SMOKE, "--dataset", "folder:nowhere"], "nowhere"),
+        ([*SMOKE, "--latent-dim", "2"], "--latent-dim must be at least 3"),
+        ([*SMOKE, "--batch-size", "501"], "lower --batch-size"),
+        (["ogan/reconstruct.py", "--run", "nowhere", "--images", "."], "nowhere"),
+    ],
+)
+def test_what_the_user_can_mend_is_one_line_without_traceback(home, tmp_path, words, message):
+    done = start(home, "tensorflow", *words, *(["--out", tmp_path] if words[0] == SMOKE[0] else []))
+    assert done.returncode == 2
+    assert message in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+def test_a_backend_that_is_not_there_is_named(home, tmp_path):
+    env = environment(home, "jax") | {"KERAS_BACKEND": "tensorflow"}
+    done = subprocess.run(
+        [sys.executable, *SMOKE, "--out", tmp_path], cwd=ROOT, env=env, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert "KERAS_BACKEND" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "script", sorted(p.relative_to(ROOT) for p in ROOT.glob("ogan/*.py") if "main(run" in p.read_text())
+)
+def test_help_needs_no_heavy_package(home, script):
+    """Fifteen seconds are allowed; without TensorFlow, JAX and Keras it is a fraction of one."""
+    code = (
+        f"import sys, runpy; sys.argv = ['{script}', '--help']\ntry: runpy.run_path('{script}', run_name='__main__')\n"
+    )
+    code += "finally: print(sorted({'keras', 'tensorflow', 'jax'} & set(sys.modules)))"
+    done = start(home, "tensorflow", "-c", code)
+    assert done.stdout.rstrip().endswith("[]"), done.stderr
+    assert "usage" in done.stdout
