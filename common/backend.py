@@ -17,18 +17,33 @@ def _name():
 
 
 def prepare():
-    """Imports Keras on its backend, without TensorFlow's start-up chatter.
+    """Imports Keras on its backend, without TensorFlow's start-up chatter (set TF_CPP_MIN_LOG_LEVEL to see it).
 
     Raises:
         UserError: if the chosen backend (TensorFlow, unless KERAS_BACKEND says otherwise) is not installed.
     """
+    quiet = "TF_CPP_MIN_LOG_LEVEL" not in os.environ
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        import keras  # noqa: F401
+        with _muted_stderr() if quiet else contextlib.nullcontext():
+            import keras  # noqa: F401
     except (ImportError, ValueError) as error:
         raise UserError(
             f"Keras cannot start ({error}): install that backend, or set KERAS_BACKEND to tensorflow, jax or torch"
         ) from None
+
+
+@contextlib.contextmanager
+def _muted_stderr():
+    """What is written before TensorFlow reads its log level goes past `sys.stderr`, straight to the descriptor."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def input_gradient(fn, x):

@@ -127,8 +127,8 @@ def main(run, args_parser, rest=False):
         args.rest = unknown
     elif unknown:
         args_parser.error(f"unrecognized arguments: {' '.join(unknown)}")
-    backend.prepare()
     try:
+        backend.prepare()
         run(args)
     except UserError as error:
         sys.exit(_fail(args_parser.prog, error))

@@ -42,6 +42,9 @@ class Stretches(keras.callbacks.Callback):
         return self.step
 
     def on_epoch_begin(self, epoch, logs=None):
+        if self.seconds:  # said here, before Keras begins its bar for this stretch
+            left = (self.total - self.step) * self.seconds / self.step
+            print(f"step {self.step} of {self.total}, about {_clock(left)} left", flush=True)
         self.began = time.perf_counter()
 
     def on_train_batch_end(self, batch, logs=None):
@@ -67,8 +70,6 @@ class Stretches(keras.callbacks.Callback):
         write_whole(self.run / "log.csv", lambda path: path.write_text(_csv(self.rows)))
         self.pictures(self.step)
         self._save()
-        left = (self.total - self.step) * self.seconds / max(self.step, 1)
-        print(f"step {self.step} of {self.total}, about {_clock(left)} left", flush=True)
         if self.stop_asked:
             self.model.stop_training = True
 

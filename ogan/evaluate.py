@@ -9,11 +9,15 @@ from common import figures
 from common.data import to_float, to_uint8
 from common.metrics import frechet_distance, linear_probe_r2, mean_squared_error, pca_codes
 
+BATCH = 128
 SHRINK = 0.9  # the author multiplies the standardised code by this before decoding
 
 
 def predict(model, arrays):
-    return model.predict(arrays, batch_size=256, verbose=0)
+    """The model's answers in inference mode. Always in full batches: JAX compiles anew for every shape."""
+    rest = -len(arrays) % BATCH
+    padded = np.concatenate([arrays, np.zeros((rest, *arrays.shape[1:]), arrays.dtype)]) if rest else arrays
+    return model.predict(padded, batch_size=BATCH, verbose=0)[: len(arrays)]
 
 
 def encode(encoder, images):
@@ -45,7 +49,7 @@ def reconstruction_metrics(encoder, generator, images, mean_image):
     }
 
 
-def latent_metrics(encoder, generator, latent_dim, seed, n=2000):
+def latent_metrics(encoder, generator, latent_dim, seed, n):
     """`z_corr`, the mean of rho(z, E(G(z))) on fresh z, networks in inference mode."""
     z = random_codes(n, latent_dim, seed + 1)
     code = encode(encoder, predict(generator, z))
@@ -53,14 +57,14 @@ def latent_metrics(encoder, generator, latent_dim, seed, n=2000):
     return {"z_corr": float(np.mean(z * code))}
 
 
-def sample_metrics(generator, latent_dim, seed, train, test, n=2000):
-    """`pca_frechet`: how far 2,000 samples are from held-out images, and its floor, how far training images are.
+def sample_metrics(generator, latent_dim, seed, train, test):
+    """`pca_frechet`: how far samples are from held-out images, and its floor, how far as many training images are.
 
     The Frechet distance over 64 principal components of the training images' pixels: it sees colour, layout and lack
     of variety, not sharpness. In units of [-1, 1] squared.
     """
-    train, test = np.asarray(train[:n]), np.asarray(test[:n])
-    fakes = to_uint8(predict(generator, random_codes(n, latent_dim, seed + 3)))
+    train, test = np.asarray(train), np.asarray(test)
+    fakes = to_uint8(predict(generator, random_codes(len(train), latent_dim, seed + 3)))
     components = min(64, len(train) - 1, len(test) - 1)
     a, b = pca_codes(train, np.concatenate([test, fakes]), components)
     a, test, fakes = a / 127.5, b[: len(test)] / 127.5, b[len(test) :] / 127.5

@@ -64,7 +64,7 @@ def run(args):
     for name, picture in pictures.items():
         figures.save_png(folder / name, picture)
     numbers = evaluate.reconstruction_metrics(E, G, x, mean_image)
-    write_results(folder, numbers, run=str(where), images=str(args.images), count=len(x))
+    write_results(folder, numbers, trained=str(where), images=str(args.images), count=len(x))
     print(*(f"{name:20s}{value:.4f}" for name, value in numbers.items()), sep="\n")
     print("pictures:", *(folder / name for name in pictures), sep="\n  ")
 

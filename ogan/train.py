@@ -13,7 +13,7 @@ from common.errors import UserError
 ARTICLE = "ogan"
 COMMON = {"batch_size": 64, "latent_dim": 128, "lam": 0.5, "kernel_size": 5, "learning_rate": 1e-4, "ema": 0.999}
 PRESETS = {
-    "smoke": COMMON | {"size": 32, "batch_size": 8, "latent_dim": 16, "steps": 6, "every": 3, "limit": 500},
+    "smoke": COMMON | {"size": 32, "batch_size": 8, "latent_dim": 16, "steps": 6, "every": 3, "limit": 200},
     "quick": COMMON | {"size": 32, "kernel_size": 4, "learning_rate": 2e-4, "ema": 0.998, "steps": 4000, "every": 200},
     "paper": COMMON | {"size": 128, "steps": 100_000, "every": 1000},
 }
@@ -106,7 +106,8 @@ def run(args):
 
     # data
     images = data.load(args.dataset, args.size, "train", args.data_dir, limit=args.limit)
-    held_out = data.load(args.dataset, args.size, "test", args.data_dir, limit=min(2000, args.limit or 2000))
+    n = min(2000, args.limit or 2000)  # of what is measured
+    held_out = data.load(args.dataset, args.size, "test", args.data_dir, limit=n)
     steps = args.steps or args.epochs * (len(images.array) // args.batch_size)
     where = open_run(args, ARTICLE, len(images.array))
 
@@ -139,10 +140,10 @@ def run(args):
     mean_image = data.to_float(images.array.mean(0))
     write_whole(where / "mean_image.npy", lambda path: np.save(path, mean_image))
     metrics = {
-        **evaluate.latent_metrics(E, G, args.latent_dim, args.seed),
+        **evaluate.latent_metrics(E, G, args.latent_dim, args.seed, n),
         "critic_gap": rows[-1]["critic_gap"],
         **evaluate.reconstruction_metrics(E, G, held_out.array, mean_image),
-        **evaluate.sample_metrics(G, args.latent_dim, args.seed, images.array, held_out.array),
+        **evaluate.sample_metrics(G, args.latent_dim, args.seed, images.array[:n], held_out.array),
         **(evaluate.probe_metrics(E, images, held_out) if args.dataset == "toy_faces" else {}),
         "images_per_second": images_per_second(rows, args.batch_size),
         "train_seconds": rows[-1]["seconds"],
