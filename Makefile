@@ -1,35 +1,42 @@
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
 VENV = .venv
-BIN = $(VENV)/bin
+PY = $(VENV)/bin/python
+PIP = $(PY) -m pip install --quiet --disable-pip-version-check
 
 .PHONY: help setup demo test lint bench clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/ -/' | sed 's/^/make /'
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
-setup: $(VENV)/.ready  ## a virtual environment in .venv with everything installed
+setup: $(VENV)/.ready  ## make .venv and install everything in it
 
+# Made again when what is to be installed changes, and only then.
 $(VENV)/.ready: requirements.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
-	  || { echo "Python 3.11 to 3.13 is needed: make PYTHON=/path/to/python3.11 ..."; exit 2; }
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements.txt
+	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
+	  || { echo "Python 3.11, 3.12 or 3.13 is needed: make PYTHON=/path/to/python3.11 ..."; exit 2; }
+	@echo "installing into $(VENV) (a minute or two)"
+	@"$(PYTHON)" -m venv $(VENV)
+	@$(PIP) -r requirements.txt
 	@touch $@
 
 $(VENV)/.ready-dev: requirements-dev.txt $(VENV)/.ready
-	$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements-dev.txt
+	@$(PIP) -r requirements-dev.txt
 	@touch $@
 
-demo: setup  ## train O-GAN on the embedded cartoon faces, about 10 minutes on 2 CPU cores
-	$(BIN)/python ogan/train.py --dataset toy_faces --preset quick --steps 1500 --resume
+demo: setup  ## train O-GAN on cartoon faces drawn by code: a few minutes on 2 CPU cores
+	$(PY) ogan/train.py --dataset toy_faces --preset quick --steps 1200 --resume
 
-test: $(VENV)/.ready-dev  ## all tests, and the scripts end to end on TensorFlow and JAX
-	$(BIN)/python -m ruff check . && $(BIN)/python -m ruff format --check .
-	$(BIN)/python -m pytest
+test: lint  ## all tests: formulas, scripts end to end on TensorFlow and JAX
+	$(PY) -m pytest
+	KERAS_BACKEND=jax $(PY) -m pytest tests/test_single_loss.py tests/test_training.py tests/test_backend.py
 
-lint: $(VENV)/.ready-dev  ## the style checks alone
-	$(BIN)/python -m ruff check . && $(BIN)/python -m ruff format --check .
+lint: $(VENV)/.ready-dev  ## ruff check and ruff format --check
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
 
-clean:  ## remove the environment and caches; runs/ stays
+bench: setup  ## speed, as ratios measured in one run
+	$(PY) ogan/bench.py
+
+clean:  ## remove the environment and the caches; runs/ stays
 	rm -rf $(VENV) .pytest_cache .ruff_cache *.egg-info

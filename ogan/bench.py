@@ -21,7 +21,8 @@ def flags():
 
 
 def run(args):
-    from common import data
+    import numpy as np
+
     from common.batches import Batches
     from ogan import train
 
@@ -29,8 +30,8 @@ def run(args):
         chosen = ["--preset", "quick", "--size", str(args.size), "--trainer", kind]
         return train.build(resolve(train.flags().parse_args(chosen), train.flags(), train.PRESETS), channels=3)[0]
 
-    images = data.load("toy_faces", max(32, args.size), "train", limit=1000)
-    batches = Batches(images, args.batch_size)
+    pixels = np.random.default_rng(0).integers(0, 256, (4 * args.batch_size, args.size, args.size, 3), dtype=np.uint8)
+    batches = Batches(pixels, args.batch_size)
     trainers = {kind: trainer(kind) for kind in ("single", "alternating")}
 
     def seconds(kind):
