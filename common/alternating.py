@@ -25,6 +25,11 @@ class Alternating:
         """All variables that training moves."""
         return self.critic.state() + self.generator.state()
 
+    @property
+    def optimizer(self):
+        """The one whose learning rate Keras's callbacks show (TensorBoard asks for it)."""
+        return self.generator.optimizer
+
     def player(self, step):
         """The model that step number `step` (from 0) trains."""
         return self.critic if step % (self.n_d + self.n_g) < self.n_d else self.generator

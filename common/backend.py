@@ -27,6 +27,9 @@ def prepare():
     try:
         with _muted_stderr() if quiet else contextlib.nullcontext():
             import keras  # noqa: F401
+
+            if importlib.util.find_spec("tensorflow"):  # on JAX too: there `set_random_seed` would start it, aloud
+                import tensorflow  # noqa: F401
     except (ImportError, ValueError) as error:
         raise UserError(
             f"Keras cannot start ({error}): install that backend, or set KERAS_BACKEND to tensorflow, jax or torch"

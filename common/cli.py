@@ -14,6 +14,10 @@ class Parser(argparse.ArgumentParser):
 
     RAW = argparse.RawDescriptionHelpFormatter
 
+    def __init__(self, **kwargs):
+        # no abbreviations: `ablation.py --seed 5` belongs to the training, it is not half a --seeds
+        super().__init__(allow_abbrev=False, **kwargs)
+
     def error(self, message):
         self.exit(2, f"{self.prog}: error: {message} (--help lists all flags)\n")
 

@@ -43,13 +43,13 @@ def refresh_batch_statistics(model, batches):
 
     Args:
         model: `keras.Model` with one input.
-        batches: list of arrays, equally long.
+        batches: list of arrays, equally long; empty ones are left out.
     """
     norms = [getattr(layer, "normalise", layer) for layer in model.layers]
     norms = [layer for layer in norms if isinstance(layer, keras.layers.BatchNormalization)]
     kept = [layer.momentum for layer in norms]
     try:
-        for i, batch in enumerate(batches):
+        for i, batch in enumerate(batch for batch in batches if len(batch)):
             for layer in norms:
                 layer.momentum = i / (i + 1)  # the running mean of all batches so far
             model(batch, training=True)

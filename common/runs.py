@@ -21,16 +21,19 @@ def write_whole(path, write):
     The temporary file has the same ending, since many writers choose their format by it.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".part-", suffix="".join(path.suffixes[-2:]))
-    os.close(handle)
     try:
-        write(Path(temporary))
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".part-", suffix="".join(path.suffixes[-2:]))
+        os.close(handle)
+        try:
+            write(Path(temporary))
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:  # a full disk above all
+        raise UserError(f"cannot write {path}: {error.strerror or error}; what was there before is whole") from None
 
 
 def write_json(path, content):
@@ -121,14 +124,20 @@ def open_run(args, article, images):
         if not args.resume:
             raise UserError(f"{run} holds a run already: add --resume to go on with it, or delete it to begin again")
         _check_same(read_json(run / "config.json"), config, run)
+        for stale in run.rglob(".part-*"):  # of a process that was killed while it wrote
+            stale.unlink(missing_ok=True)
     write_json(run / "config.json", config)
     return run
 
 
 def _check_same(old, new, run):
     """Refuses, by name, to go on with a run under other settings."""
-    before, now = old.get("flags", {}), new["flags"]
-    for flag in sorted((before.keys() | now.keys()) - MAY_CHANGE):
+    if not isinstance(old, dict) or not isinstance(old.get("flags"), dict):
+        raise UserError(f"{run}/config.json is damaged (it names no flags); use another --out")
+    before, now = old["flags"], new["flags"]
+    for flag in sorted(
+        before.keys() - MAY_CHANGE
+    ):  # one that is newer than the run is left out of its name: its default
         if before.get(flag) != now.get(flag):
             name = flag.replace("_", "-")
             raise UserError(f"{run} was begun with --{name} {before.get(flag)}, not {now.get(flag)}; use another --out")

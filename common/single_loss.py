@@ -66,6 +66,11 @@ class SingleLoss(keras.Model):
     def trainable_weights(self):
         return self.trainable_variables
 
+    def compile(self, *args, **kwargs):
+        """Builds the optimiser too: under `tf.distribute` its slots can be made in the strategy's scope alone."""
+        super().compile(*args, **kwargs)
+        self.optimizer.build(self.trainable_variables)
+
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         values = self.loss_function(**y_pred)
         for name, mean in self.parts.items():
@@ -77,6 +82,4 @@ class SingleLoss(keras.Model):
 
     def state(self):
         """All variables that training moves: weights, random streams, running metrics, optimiser slots."""
-        if not self.optimizer.built:
-            self.optimizer.build(self.trainable_variables)
         return [*self.variables, *self.optimizer.variables]

@@ -8,6 +8,7 @@ import csv
 import io
 import itertools
 import math
+import shutil
 import signal
 import sys
 import threading
@@ -32,6 +33,7 @@ class Stretches(keras.callbacks.Callback):
         self.step = 0
         self.seconds = 0.0  # spent in training steps, over all parts of a resumed run
         self.stop_asked = False
+        self.bar = None
         self.rows = []
 
     def restore(self):
@@ -41,10 +43,15 @@ class Stretches(keras.callbacks.Callback):
         self.seconds = self.rows[-1]["seconds"] if self.rows else 0.0
         return self.step
 
+    def on_train_begin(self, logs=None):
+        # one bar for the whole training; Keras's own is for an epoch, and wider than many terminals
+        if self.bar is None and sys.stdout.isatty():
+            self.first = self.step
+            digits = len(str(self.total))
+            room = shutil.get_terminal_size().columns - 2 * digits - 64
+            self.bar = keras.utils.Progbar(self.total - self.step, width=max(3, min(20, room)))
+
     def on_epoch_begin(self, epoch, logs=None):
-        if self.seconds:  # said here, before Keras begins its bar for this stretch
-            left = (self.total - self.step) * self.seconds / self.step
-            print(f"step {self.step} of {self.total}, about {_clock(left)} left", flush=True)
         self.began = time.perf_counter()
 
     def on_train_batch_end(self, batch, logs=None):
@@ -55,6 +62,10 @@ class Stretches(keras.callbacks.Callback):
                 f"{', '.join(sorted(bad))} stopped being a number near step {self.step}; the last good state is in "
                 f"{self.run}/checkpoint.npz; try a lower --learning-rate"
             )
+        if self.bar:
+            done = self.step - self.first
+            self.bar.stateful_metrics = set(logs or ())
+            self.bar.update(done, self._shown(logs or {}), finalize=self.step == self.total)
         if self.stop_asked and self.step < self.total and self.step % self.every:
             self.seconds += time.perf_counter() - self.began
             self._save()
@@ -70,8 +81,17 @@ class Stretches(keras.callbacks.Callback):
         write_whole(self.run / "log.csv", lambda path: path.write_text(_csv(self.rows)))
         self.pictures(self.step)
         self._save()
+        if not self.bar:
+            left = (self.total - self.step) * self.seconds / self.step
+            shown = "".join(f", {name} {value:.3f}" for name, value in self._shown(logs))
+            print(f"step {self.step} of {self.total}, about {_clock(left)} left{shown}", flush=True)
         if self.stop_asked:
             self.model.stop_training = True
+
+    def _shown(self, logs):
+        """What the article watches; the loss itself only if there is nothing else (a single loss tells little)."""
+        parts = [(name, value) for name, value in logs.items() if not name.endswith("loss")]
+        return parts or list(logs.items())
 
     def _save(self):
         backend.sync(self.model)
@@ -115,9 +135,8 @@ def train(trainer, images, run, *, batch_size, steps, every, seed, pictures, ave
         for length, first, last in _stretches(start, steps, every):
             data = Batches(images, batch_size, seed=seed, flip=flip, start=keeper.step)
             callbacks = [*([averages] if averages else []), keeper, *board]
-            verbose = 1 if sys.stdout.isatty() else 2
             how = {"steps_per_epoch": length, "initial_epoch": first, "epochs": last, "shuffle": False}
-            trainer.fit(data, callbacks=callbacks, verbose=verbose, **how)
+            trainer.fit(data, callbacks=callbacks, verbose=0, **how)
             if keeper.stop_asked and keeper.step < steps:
                 raise KeyboardInterrupt(f"stopped at step {keeper.step} of {steps}; add --resume to go on")
     return keeper.rows
@@ -178,7 +197,7 @@ def read_log(path):
             return [{k: int(v) if k == "step" else float(v) for k, v in row.items()} for row in csv.DictReader(file)]
     except FileNotFoundError:
         return []
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         raise UserError(f"{path} is damaged ({error}); delete it to go on without its history") from None
 
 

@@ -11,6 +11,7 @@ from common.metrics import frechet_distance, linear_probe_r2, mean_squared_error
 
 BATCH = 128
 SHRINK = 0.9  # the author multiplies the standardised code by this before decoding
+SHRINKS = (1.0, 0.8, 0.7, 0.6, 0.5)  # and what would become of it with others
 
 
 def predict(model, arrays):
@@ -28,9 +29,9 @@ def encode(encoder, images):
     return codes / np.maximum(codes.std(-1, keepdims=True), 1e-6)
 
 
-def decode(generator, codes):
+def decode(generator, codes, shrink=SHRINK):
     """G(0.9 N(E(x))): images (n, size, size, channels) in [-1, 1] from standardised codes."""
-    return predict(generator, np.asarray(SHRINK * codes, "float32"))
+    return predict(generator, np.asarray(shrink * codes, "float32"))
 
 
 def random_codes(n, latent_dim, seed):
@@ -47,6 +48,15 @@ def reconstruction_metrics(encoder, generator, images, mean_image):
         "reconstruction_mse": mean_squared_error(decode(generator, encode(encoder, images)), x),
         "mean_image_mse": mean_squared_error(np.broadcast_to(mean_image, x.shape), x),
     }
+
+
+def code_metrics(encoder, generator, images):
+    """What becomes of `reconstruction_mse` with another shrink, and with E(x) decoded as it is (trap of 6409)."""
+    x, codes = to_float(np.asarray(images)), encode(encoder, images)
+    metrics = {f"reconstruction_mse/shrink_{s}": mean_squared_error(decode(generator, codes, s), x) for s in SHRINKS}
+    raw = predict(encoder, x)
+    metrics["reconstruction_mse/not_standardised"] = mean_squared_error(predict(generator, raw), x)
+    return metrics | {"code_mean": float(raw.mean())}
 
 
 def latent_metrics(encoder, generator, latent_dim, seed, n):

@@ -39,8 +39,11 @@ def run(args):
     x = photos.array if channels == 3 else np.asarray(photos.array).mean(-1, keepdims=True).round().astype("uint8")
     try:
         mean_image = np.load(where / "mean_image.npy")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise UserError(f"cannot read {where}/mean_image.npy ({error}); finish the run with --resume") from None
+
+    if mean_image.shape != x.shape[1:]:
+        raise UserError(f"{where}/mean_image.npy is not this run's ({mean_image.shape}); finish the run with --resume")
 
     # nearest neighbours among the training images, or among the photos themselves
     try:

@@ -31,7 +31,11 @@ def flags():
     p.add_argument("--self-modulated", action="store_true", help="batch norm of the generator modulated by z")
     p.add_argument("--spectral-norm", action="store_true", help="on every kernel of the critic")
     p.add_argument("--ema", type=real_in(0, 0.99999), help="momentum of the averaged weights; 0: none")
-    p.add_argument("--flip", action=argparse.BooleanOptionalAction, default=True, help="mirror images at random")
+    p.add_argument(
+        "--ema-statistics", choices=["measured", "averaged"], default="measured",
+        help="batch statistics of the averaged networks: measured on data, or averaged too (the author's)",
+    )  # fmt: skip
+    p.add_argument("--flip", action=argparse.BooleanOptionalAction, help="mirror images at random (not digits)")
     p.add_argument("--learning-rate", type=real_in(1e-8, 1), help="of RMSprop, both players")
     p.add_argument("--trainer", choices=["single", "alternating"], default="single")
     p.add_argument("--n-d", type=positive_int, default=1, help="critic steps in a round (alternating)")
@@ -102,16 +106,21 @@ def run(args):
         raise UserError("--latent-dim must be at least 3: with 2 the standardised code can only be +-(1, -1)")
     if args.mixed_precision:
         keras.mixed_precision.set_global_policy(f"mixed_{args.mixed_precision}")
+    if args.flip is None:
+        args.flip = "mnist" not in args.dataset
     keras.utils.set_random_seed(args.seed)
 
     # data
     images = data.load(args.dataset, args.size, "train", args.data_dir, limit=args.limit)
     n = min(2000, args.limit or 2000)  # of what is measured
     held_out = data.load(args.dataset, args.size, "test", args.data_dir, limit=n)
+    if len(images.array) < args.batch_size:  # said before a run directory is made
+        raise UserError(f"there are only {len(images.array)} images: lower --batch-size from {args.batch_size}")
     steps = args.steps or args.epochs * (len(images.array) // args.batch_size)
+    devices = backend.distribution(args.distribute)
     where = open_run(args, ARTICLE, len(images.array))
 
-    with backend.distribution(args.distribute):
+    with devices:
         trainer, encoder, generator = build(args, images.array.shape[-1])
         averages = WeightEMA([encoder, generator], args.ema) if args.ema else None
     E, G = averages.models if averages else (encoder, generator)
@@ -123,7 +132,7 @@ def run(args):
     zoom = max(1, 64 // args.size)  # small pictures are shown larger
 
     def pictures(step):
-        if averages:
+        if averages and args.ema_statistics == "measured":
             refresh_batch_statistics(G, np.array_split(z_many, 8))
             refresh_batch_statistics(E, np.array_split(np.concatenate([x_many, evaluate.predict(G, z_many)]), 16))
         grid = figures.image_grid(evaluate.predict(G, z_fixed), 9, scale=zoom)
@@ -139,19 +148,27 @@ def run(args):
         write_whole(where / f"{model.name}.keras", model.save)
     mean_image = data.to_float(images.array.mean(0))
     write_whole(where / "mean_image.npy", lambda path: np.save(path, mean_image))
+    raw = {
+        **evaluate.latent_metrics(encoder, generator, args.latent_dim, args.seed, n),
+        **evaluate.reconstruction_metrics(encoder, generator, held_out.array, mean_image),
+    }
+    seen = evaluate.reconstruction_metrics(E, G, images.array[:n], mean_image)
     metrics = {
         **evaluate.latent_metrics(E, G, args.latent_dim, args.seed, n),
         "critic_gap": rows[-1]["critic_gap"],
         **evaluate.reconstruction_metrics(E, G, held_out.array, mean_image),
+        **evaluate.code_metrics(E, G, held_out.array),
         **evaluate.sample_metrics(G, args.latent_dim, args.seed, images.array[:n], held_out.array),
         **(evaluate.probe_metrics(E, images, held_out) if args.dataset == "toy_faces" else {}),
+        **{f"{name}/training_images": value for name, value in seen.items()},
+        **{f"{name}/without_ema": raw[name] for name in ("z_corr", "reconstruction_mse") if averages},
         "images_per_second": images_per_second(rows, args.batch_size),
         "train_seconds": rows[-1]["seconds"],
         "steps": steps,
     }
     paths = evaluate.figures_of_a_run(where, E, G, held_out.array, z_fixed, rows, zoom)
     write_results(where, metrics, REFERENCES)
-    print(*(f"{name:24s}{value:.4g}" for name, value in metrics.items()), sep="\n")
+    print(*(f"{name:40s}{value:.4g}" for name, value in metrics.items()), sep="\n")
     print("pictures:", *paths, sep="\n  ")
 
 

@@ -35,7 +35,7 @@ def test_range_and_distance_identity():
 
 def test_gradient_of_correlation_leaves_mean_and_spread_alone_and_that_of_mse_does_not():
     rho = gradient(lambda y: ops.sum(correlation(Z, y)), Y)
-    mse = gradient(lambda y: ops.sum(ops.square(Z - y)), Y)
+    mse = gradient(lambda y: ops.sum(ops.square(ops.subtract(Z, y))), Y)
     centred = Y - Y.mean(-1, keepdims=True)
     assert np.abs(rho).max() > 1e-2
     np.testing.assert_allclose(rho.sum(-1), 0, atol=1e-5)

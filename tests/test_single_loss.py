@@ -226,3 +226,23 @@ def test_alternating_players_have_learning_rates_of_their_own():
 def test_alternating_needs_steps_of_both():
     with pytest.raises(ValueError, match="n_d=0"):
         Alternating(None, None, 0, 1)
+
+
+def test_an_autoencoder_trains_with_no_target_and_shows_a_metric_of_its_own():
+    """6311's example: 784-100-784 with the loss on input and output, and the hidden layer's mean squared norm shown."""
+    rng = np.random.default_rng(0)
+    images = (rng.random((64, 8)) @ rng.random((8, 784)) / 8).astype("float32")
+    x = keras.Input((784,))
+    hidden = keras.layers.Dense(100, activation="relu")(x)
+    decoded = keras.layers.Dense(784, activation="sigmoid")(hidden)
+
+    def loss(x, hidden, decoded):
+        return {"loss": ops.mean(ops.square(x - decoded), -1), "hidden_norm": ops.sum(ops.square(hidden), -1)}
+
+    model = SingleLoss(x, {"x": x, "hidden": hidden, "decoded": decoded}, loss)
+    model.compile(keras.optimizers.Adam(1e-3))
+    before = model.predict(images, verbose=0)  # one batch: the metric of the first step is that of these weights
+    logs = model.fit(images, batch_size=64, epochs=5, shuffle=False, verbose=0).history
+    assert logs["hidden_norm"][0] == pytest.approx(np.mean(np.sum(before["hidden"] ** 2, -1)), rel=1e-4)
+    assert logs["loss"][0] == pytest.approx(np.mean((images - before["decoded"]) ** 2), rel=1e-4)
+    assert logs["loss"][-1] < 0.9 * logs["loss"][0]

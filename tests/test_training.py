@@ -1,5 +1,6 @@
 """Stopping, resuming and averaging: a run that was cut is the run that was not."""
 
+import importlib.util
 import os
 import signal
 
@@ -10,6 +11,7 @@ from keras import layers, ops
 
 from common import checkpoint
 from common.alternating import Alternating
+from common.batches import Batches
 from common.correlation import correlation
 from common.ema import WeightEMA, refresh_batch_statistics
 from common.errors import UserError
@@ -212,8 +214,6 @@ def test_averages_follow_the_formula_over_all_weights(tmp_path):
             backend.sync(self.model)
             moved.append([numpy(w) for w in encoder.weights])
 
-    from common.batches import Batches
-
     trainer.fit(Batches(IMAGES, 8), steps_per_epoch=4, verbose=0, shuffle=False, callbacks=[Watch(), averages])
     for weights in moved:
         shadow = [0.9 * s + 0.1 * w for s, w in zip(shadow, weights, strict=True)]
@@ -236,3 +236,12 @@ def test_log_is_refused_when_damaged(tmp_path):
     (tmp_path / "log.csv").write_text("step,seconds\n5,abc\n")
     with pytest.raises(UserError, match=r"log.csv is damaged"):
         read_log(tmp_path / "log.csv")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("tensorflow") is None, reason="TensorBoard needs TensorFlow")
+@pytest.mark.parametrize("kind", ["single", "alternating"])
+def test_tensorboard_follows_either_training(tmp_path, kind):
+    trainer, _ = gan(kind)
+    board = keras.callbacks.TensorBoard(str(tmp_path), write_graph=False)
+    trainer.fit(Batches(IMAGES, 8), steps_per_epoch=3, callbacks=[board], verbose=0, shuffle=False)
+    assert list(tmp_path.rglob("events.out.*"))
