@@ -7,6 +7,7 @@ Trains correlation, mse and none from the same seeds, everything else equal, and
 not trained again.
 """
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -40,19 +41,22 @@ def run(args):
     from common.errors import UserError
     from common.runs import read_json, write_json, write_whole
 
-    where = Path(args.out) / "ogan" / f"ablation-{args.dataset.replace('/', '_')}"
+    where = Path(args.out) / "ogan" / ("ablation-" + re.sub(r"[^\w.-]+", "_", args.dataset))
+    script = Path(__file__).with_name("train.py")
+    runs = {}
 
     def train(kind, seed):
         home = where / f"{kind}-{seed}"
-        command = ["ogan/train.py", "--dataset", args.dataset, "--seed", seed, "--latent-loss", kind, "--out", home]
+        command = [script, "--dataset", args.dataset, "--seed", seed, "--latent-loss", kind, "--out", home]
         home.mkdir(parents=True, exist_ok=True)
         with open(home / "log.txt", "a") as log:
             command = [sys.executable, *map(str, command), "--resume", *args.rest]
-            done = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, cwd=Path(__file__).parents[1])
+            done = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT)
         if done.returncode:
             raise UserError(f"{kind}, seed {seed}: {(home / 'log.txt').read_text().strip().splitlines()[-1]}")
         found = sorted(home.glob("ogan/*/results.json"), key=lambda path: path.stat().st_mtime)
         print(f"{kind}, seed {seed}: {found[-1]}", flush=True)
+        runs[kind, seed] = found[-1].parent
         metrics = read_json(found[-1])["metrics"]
         return metrics | {"reconstruction_ratio": metrics["reconstruction_mse"] / metrics["mean_image_mse"]}
 
@@ -66,8 +70,23 @@ def run(args):
     write_json(where / "results.json", {"metrics": _flat(values), "seeds": args.seeds, "train_flags": args.rest})
     table = _table(values)
     write_whole(where / "table.md", lambda path: path.write_text(table))
-    figures.bars(where / "figures/ablation.png", values, "value", f"O-GAN on {args.dataset}, {args.seeds} seeds")
+    figures.save_png(where / "figures/pictures.png", _side_by_side([runs[kind, 0] for kind in KINDS]))
+    bounded = {name: row for name, row in values.items() if name != "pca_frechet"}  # the rest fits on one axis
+    figures.bars(where / "figures/ablation.png", bounded, "value", f"O-GAN on {args.dataset}, {args.seeds} seeds")
     print(table, f"{where}/figures/ablation.png", sep="\n")
+
+
+def _side_by_side(runs, pixels=256):
+    """A corner of each run's samples, and of its reconstructions below them; a column for each run."""
+    import imageio.v3 as iio
+    import numpy as np
+
+    corners = [
+        [iio.imread(run / f"figures/{n}.png")[:pixels, :pixels] for n in ("samples", "reconstructions")] for run in runs
+    ]
+    gutter = lambda corner: np.pad(corner, ((0, 8), (0, 8), (0, 0)), constant_values=255)
+    columns = [np.concatenate([gutter(corner) for corner in column]) for column in corners]
+    return np.concatenate(columns, 1)[:-8, :-8]
 
 
 def _flat(values):

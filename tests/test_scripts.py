@@ -139,6 +139,26 @@ def test_a_backend_that_is_not_there_is_named(home, tmp_path):
     assert "KERAS_BACKEND" in done.stderr and "Traceback" not in done.stderr
 
 
+def test_ablation_trains_all_kinds_once_and_tells_them_apart(home, tmp_path):
+    words = ["ogan/ablation.py", "--seeds", "1", "--jobs", "2", "--out", tmp_path, "--preset", "smoke", "--steps", "3"]
+    done = start(home, "tensorflow", *words)
+    assert done.returncode == 0, done.stderr
+    where = tmp_path / "ogan/ablation-toy_faces"
+    rows = (where / "table.md").read_text().splitlines()
+    assert [row.split("|")[1].strip() for row in rows[2:]] == ["correlation", "mse", "none"]
+    assert len(set(rows[2:])) == 3
+    metrics = json.loads((where / "results.json").read_text())["metrics"]
+    assert {"z_corr/correlation/0", "recon / mean image/mse/0", "probe R^2/none/0"} <= metrics.keys()
+    for name in ("ablation.png", "pictures.png"):
+        assert iio.imread(where / "figures" / name).std() > 5
+
+
+def test_bench_prints_a_ratio(home):
+    done = start(home, "tensorflow", "ogan/bench.py", "--size", "16", "--batch-size", "4")
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout.split("alternating / single:")[1].split()[0]) > 0.2
+
+
 @pytest.mark.parametrize(
     "script", sorted(p.relative_to(ROOT) for p in ROOT.glob("ogan/*.py") if "main(run" in p.read_text())
 )
