@@ -166,7 +166,9 @@ class _finish_step_on_interrupt:
     def __enter__(self):
         self.active = threading.current_thread() is threading.main_thread()
         if self.active:
-            self.before = {s: signal.signal(s, self._ask) for s in (signal.SIGINT, signal.SIGTERM)}
+            # what was started to ignore Ctrl-C (nohup, a job in a script's background) goes on ignoring it
+            heard = [s for s in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(s) is not signal.SIG_IGN]
+            self.before = {s: signal.signal(s, self._ask) for s in heard}
 
     def _ask(self, number, frame):
         if self.keeper.stop_asked:

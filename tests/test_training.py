@@ -17,7 +17,7 @@ from common.ema import WeightEMA, refresh_batch_statistics
 from common.errors import UserError
 from common.layers import Latent
 from common.single_loss import SingleLoss, inner_only
-from common.training import _stretches, images_per_second, read_log, train
+from common.training import Stretches, _finish_step_on_interrupt, _stretches, images_per_second, read_log, train
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (50, 4, 4, 1), dtype=np.uint8)
 
@@ -111,10 +111,8 @@ def test_a_crash_between_checkpoints_costs_a_stretch_and_changes_nothing(tmp_pat
 
 
 @pytest.mark.parametrize("kind", ["single", "alternating"])
-def test_ctrl_c_inside_a_stretch_saves_the_step_and_the_rest_follows(tmp_path, kind, monkeypatch, capsys):
+def test_ctrl_c_inside_a_stretch_saves_the_step_and_the_rest_follows(tmp_path, kind, monkeypatch, capsys, request):
     whole, _ = fit(tmp_path / "whole", 15, kind)
-    from common.training import Stretches
-
     plain = Stretches.on_train_batch_end
 
     def interrupt(self, batch, logs=None):
@@ -123,11 +121,14 @@ def test_ctrl_c_inside_a_stretch_saves_the_step_and_the_rest_follows(tmp_path, k
         plain(self, batch, logs)
 
     monkeypatch.setattr(Stretches, "on_train_batch_end", interrupt)
+    handler = lambda *_: None  # of whoever runs the tests; Ctrl-C may even be ignored there
+    kept = signal.signal(signal.SIGINT, handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, kept))
     with pytest.raises(KeyboardInterrupt, match="stopped at step 7 of 15; add --resume"):
         fit(tmp_path / "cut", 15, kind)
     monkeypatch.undo()
     monkeypatch.setattr("common.backend.tensorboard", lambda log_dir: [])
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is handler
     after, _ = fit(tmp_path / "cut", 15, kind)
     assert "going on from step 7" in capsys.readouterr().out
     for a, b in zip(whole, after, strict=True):
@@ -245,3 +246,12 @@ def test_tensorboard_follows_either_training(tmp_path, kind):
     board = keras.callbacks.TensorBoard(str(tmp_path), write_graph=False)
     trainer.fit(Batches(IMAGES, 8), steps_per_epoch=3, callbacks=[board], verbose=0, shuffle=False)
     assert list(tmp_path.rglob("events.out.*"))
+
+
+def test_an_ignored_ctrl_c_stays_ignored(request):
+    kept = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, kept))
+    with _finish_step_on_interrupt(keeper=None):
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
