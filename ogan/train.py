@@ -148,10 +148,10 @@ def run(args):
         write_whole(where / f"{model.name}.keras", model.save)
     mean_image = data.to_float(images.array.mean(0))
     write_whole(where / "mean_image.npy", lambda path: np.save(path, mean_image))
-    raw = {
-        **evaluate.latent_metrics(encoder, generator, args.latent_dim, args.seed, n),
-        **evaluate.reconstruction_metrics(encoder, generator, held_out.array, mean_image),
-    }
+    raw = {}  # the networks of the last step, where those measured are averages of them
+    if averages:
+        raw |= evaluate.latent_metrics(encoder, generator, args.latent_dim, args.seed, n)
+        raw |= evaluate.reconstruction_metrics(encoder, generator, held_out.array, mean_image)
     seen = evaluate.reconstruction_metrics(E, G, images.array[:n], mean_image)
     metrics = {
         **evaluate.latent_metrics(E, G, args.latent_dim, args.seed, n),
@@ -161,7 +161,7 @@ def run(args):
         **evaluate.sample_metrics(G, args.latent_dim, args.seed, images.array[:n], held_out.array),
         **(evaluate.probe_metrics(E, images, held_out) if args.dataset == "toy_faces" else {}),
         **{f"{name}/training_images": value for name, value in seen.items()},
-        **{f"{name}/without_ema": raw[name] for name in ("z_corr", "reconstruction_mse") if averages},
+        **{f"{name}/without_ema": value for name, value in raw.items() if name != "mean_image_mse"},
         "images_per_second": images_per_second(rows, args.batch_size),
         "train_seconds": rows[-1]["seconds"],
         "steps": steps,
