@@ -11,8 +11,8 @@ help:  ## this list
 
 setup: $(VENV)/.ready  ## make .venv and install everything in it
 
-# Made again when what is to be installed changes, and only then.
-$(VENV)/.ready: requirements.txt pyproject.toml
+# Made again when what is to be installed changes (a new folder, too), and only then.
+$(VENV)/.ready: requirements.txt pyproject.toml $(wildcard */__init__.py)
 	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
 	  || { echo "Python 3.11, 3.12 or 3.13 is needed: make PYTHON=/path/to/python3.11 ..."; exit 2; }
 	@echo "installing into $(VENV) (a minute or two)"

@@ -18,6 +18,7 @@ import keras
 from keras import ops
 
 from common import backend
+from common.batches import Batches
 
 
 def inner_only(fn, x, x_ng):
@@ -70,6 +71,10 @@ class SingleLoss(keras.Model):
         """Builds the optimiser too: under `tf.distribute` its slots can be made in the strategy's scope alone."""
         super().compile(*args, **kwargs)
         self.optimizer.build(self.trainable_variables)
+
+    def fit(self, x, **kwargs):
+        """As `keras.Model.fit`, without y; `common.batches.Batches` in the form that trains fastest."""
+        return super().fit(backend.feed(x) if isinstance(x, Batches) else x, **kwargs)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         values = self.loss_function(**y_pred)

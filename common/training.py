@@ -98,17 +98,33 @@ class Stretches(keras.callbacks.Callback):
         checkpoint.save(self.run / "checkpoint.npz", self.variables(), self.step)
 
 
-def train(trainer, images, run, *, batch_size, steps, every, seed, pictures, averages=None, flip=False):
+def train(
+    trainer,
+    images,
+    run,
+    *,
+    batch_size,
+    steps,
+    every,
+    seed,
+    pictures,
+    averages=None,
+    callbacks=(),
+    flip=False,
+    dtype="float32",
+):
     """Trains until `steps` batches have been seen, from the run's checkpoint if it has one.
 
     Args:
         trainer: a compiled `SingleLoss` or an `Alternating`.
-        images: `common.data.Images` or uint8 array.
+        images: `common.data.Images`, uint8 array of images or float32 array of points.
         run: path of the run directory.
         every: int, steps between two rows of the log, pictures and checkpoints.
         pictures: function of the step number that writes pictures.
         averages: `common.ema.WeightEMA`, kept in the checkpoint too.
+        callbacks: list of Keras callbacks, called before ours.
         flip: bool, mirror images at random.
+        dtype: what images become, "float32" in [-1, 1] or "uint8" as they are.
 
     Returns:
         List of dicts, the rows of `log.csv`.
@@ -133,10 +149,10 @@ def train(trainer, images, run, *, batch_size, steps, every, seed, pictures, ave
     board = backend.tensorboard(Path(run) / "tensorboard")
     with _finish_step_on_interrupt(keeper):
         for length, first, last in _stretches(start, steps, every):
-            data = Batches(images, batch_size, seed=seed, flip=flip, start=keeper.step)
-            callbacks = [*([averages] if averages else []), keeper, *board]
+            data = Batches(images, batch_size, seed=seed, flip=flip, start=keeper.step, dtype=dtype)
+            calls = [*callbacks, *([averages] if averages else []), keeper, *board]
             how = {"steps_per_epoch": length, "initial_epoch": first, "epochs": last, "shuffle": False}
-            trainer.fit(data, callbacks=callbacks, verbose=0, **how)
+            trainer.fit(data, callbacks=calls, verbose=0, **how)
             if keeper.stop_asked and keeper.step < steps:
                 raise KeyboardInterrupt(f"stopped at step {keeper.step} of {steps}; add --resume to go on")
     return keeper.rows

@@ -93,3 +93,13 @@ def test_two_replicas_step_like_one_with_the_whole_batch():
         np.testing.assert_allclose(a, b, atol=1e-5)
     np.testing.assert_allclose(logs_one["size"], logs_two["size"], rtol=1e-5)
     np.testing.assert_allclose(logs_one["loss"], logs_two["loss"], rtol=1e-4)
+
+
+def test_fed_batches_are_the_same_in_the_same_order():
+    pixels = np.random.default_rng(0).integers(0, 256, (50, 4, 4, 3), dtype=np.uint8)
+    batches = Batches(pixels, 8, seed=3, start=11, flip=True)
+    fed = backend.feed(batches)
+    if fed is batches:
+        pytest.skip("only TensorFlow gets another form")
+    for i, batch in zip(range(20), fed, strict=False):  # over the end of an epoch
+        np.testing.assert_array_equal(ops.convert_to_numpy(batch), batches[i])
