@@ -1,12 +1,16 @@
 """The flags every script shares, and the one way in which a script ends when the user has to mend something."""
 
 import argparse
+import functools
 import os
 import re
 import sys
 
 from common import backend, data
 from common.errors import UserError
+from common.toys import TOYS
+
+SIZES = (16, 32, 64, 128, 256, 512)  # the stride-2 networks halve an image down to 4 x 4
 
 
 class Parser(argparse.ArgumentParser):
@@ -49,30 +53,36 @@ def real_in(low, high):
     return number
 
 
-def image_size(text):
-    """Type of --size: the stride-2 networks halve an image down to 4 x 4."""
-    if text not in {"16", "32", "64", "128", "256", "512"}:
-        raise argparse.ArgumentTypeError(f"'{text}' is not one of 16, 32, 64, 128, 256, 512")
+def image_size(text, sizes=SIZES):
+    """Type of --size."""
+    if text not in map(str, sizes):
+        raise argparse.ArgumentTypeError(f"'{text}' is not one of {', '.join(map(str, sizes))}")
     return int(text)
 
 
-def dataset(text):
-    if text not in data.NAMES and not (text.startswith("folder:") and len(text) > len("folder:")):
-        raise argparse.ArgumentTypeError(f"'{text}' is not one of {', '.join(data.NAMES)}, folder:PATH")
+def dataset(text, toys=()):
+    """Type of --dataset; `toys` are names that it takes besides those of images."""
+    names = (*data.NAMES, *toys)
+    if text not in names and not (text.startswith("folder:") and len(text) > len("folder:")):
+        raise argparse.ArgumentTypeError(f"'{text}' is not one of {', '.join(names)}, folder:PATH")
     return text
 
 
-def parser(description, presets, default_dataset="toy_faces"):
+def parser(description, presets, default_dataset="toy_faces", toys=False, sizes=SIZES):
     """Parser with the common flags; the article adds its own.
 
-    A flag left out takes its value from the preset; `presets` maps a preset's name to a dict flag -> value.
+    A flag left out takes its value from the preset; `presets` maps a preset's name to a dict flag -> value. With
+    `toys=True`, --dataset also takes the two-dimensional data sets of `common.toys`; `sizes` are those of --size.
     """
+    toys = TOYS if toys else ()
     p = Parser(description=description, formatter_class=Parser.RAW)
     add = p.add_argument
-    add("--dataset", type=dataset, default=default_dataset, help=f"{', '.join(data.NAMES)} or folder:PATH")
+    kind = functools.partial(dataset, toys=toys)
+    add("--dataset", type=kind, default=default_dataset, help=f"{', '.join((*data.NAMES, *toys))} or folder:PATH")
     add("--data-dir", help="where your downloads lie (else $DATA_DIR, the Keras cache, a download)")
     add("--preset", choices=sorted(presets), help="smoke: seconds; quick: minutes on 2 CPU cores; paper: the author's")
-    add("--size", type=image_size, help="pixels: 16, 32, 64, 128, 256, 512")
+    size = functools.partial(image_size, sizes=sizes)
+    add("--size", type=size, help=f"pixels: {', '.join(map(str, sizes))}")
     add("--batch-size", type=positive_int, help="images per step")
     length = p.add_mutually_exclusive_group()
     length.add_argument("--epochs", type=positive_int, help="passes over the data")

@@ -31,6 +31,8 @@ class WeightEMA(keras.callbacks.Callback):
         backend.sync(self.model)
         for copy, model in zip(self.models, self.sources, strict=True):
             for shadow, weight in zip(copy.weights, model.weights, strict=True):
+                if "int" in weight.dtype:  # a permutation, say: fixed
+                    continue
                 shadow.assign(self.momentum * shadow + (1 - self.momentum) * weight)
 
 

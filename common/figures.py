@@ -217,12 +217,24 @@ def _runs(name, runs):
     return x, np.stack([y for _, y in pairs])
 
 
-def _axes(xlabel, ylabel, title, width=6.4):
+def blank_figure(width, height):
+    """An empty matplotlib figure of that size in inches, without pyplot and its windows."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # late: it takes half a second
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, 4.2), dpi=120, layout="constrained")
+    figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
+    return figure
+
+
+def write_figure(path, figure):
+    """Write a matplotlib figure into a PNG, whole or not at all; the same drawing gives the same bytes."""
+    software = {"Software": None}  # without the version of matplotlib in the file
+    write_whole(path, lambda file: figure.savefig(Path(file), format="png", metadata=software))
+
+
+def _axes(xlabel, ylabel, title, width=6.4):
+    figure = blank_figure(width, 4.2)
     axes = figure.add_subplot()
     axes.set(xlabel=xlabel, ylabel=ylabel, title=title)
     axes.spines[["top", "right"]].set_visible(False)
@@ -240,5 +252,4 @@ def _references(axes, references):
 
 def _save_figure(path, figure, axes):
     axes.legend(frameon=False, fontsize=9)
-    # Without the version of matplotlib in the file, the same drawing gives the same bytes.
-    write_whole(path, lambda file: figure.savefig(Path(file), format="png", metadata={"Software": None}))
+    write_figure(path, figure)

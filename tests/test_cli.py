@@ -4,6 +4,7 @@ import pytest
 
 from common.cli import main, parser, resolve
 from common.errors import UserError
+from common.toys import TOYS
 from ogan import train
 
 PRESETS = {"smoke": {"size": 32, "steps": 5, "lam": 0.5}, "quick": {"size": 64, "steps": 50, "lam": 0.5}}
@@ -87,6 +88,23 @@ def test_a_wrong_flag_is_one_line_and_exit_code_2(words, message, capsys, monkey
     import re
 
     assert re.search(message, error), error
+
+
+def test_toys_are_data_sets_only_where_a_script_asks_for_them(capsys):
+    with_toys, without = parser("test", PRESETS, toys=True), parser("test", PRESETS)
+    for name in (*TOYS, "toy_faces", "folder:here"):
+        assert with_toys.parse_args(["--dataset", name]).dataset == name
+    assert with_toys.parse_args([]).dataset == "toy_faces"
+    assert parser("test", PRESETS, "8gaussians", toys=True).parse_args([]).dataset == "8gaussians"
+    for p, wrong, listed in ((with_toys, "9gaussians", True), (without, "8gaussians", False)):
+        with pytest.raises(SystemExit) as stop:
+            p.parse_args(["--dataset", wrong])
+        assert stop.value.code == 2
+        error = capsys.readouterr().err
+        assert f"'{wrong}' is not one of celeba, " in error
+        assert error.count("\n") == 1
+        for text in (error.replace(wrong, ""), p.format_help()):
+            assert [name in text for name in TOYS] == [listed] * len(TOYS)
 
 
 def test_an_error_of_the_users_is_one_line_and_a_ctrl_c_is_130(capsys, monkeypatch):
