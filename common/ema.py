@@ -18,10 +18,14 @@ class WeightEMA(keras.callbacks.Callback):
 
     def __init__(self, models, momentum):
         super().__init__()
-        self.momentum, self.sources = momentum, models
         self.models = [keras.models.clone_model(model) for model in models]
         for copy, model in zip(self.models, models, strict=True):
             copy.set_weights(model.get_weights())
+        self.sources = models
+        sources = [weight for model in models for weight in model.weights]
+        pairs = zip(self.variables, sources, strict=True)
+        pairs = [(a, b) for a, b in pairs if "int" not in a.dtype]  # a permutation, say, stays what it is
+        self.step = backend.averaging(*zip(*pairs, strict=True), momentum)
 
     @property
     def variables(self):
@@ -29,11 +33,7 @@ class WeightEMA(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         backend.sync(self.model)
-        for copy, model in zip(self.models, self.sources, strict=True):
-            for shadow, weight in zip(copy.weights, model.weights, strict=True):
-                if "int" in weight.dtype:  # a permutation, say: fixed
-                    continue
-                shadow.assign(self.momentum * shadow + (1 - self.momentum) * weight)
+        self.step()
 
 
 def refresh_batch_statistics(model, batches):

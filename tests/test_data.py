@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 
 from common import data, datasets, prepared, readers, toy_faces
+from common.batches import Batches
 from common.data import Images, choose, load, to_float, to_uint8
 from common.errors import UserError
 
@@ -557,10 +558,19 @@ def test_wrong_batches_say_so(pixels):
         batches(pixels, 24)
     with pytest.raises(UserError, match="at least 1"):
         batches(pixels, 0)
-    with pytest.raises(ValueError, match="uint8 images"):
-        batches(to_float(pixels), 4)
+    for wrong in (pixels.astype("float64"), pixels[..., 0], np.zeros(30, "float32")):
+        with pytest.raises(ValueError, match="uint8 images"):
+            batches(wrong, 4)
     with pytest.raises(ValueError, match="dtype"):
         batches(pixels, 4, dtype="float16")
+
+
+def test_points_are_passed_on_as_they_are():
+    points = np.random.default_rng(0).normal(size=(23, 2)).astype("float32")
+    seen = np.concatenate([Batches(points, 5, seed=1)[i] for i in range(4)])
+    assert seen.dtype == np.float32
+    assert {tuple(row) for row in seen} < {tuple(row) for row in points}
+    assert len({tuple(row) for row in seen}) == 20
 
 
 def test_fit_sees_the_sequence_in_order(pixels):
