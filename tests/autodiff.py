@@ -49,3 +49,34 @@ def weight_gradients(fn, variables):
 
         grads = torch.autograd.grad(fn(), [v.value for v in variables], allow_unused=True, materialize_grads=True)
     return [np.asarray(ops.convert_to_numpy(g)) for g in grads]
+
+
+def jacobian(fn, x):
+    """Jacobian at the one point x of fn, which maps batches: as many copies of x as fn(x) has entries, one pass back.
+
+    Copy i gives row i, so that the precision of x is kept and nothing is traced. fn must treat examples one by one.
+    """
+    size = int(np.prod(np.shape(fn(np.asarray(x)[None]))))
+    copies = ops.convert_to_tensor(np.repeat(np.asarray(x)[None], size, axis=0))
+
+    def picked(copies):
+        y = ops.reshape(fn(copies), (size, size))
+        return ops.sum(y * ops.eye(size, dtype=y.dtype))
+
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            tape.watch(copies)
+            value = picked(copies)
+        grad = tape.gradient(value, copies, unconnected_gradients="zero")
+    elif keras.backend.backend() == "jax":
+        import jax
+
+        grad = jax.grad(picked)(copies)
+    else:
+        import torch
+
+        copies = copies.detach().requires_grad_(True)
+        (grad,) = torch.autograd.grad(picked(copies), copies, allow_unused=True, materialize_grads=True)
+    return np.reshape(ops.convert_to_numpy(grad), (size, -1))

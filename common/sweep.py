@@ -1,0 +1,51 @@
+"""Many runs of one script: variants times seeds, side by side or one after another, each in a folder of its own."""
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from common.errors import UserError
+
+
+def sweep(script, jobs, where, workers=1):
+    """Runs `script` once per job and returns {name: its run directory}. What is finished is not done again.
+
+    Args:
+        script: path of a training script that knows --out and --resume.
+        jobs: dict name -> list of flags. What a job prints goes to `<where>/<name>/log.txt`.
+        where: path, folder of all jobs.
+        workers: int, jobs at a time.
+
+    Raises:
+        UserError: naming the job that failed, with the last line that it printed.
+    """
+
+    def one(name, flags):
+        home = Path(where) / name
+        home.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, script, *flags, "--out", home, "--resume"]
+        with open(home / "log.txt", "a") as log:
+            done = subprocess.run(list(map(str, command)), stdout=log, stderr=subprocess.STDOUT)
+        if done.returncode:
+            last = (home / "log.txt").read_text().strip().splitlines()[-1:] or ["it printed nothing"]
+            raise UserError(f"{name}: {last[0]}")
+        found = sorted(home.rglob("results.json"), key=lambda path: path.stat().st_mtime)
+        print(f"{name}: {found[-1]}", flush=True)
+        return found[-1].parent
+
+    with ThreadPoolExecutor(workers) as pool:
+        return dict(zip(jobs, pool.map(one, jobs, jobs.values()), strict=True))
+
+
+def table(corner, rows):
+    """Markdown table of rows {row: {column: numbers over seeds}}: their mean and, of several, their range."""
+    columns = list(next(iter(rows.values())))
+
+    def cell(numbers):
+        mean = f"{sum(numbers) / len(numbers):.3f}"
+        return mean if len(numbers) == 1 else f"{mean} ({min(numbers):.3f} to {max(numbers):.3f})"
+
+    lines = [f"| {corner} | {' | '.join(columns)} |", f"|---|{'---|' * len(columns)}"]
+    lines += [f"| {name} | {' | '.join(cell(row[column]) for column in columns)} |" for name, row in rows.items()]
+    return "\n".join(lines) + "\n"

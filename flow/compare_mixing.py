@@ -1,0 +1,73 @@
+"""Does a 1x1 convolution beat a shuffle, and a shuffle reversal (5807), and where does exp(x y^T) stand (6407)?
+
+    python flow/compare_mixing.py --dataset mnist --steps 1500
+
+Trains the same Glow with each way to mix channels, from the same seeds, and draws the four loss curves (5807-F7) into
+`<out>/flow/mixing-<dataset>/`. Every flag it does not know is handed to `flow/glow.py`. What is finished is not trained
+again.
+"""
+
+import re
+from pathlib import Path
+
+from common.cli import Parser, main, positive_int
+from common.cli import dataset as dataset_name
+
+KINDS = ("reverse", "shuffle", "1x1", "exp")
+SHOWN = {
+    "test bits/dim": "bits_per_dim",
+    "training bits/dim, last stretch": "bits_per_dim/last_stretch",
+    "images/s": "images_per_second",
+    "parameters": "parameters",
+}
+
+
+def flags():
+    p = Parser(description=__doc__, formatter_class=Parser.RAW)
+    p.add_argument("--dataset", type=dataset_name, default="mnist")
+    p.add_argument("--seeds", type=positive_int, default=3, help="how many, from 0 on")
+    p.add_argument("--jobs", type=positive_int, default=1, help="trainings at a time")
+    p.add_argument("--out", default="runs")
+    return p
+
+
+def run(args):
+    import numpy as np
+
+    from common import figures
+    from common.runs import read_json, write_json, write_whole
+    from common.sweep import sweep, table
+    from common.training import read_log
+
+    where = Path(args.out) / "flow" / ("mixing-" + re.sub(r"[^\w.-]+", "_", args.dataset))
+    seeds = range(args.seeds)
+    jobs = {
+        f"{kind}-{seed}": ["--dataset", args.dataset, "--seed", seed, "--mixing", kind, *args.rest]
+        for seed in seeds
+        for kind in KINDS
+    }
+    runs = sweep(Path(__file__).with_name("glow.py"), jobs, where, args.jobs)
+
+    results = {name: read_json(run / "results.json")["metrics"] for name, run in runs.items()}
+    rows = {kind: {n: [results[f"{kind}-{s}"][key] for s in seeds] for n, key in SHOWN.items()} for kind in KINDS}
+    # runs of one seed share the order of the data and the nets they start from: their difference says more
+    for kind in KINDS:
+        rows[kind]["minus shuffle, same seed"] = list(
+            np.subtract(rows[kind]["test bits/dim"], rows["shuffle"]["test bits/dim"])
+        )
+    flat = {f"{n}/{kind}/{s}": float(v[s]) for kind, row in rows.items() for n, v in row.items() for s in seeds}
+    write_json(where / "results.json", {"metrics": flat, "seeds": args.seeds, "train_flags": args.rest})
+    text = table("mixing", rows)
+    write_whole(where / "table.md", lambda path: path.write_text(text))
+
+    logs = {name: read_log(run / "log.csv") for name, run in runs.items()}
+    late = {name: log[len(log) // 4 :] for name, log in logs.items()}  # the first quarter dwarfs the differences
+    curve = lambda log: ([row["step"] for row in log], [row["bits_per_dim"] for row in log])
+    series = {kind: [curve(late[f"{kind}-{s}"]) for s in seeds] for kind in KINDS}
+    title = f"the same Glow on {args.dataset}, {args.seeds} seeds"
+    figures.curves(where / "figures/mixing.png", series, "step", "training bits/dim", title)
+    print(text, f"{where}/figures/mixing.png", sep="\n")
+
+
+if __name__ == "__main__":
+    main(run, flags(), rest=True)

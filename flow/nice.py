@@ -1,0 +1,99 @@
+"""NICE: digits from additive couplings (article 5776, https://kexue.fm/archives/5776; arXiv 1410.8516).
+
+python flow/nice.py --preset paper                        # the author's model on MNIST, 20 epochs
+python flow/nice.py --preset paper --noise none           # the same without noise (the article's other figure)
+python flow/nice.py --preset paper --noise uniform        # properly dequantised: a true likelihood
+"""
+
+import math
+
+from common.cli import SIZES, main, parser, positive_int, real_in, resolve
+
+ARTICLE = "flow/nice"
+COMMON = {"batch_size": 128, "couplings": 4, "layers": 5, "width": 1000, "learning_rate": 1e-3, "std": 0.75}
+PRESETS = {
+    "smoke": COMMON | {"width": 16, "layers": 1, "steps": 6, "every": 3, "limit": 300},
+    "quick": COMMON | {"width": 400, "steps": 4680, "every": 468},
+    "paper": COMMON | {"steps": 9360, "every": 468},
+}
+REFERENCES = {"loss": -2200, "log_likelihood": 1980.50, "figures": "https://kexue.fm/archives/5776"}
+
+
+def flags():
+    p = parser(__doc__, PRESETS, "mnist", sizes=(28, *SIZES))
+    p.add_argument("--couplings", type=positive_int, help="additive couplings")
+    p.add_argument("--layers", type=positive_int, help="hidden layers of the net in a coupling")
+    p.add_argument("--width", type=positive_int, help="units of a hidden layer")
+    p.add_argument(
+        "--noise", choices=["article", "none", "uniform"], default="article",
+        help="article: x/255 + U(-.01, 0) in training; none: x/255; uniform: (x + U(0, 1))/256, a true density",
+    )  # fmt: skip
+    p.add_argument("--prior", choices=["normal", "logistic"], default="normal", help="article: normal; paper: logistic")
+    p.add_argument("--std", type=real_in(0, 10), help="tau, the temperature of the samples: z = tau * noise")
+    p.add_argument("--learning-rate", type=real_in(1e-8, 1), help="of Adam")
+    p.add_argument("--every", type=positive_int, help="steps between pictures and checkpoints")
+    p.add_argument("--limit", type=positive_int, help="use only the first images of the data set")
+    return p
+
+
+def build(args, shape):
+    """The flow, its wiring and the loss: returns (trainer, flow)."""
+    import keras
+    from keras import ops
+    from keras.layers import Dense, Rescaling
+
+    from common.single_loss import SingleLoss
+    from flow.compose import Chain
+    from flow.density import PRIORS, UniformNoise, bits_per_dim
+    from flow.fixed import Flatten
+    from flow.layers import AdditiveCoupling, Reverse, Scale
+
+    dims = math.prod(shape)
+
+    # networks
+    def m():
+        hidden = [Dense(args.width, activation="relu") for _ in range(args.layers)]
+        # the author's net ends in relu and his encoder subtracts it: his decoder adds what is never negative
+        return keras.Sequential([*hidden, Dense(dims // 2, activation="relu"), Rescaling(-1.0)])
+
+    layers = [Flatten()]
+    for _ in range(args.couplings):
+        layers += [Reverse(), AdditiveCoupling(m(), split="interleaved")]
+    flow = Chain([*layers, Scale("glorot_normal")], name="flow")
+
+    # wiring
+    x = keras.Input(shape, dtype="uint8")
+    pixels = ops.cast(x, "float32")
+    if args.noise == "uniform":
+        seen = UniformNoise(0.0, 1.0, seed=args.seed)(pixels) / 256
+    elif args.noise == "article":
+        seen = UniformNoise(-0.01, 0.0, training_only=True, seed=args.seed)(pixels / 255)
+    else:
+        seen = pixels / 255
+    z, log_det = flow(seen)
+
+    # loss
+    log_prior = PRIORS[args.prior]
+
+    def nice_loss(z, log_det):
+        log_prob = log_prior(z) + log_det
+        if args.noise == "uniform":
+            return {"loss": -log_prob, "bits_per_dim": bits_per_dim(log_prob, dims)}
+        # the article's: without the constant of the normal density
+        return {"loss": -log_prob - dims / 2 * math.log(2 * math.pi)}
+
+    trainer = SingleLoss(x, {"z": z, "log_det": log_det}, nice_loss)
+    trainer.compile(keras.optimizers.Adam(args.learning_rate))
+    return trainer, flow
+
+
+def run(args):
+    from flow.experiment import run_on_images
+
+    resolve(args, flags(), PRESETS)
+    args.ema, args.levels = 0.0, 0  # neither is the article's
+    run_on_images(args, ARTICLE, build, REFERENCES, data_start=False, prior=args.prior, columns=15)
+
+
+if __name__ == "__main__":
+    main(run, flags())
