@@ -66,16 +66,16 @@ def image_flow(args, channels):
         layers = []
         for k in range(args.couplings):
             net = conv_net(args.width, 2 * channels)
-            layers += [Actnorm(), AffineCoupling(net, "checkerboard", swap=k % 2 == 1, bound=2.0)]
+            layers += [Actnorm(), AffineCoupling(net, "checkerboard", swap=k % 2 == 1, bound=3.0)]
         layers.append(Squeeze())
         channels *= 4
         for k in range(args.couplings):
             shuffle = Shuffle(seed=args.seed + 100 * level + k)
-            layers += [Actnorm(), shuffle, AffineCoupling(conv_net(args.width, channels), bound=2.0)]
+            layers += [Actnorm(), shuffle, AffineCoupling(conv_net(args.width, channels), bound=3.0)]
         last = level == args.levels - 1
         levels.append(Chain([*layers, Actnorm()] if last else layers))
         channels //= 2
-    return Chain([Logit(0.05), MultiScale(levels)], name="flow")
+    return Chain([Logit(1e-4), MultiScale(levels)], name="flow")
 
 
 def build(args, shape):
@@ -115,6 +115,7 @@ def run_in_the_plane(args):
     import numpy as np
 
     from common import toys
+    from common.batches import Batches
     from common.ema import WeightEMA
     from common.planes import grid_points, planes
     from common.runs import open_run, write_results, write_whole
@@ -127,6 +128,7 @@ def run_in_the_plane(args):
     args.size = 2
     held_out = toys.sample(args.dataset, max(1, args.points // 5), [args.seed, 1])
     points = toys.sample(args.dataset, args.points - len(held_out), [args.seed, 0])
+    Batches(points, args.batch_size)  # too few points: said before a run directory is made
     where = open_run(args, ARTICLE, len(points))
 
     trainer, flow = build(args, (2,))

@@ -1,0 +1,71 @@
+"""What a Glow costs: its inverse and its training step as multiples of its forward pass, measured in one run.
+
+    python flow/bench.py            (part of `make bench`)
+
+The inverse of a coupling computes the same net as its forward pass, so that sampling should cost what encoding does.
+"""
+
+import statistics
+import time
+
+from common.cli import SIZES, Parser, image_size, main, positive_int, resolve
+
+ROUNDS, CALLS = 7, 20
+
+
+def flags():
+    p = Parser(description=__doc__, formatter_class=Parser.RAW)
+    p.add_argument("--size", type=lambda text: image_size(text, (28, *SIZES)), default=28)
+    p.add_argument("--channels", type=positive_int, default=1)
+    p.add_argument("--batch-size", type=positive_int, default=64)
+    return p
+
+
+def run(args):
+    print(f"{'mixing':10s}{'forward':>12s}{'inverse':>12s}{'training step':>16s}")
+    for mixing in ("shuffle", "1x1", "exp"):
+        times = measure(mixing, args)
+        inverse, step = (statistics.median(row[i] / row[0] for row in times) for i in (1, 2))
+        forward = statistics.median(row[0] for row in times)
+        print(f"{mixing:10s}{1000 * forward:9.1f} ms{inverse:11.2f}x{step:15.2f}x", flush=True)
+
+
+def measure(mixing, args):
+    """Rows of seconds per batch: (forward, inverse, training step), in turn."""
+    import keras
+    import numpy as np
+
+    from common.batches import Batches
+    from flow import glow
+
+    shape, n = (args.size, args.size, args.channels), args.batch_size
+    chosen = ["--preset", "quick", "--mixing", mixing, "--size", str(args.size)]
+    trainer, flow = glow.build(resolve(glow.flags().parse_args(chosen), glow.flags(), glow.PRESETS), shape)
+    images = np.random.default_rng(0).integers(0, 256, (CALLS * n, *shape), dtype=np.uint8)
+    pixels = (images.astype("float32") + 0.5) / 256
+    flow.start(pixels[:n])
+
+    x = keras.Input(shape)
+    z, _ = flow(x)
+    encoder = keras.Model(x, z)
+    decoder = keras.Model(z, flow.inverse(z)[0])
+    codes = encoder.predict(pixels, batch_size=n, verbose=0)
+    batches = Batches(images, n, dtype="uint8")
+    jobs = (
+        lambda: encoder.predict(pixels, batch_size=n, verbose=0),
+        lambda: decoder.predict(codes, batch_size=n, verbose=0),
+        lambda: trainer.fit(batches, steps_per_epoch=CALLS, verbose=0, shuffle=False),
+    )
+
+    def seconds(job):
+        start = time.perf_counter()
+        job()
+        return (time.perf_counter() - start) / CALLS
+
+    for job in jobs:
+        job()  # compile
+    return [[seconds(job) for job in jobs] for _ in range(ROUNDS)]
+
+
+if __name__ == "__main__":
+    main(run, flags())
