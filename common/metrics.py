@@ -122,3 +122,18 @@ def frechet_distance(a, b):
     # (A B)^(1/2) has the trace of (A^(1/2) B A^(1/2))^(1/2), which is symmetric
     cross = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ cov_b @ root), 0)).sum()
     return float(np.sum((a.mean(0) - b.mean(0)) ** 2) + np.trace(cov_a) + np.trace(cov_b) - 2 * cross)
+
+
+def sample_metrics(fakes, train, test, components=64):
+    """`pca_frechet`: how far samples are from held-out images, and its floor, how far as many training images are.
+
+    The Frechet distance over 64 principal components of the training images' pixels: it sees colour, layout and lack
+    of variety, not sharpness. In units of [-1, 1] squared.
+
+    Args:
+        fakes, train, test: uint8 (n, h, w, c), best all of one n.
+    """
+    components = min(components, len(train) - 1, len(test) - 1)
+    a, b = pca_codes(train, np.concatenate([test, fakes]), components)
+    a, test, fakes = a / 127.5, b[: len(test)] / 127.5, b[len(test) :] / 127.5
+    return {"pca_frechet": frechet_distance(fakes, test), "pca_frechet_floor": frechet_distance(a, test)}

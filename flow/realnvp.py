@@ -43,14 +43,16 @@ def flags():
 
 
 def plane_flow(args):
-    """Couplings of the two coordinates in turn, for points (batch, 2)."""
+    """For points (batch, 2). All that a shuffle of two coordinates can do is exchange them: Glow's rotation does more."""
     from flow.compose import Chain
     from flow.layers import Actnorm, AffineCoupling
+    from flow.mixing import InvertibleDense
     from flow.networks import mlp
 
     layers = []
     for k in range(args.couplings):
-        layers += [Actnorm(), AffineCoupling(mlp(args.width, args.layers, 2), swap=k % 2 == 1, bound=3.0)]
+        rotation = InvertibleDense(seed=args.seed + k)
+        layers += [Actnorm(), rotation, AffineCoupling(mlp(args.width, args.layers, 2), bound=3.0)]
     return Chain([*layers, Actnorm()], name="flow")
 
 

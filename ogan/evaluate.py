@@ -6,8 +6,8 @@ import imageio.v3 as iio
 import numpy as np
 
 from common import figures
-from common.data import to_float, to_uint8
-from common.metrics import frechet_distance, linear_probe_r2, mean_squared_error, pca_codes
+from common.data import to_float
+from common.metrics import linear_probe_r2, mean_squared_error, pca_codes
 
 BATCH = 128
 SHRINK = 0.9  # the author multiplies the standardised code by this before decoding
@@ -65,20 +65,6 @@ def latent_metrics(encoder, generator, latent_dim, seed, n):
     code = encode(encoder, predict(generator, z))
     z = (z - z.mean(-1, keepdims=True)) / z.std(-1, keepdims=True)
     return {"z_corr": float(np.mean(z * code))}
-
-
-def sample_metrics(generator, latent_dim, seed, train, test):
-    """`pca_frechet`: how far samples are from held-out images, and its floor, how far as many training images are.
-
-    The Frechet distance over 64 principal components of the training images' pixels: it sees colour, layout and lack
-    of variety, not sharpness. In units of [-1, 1] squared.
-    """
-    train, test = np.asarray(train), np.asarray(test)
-    fakes = to_uint8(predict(generator, random_codes(len(train), latent_dim, seed + 3)))
-    components = min(64, len(train) - 1, len(test) - 1)
-    a, b = pca_codes(train, np.concatenate([test, fakes]), components)
-    a, test, fakes = a / 127.5, b[: len(test)] / 127.5, b[len(test) :] / 127.5
-    return {"pca_frechet": frechet_distance(fakes, test), "pca_frechet_floor": frechet_distance(a, test)}
 
 
 def probe_metrics(encoder, train, test):

@@ -97,6 +97,7 @@ def run(args):
 
     from common import backend, data, figures
     from common.ema import WeightEMA, refresh_batch_statistics
+    from common.metrics import sample_metrics
     from common.runs import open_run, write_results, write_whole
     from common.training import images_per_second, train
     from ogan import evaluate
@@ -153,12 +154,13 @@ def run(args):
         raw |= evaluate.latent_metrics(encoder, generator, args.latent_dim, args.seed, n)
         raw |= evaluate.reconstruction_metrics(encoder, generator, held_out.array, mean_image)
     seen = evaluate.reconstruction_metrics(E, G, images.array[:n], mean_image)
+    fakes = data.to_uint8(evaluate.predict(G, evaluate.random_codes(n, args.latent_dim, args.seed + 3)))
     metrics = {
         **evaluate.latent_metrics(E, G, args.latent_dim, args.seed, n),
         "critic_gap": rows[-1]["critic_gap"],
         **evaluate.reconstruction_metrics(E, G, held_out.array, mean_image),
         **evaluate.code_metrics(E, G, held_out.array),
-        **evaluate.sample_metrics(G, args.latent_dim, args.seed, images.array[:n], held_out.array),
+        **sample_metrics(fakes, np.asarray(images.array[:n]), np.asarray(held_out.array)),
         **(evaluate.probe_metrics(E, images, held_out) if args.dataset == "toy_faces" else {}),
         **{f"{name}/training_images": value for name, value in seen.items()},
         **{f"{name}/without_ema": value for name, value in raw.items() if name != "mean_image_mse"},

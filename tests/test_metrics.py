@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from common import metrics
-from common.metrics import linear_probe_r2, mean_squared_error, nearest_neighbours, pca_codes
+from common.metrics import linear_probe_r2, mean_squared_error, nearest_neighbours, pca_codes, sample_metrics
 
 
 def rng(seed=0):
@@ -170,3 +170,19 @@ def test_frechet_distance_of_gaussians_is_the_closed_form():
     assert metrics.frechet_distance(a, a) == pytest.approx(0, abs=1e-9)
     with pytest.raises(ValueError, match=r"Received: shapes \(3,\)"):
         metrics.frechet_distance(np.zeros(3), b)
+
+
+def test_sample_metrics_know_the_data_from_a_constant():
+    random = rng()
+    base = random.integers(0, 256, (1, 8, 8, 1))
+
+    def draw(n):
+        light, grain = random.normal(0, 30, (n, 1, 1, 1)), random.normal(0, 10, (n, 8, 8, 1))
+        return np.clip(base + light + grain, 0, 255).astype("uint8")
+
+    train, test = draw(300), draw(300)
+    same = sample_metrics(draw(300), train, test, components=8)
+    constant = sample_metrics(np.broadcast_to(base, train.shape).astype("uint8"), train, test, components=8)
+    assert same["pca_frechet_floor"] == constant["pca_frechet_floor"] > 0
+    assert same["pca_frechet"] < 3 * same["pca_frechet_floor"]
+    assert constant["pca_frechet"] > 10 * same["pca_frechet"]
