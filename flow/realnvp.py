@@ -43,7 +43,7 @@ def flags():
 
 
 def plane_flow(args):
-    """For points (batch, 2). All that a shuffle of two coordinates can do is exchange them: Glow's rotation does more."""
+    """For points (batch, 2). A shuffle could but exchange the two coordinates: Glow's rotation does more."""
     from flow.compose import Chain
     from flow.layers import Actnorm, AffineCoupling
     from flow.mixing import InvertibleDense
