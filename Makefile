@@ -1,6 +1,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
 VENV = .venv
 PY = $(VENV)/bin/python
+ON_JAX = $(patsubst %,tests/test_%.py,single_loss training backend flow_formulas)
 PIP = $(PY) -m pip install --quiet --disable-pip-version-check
 
 .PHONY: help setup demo test lint bench clean
@@ -28,8 +29,8 @@ demo: setup  ## train O-GAN on cartoon faces drawn by code: a few minutes on 2 C
 	$(PY) ogan/train.py --dataset toy_faces --preset quick --steps 1200 --resume
 
 test: lint  ## all tests: formulas, scripts end to end on TensorFlow and JAX
-	$(PY) -m pytest
-	KERAS_BACKEND=jax $(PY) -m pytest tests/test_single_loss.py tests/test_training.py tests/test_backend.py
+	$(PY) -m pytest -n 2 --dist worksteal
+	KERAS_BACKEND=jax $(PY) -m pytest -n 2 --dist worksteal $(ON_JAX)
 
 lint: $(VENV)/.ready-dev  ## ruff check and ruff format --check
 	$(PY) -m ruff check .
