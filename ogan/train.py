@@ -108,7 +108,7 @@ def run(args):
     if args.mixed_precision:
         keras.mixed_precision.set_global_policy(f"mixed_{args.mixed_precision}")
     if args.flip is None:
-        args.flip = "mnist" not in args.dataset
+        args.flip = "mnist" not in args.dataset.split(":")[0]  # nor in the path of a folder
     keras.utils.set_random_seed(args.seed)
 
     # data
