@@ -42,9 +42,7 @@ def flags():
     )  # fmt: skip
     p.add_argument("--std", type=real_in(0, 10), help="standard deviation (temperature) of the samples' z")
     p.add_argument("--learning-rate", type=real_in(1e-8, 1), help="of Adam")
-    p.add_argument(
-        "--ema", type=real_in(0, 0.99999), help="momentum of weight averages; needs 5/(1 - ema) steps; 0: none"
-    )
+    p.add_argument("--ema", type=real_in(0, 0.99999), help="momentum of averaged weights (5/(1 - ema) steps); 0: none")
     p.add_argument("--every", type=positive_int, help="steps between pictures and checkpoints")
     p.add_argument("--limit", type=positive_int, help="use only the first images of the data set")
     return p
