@@ -39,12 +39,13 @@ def sweep(script, jobs, where, workers=1):
 
 
 def table(corner, rows):
-    """Markdown table of rows {row: {column: numbers over seeds}}: their mean and, of several, their range."""
+    """Markdown table of rows {row: {column: numbers over seeds}}: their mean and, where they differ, their range."""
     columns = list(next(iter(rows.values())))
 
     def cell(numbers):
-        mean = f"{sum(numbers) / len(numbers):.3f}"
-        return mean if len(numbers) == 1 else f"{mean} ({min(numbers):.3f} to {max(numbers):.3f})"
+        if min(numbers) == max(numbers):
+            return f"{numbers[0]:,.0f}" if float(numbers[0]).is_integer() else f"{numbers[0]:.3f}"
+        return f"{sum(numbers) / len(numbers):.3f} ({min(numbers):.3f} to {max(numbers):.3f})"
 
     lines = [f"| {corner} | {' | '.join(columns)} |", f"|---|{'---|' * len(columns)}"]
     lines += [f"| {name} | {' | '.join(cell(row[column]) for column in columns)} |" for name, row in rows.items()]

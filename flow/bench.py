@@ -11,6 +11,7 @@ import time
 from common.cli import SIZES, Parser, image_size, main, positive_int, resolve
 
 ROUNDS, CALLS = 7, 20
+MIXINGS = ("shuffle", "1x1", "exp")
 
 
 def flags():
@@ -18,12 +19,13 @@ def flags():
     p.add_argument("--size", type=lambda text: image_size(text, (28, *SIZES)), default=28)
     p.add_argument("--channels", type=positive_int, default=1)
     p.add_argument("--batch-size", type=positive_int, default=64)
+    p.add_argument("--mixing", nargs="+", choices=MIXINGS, default=MIXINGS)
     return p
 
 
 def run(args):
     print(f"{'mixing':10s}{'forward':>12s}{'inverse':>12s}{'training step':>16s}")
-    for mixing in ("shuffle", "1x1", "exp"):
+    for mixing in args.mixing:
         times = measure(mixing, args)
         inverse, step = (statistics.median(row[i] / row[0] for row in times) for i in (1, 2))
         forward = statistics.median(row[0] for row in times)
@@ -46,8 +48,8 @@ def measure(mixing, args):
     flow.start(pixels[:n])
 
     x = keras.Input(shape)
-    z, _ = flow(x)
-    encoder = keras.Model(x, z)
+    encoder = keras.Model(x, flow(x)[0])
+    z = keras.Input((args.size * args.size * args.channels,))
     decoder = keras.Model(z, flow.inverse(z)[0])
     codes = encoder.predict(pixels, batch_size=n, verbose=0)
     batches = Batches(images, n, dtype="uint8")

@@ -18,7 +18,6 @@ KINDS = ("reverse", "shuffle", "1x1", "exp")
 SHOWN = {
     "test bits/dim": "bits_per_dim/test_last_step",
     "training bits/dim, last stretch": "bits_per_dim/last_stretch",
-    "images/s": "images_per_second",
     "parameters": "parameters",
 }
 

@@ -57,6 +57,13 @@ def test_mixings_are_compared_on_the_same_terms(home, tmp_path):  # noqa: F811
     assert iio.imread(where / "figures/mixing.png").std() > 5
 
 
+def test_bench_prints_ratios(home):  # noqa: F811
+    done = start(home, "tensorflow", "flow/bench.py", "--size", "16", "--batch-size", "4", "--mixing", "1x1")
+    assert done.returncode == 0, done.stderr
+    name, _, _, inverse, step = done.stdout.splitlines()[-1].split()
+    assert name == "1x1" and float(inverse.rstrip("x")) > 0.1 and float(step.rstrip("x")) > 0.1
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
