@@ -5,7 +5,18 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from common.cli import Parser, dataset, positive_int
 from common.errors import UserError
+
+
+def flags(description, default_dataset):
+    """Parser of a script that compares variants of another one, over seeds; it leaves all other flags to that one."""
+    p = Parser(description=description, formatter_class=Parser.RAW)
+    p.add_argument("--dataset", type=dataset, default=default_dataset)
+    p.add_argument("--seeds", type=positive_int, default=3, help="how many, from 0 on")
+    p.add_argument("--jobs", type=positive_int, default=1, help="trainings at a time")
+    p.add_argument("--out", default="runs")
+    return p
 
 
 def sweep(script, jobs, where, workers=1):

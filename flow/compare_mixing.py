@@ -10,8 +10,8 @@ again.
 import re
 from pathlib import Path
 
-from common.cli import Parser, main, positive_int
-from common.cli import dataset as dataset_name
+from common.cli import main
+from common.sweep import flags, sweep, table
 
 KINDS = ("reverse", "shuffle", "1x1", "exp")
 # of the last step's weights: over so few steps averages would still remember where they began
@@ -22,21 +22,11 @@ SHOWN = {
 }
 
 
-def flags():
-    p = Parser(description=__doc__, formatter_class=Parser.RAW)
-    p.add_argument("--dataset", type=dataset_name, default="mnist")
-    p.add_argument("--seeds", type=positive_int, default=3, help="how many, from 0 on")
-    p.add_argument("--jobs", type=positive_int, default=1, help="trainings at a time")
-    p.add_argument("--out", default="runs")
-    return p
-
-
 def run(args):
     import numpy as np
 
     from common import figures
     from common.runs import read_json, write_json, write_whole
-    from common.sweep import sweep, table
     from common.training import read_log
 
     where = Path(args.out) / "flow" / ("mixing-" + re.sub(r"[^\w.-]+", "_", args.dataset))
@@ -70,4 +60,4 @@ def run(args):
 
 
 if __name__ == "__main__":
-    main(run, flags(), rest=True)
+    main(run, flags(__doc__, "mnist"), rest=True)

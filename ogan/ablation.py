@@ -10,8 +10,8 @@ not trained again.
 import re
 from pathlib import Path
 
-from common.cli import Parser, main, positive_int
-from common.cli import dataset as dataset_name
+from common.cli import main
+from common.sweep import flags, sweep, table
 
 KINDS = ("correlation", "mse", "none")
 SHOWN = {
@@ -23,19 +23,9 @@ SHOWN = {
 }
 
 
-def flags():
-    p = Parser(description=__doc__, formatter_class=Parser.RAW)
-    p.add_argument("--dataset", type=dataset_name, default="toy_faces")
-    p.add_argument("--seeds", type=positive_int, default=3, help="how many, from 0 on")
-    p.add_argument("--jobs", type=positive_int, default=1, help="trainings at a time")
-    p.add_argument("--out", default="runs")
-    return p
-
-
 def run(args):
     from common import figures
     from common.runs import read_json, write_json, write_whole
-    from common.sweep import sweep, table
 
     where = Path(args.out) / "ogan" / ("ablation-" + re.sub(r"[^\w.-]+", "_", args.dataset))
     seeds = range(args.seeds)
@@ -76,4 +66,4 @@ def _side_by_side(runs, pixels=256):
 
 
 if __name__ == "__main__":
-    main(run, flags(), rest=True)
+    main(run, flags(__doc__, "toy_faces"), rest=True)
