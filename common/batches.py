@@ -70,3 +70,10 @@ class Batches(keras.utils.PyDataset):
             order = np.random.default_rng([self.seed, epoch]).permutation(len(self.images))
             self._order = (epoch, order)
         return order
+
+
+def predict(model, array, batch_size=128):
+    """The model's answer in inference mode. Always in full batches: JAX compiles anew for every shape."""
+    rest = -len(array) % batch_size
+    padded = np.concatenate([array, array[:1].repeat(rest, 0)]) if rest else array
+    return model.predict(padded, batch_size=batch_size, verbose=0)[: len(array)]

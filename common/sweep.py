@@ -1,5 +1,6 @@
 """Many runs of one script: variants times seeds, side by side or one after another, each in a folder of its own."""
 
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -7,6 +8,7 @@ from pathlib import Path
 
 from common.cli import Parser, dataset, positive_int
 from common.errors import UserError
+from common.runs import write_json, write_whole
 
 
 def flags(description, default_dataset):
@@ -47,6 +49,30 @@ def sweep(script, jobs, where, workers=1):
 
     with ThreadPoolExecutor(workers) as pool:
         return dict(zip(jobs, pool.map(one, jobs, jobs.values()), strict=True))
+
+
+def variants(script, flag, kinds, where, args):
+    """`sweep` over the kinds that `flag` takes and the seeds: {"<kind>-<seed>": run directory}."""
+    jobs = {
+        f"{kind}-{seed}": ["--dataset", args.dataset, "--seed", seed, flag, kind, *args.rest]
+        for seed in range(args.seeds)
+        for kind in kinds
+    }
+    return sweep(script, jobs, where, args.jobs)
+
+
+def home(args, article, name):
+    """`<out>/<article>/<name>-<dataset>`, safe as a folder name."""
+    return Path(args.out) / article / re.sub(r"[^\w.-]+", "_", f"{name}-{args.dataset}")
+
+
+def write_table(where, corner, rows, args):
+    """Writes `results.json` and `table.md` of rows {kind: {column: numbers over seeds}}; returns the table."""
+    flat = {f"{n}/{kind}/{s}": float(x) for kind, row in rows.items() for n, v in row.items() for s, x in enumerate(v)}
+    write_json(where / "results.json", {"metrics": flat, "seeds": args.seeds, "train_flags": args.rest})
+    text = table(corner, rows)
+    write_whole(where / "table.md", lambda path: path.write_text(text))
+    return text
 
 
 def table(corner, rows):

@@ -7,11 +7,10 @@ Trains the same Glow with each way to mix channels, from the same seeds, and dra
 again.
 """
 
-import re
 from pathlib import Path
 
 from common.cli import main
-from common.sweep import flags, sweep, table
+from common.sweep import flags, home, variants, write_table
 
 KINDS = ("reverse", "shuffle", "1x1", "exp")
 # of the last step's weights: over so few steps averages would still remember where they began
@@ -26,17 +25,11 @@ def run(args):
     import numpy as np
 
     from common import figures
-    from common.runs import read_json, write_json, write_whole
+    from common.runs import read_json
     from common.training import read_log
 
-    where = Path(args.out) / "flow" / ("mixing-" + re.sub(r"[^\w.-]+", "_", args.dataset))
-    seeds = range(args.seeds)
-    jobs = {
-        f"{kind}-{seed}": ["--dataset", args.dataset, "--seed", seed, "--mixing", kind, *args.rest]
-        for seed in seeds
-        for kind in KINDS
-    }
-    runs = sweep(Path(__file__).with_name("glow.py"), jobs, where, args.jobs)
+    where, seeds = home(args, "flow", "mixing"), range(args.seeds)
+    runs = variants(Path(__file__).with_name("glow.py"), "--mixing", KINDS, where, args)
 
     results = {name: read_json(run / "results.json")["metrics"] for name, run in runs.items()}
     rows = {kind: {n: [results[f"{kind}-{s}"][key] for s in seeds] for n, key in SHOWN.items()} for kind in KINDS}
@@ -45,10 +38,7 @@ def run(args):
         rows[kind]["minus shuffle, same seed"] = list(
             np.subtract(rows[kind]["test bits/dim"], rows["shuffle"]["test bits/dim"])
         )
-    flat = {f"{n}/{kind}/{s}": float(v[s]) for kind, row in rows.items() for n, v in row.items() for s in seeds}
-    write_json(where / "results.json", {"metrics": flat, "seeds": args.seeds, "train_flags": args.rest})
-    text = table("mixing", rows)
-    write_whole(where / "table.md", lambda path: path.write_text(text))
+    text = write_table(where, "mixing", rows, args)
 
     logs = {name: read_log(run / "log.csv") for name, run in runs.items()}
     late = {name: log[len(log) // 4 :] for name, log in logs.items()}  # the first quarter dwarfs the differences

@@ -42,9 +42,6 @@ class Chain(_Composed):
         layers: list of `FlowLayer`.
     """
 
-    def __init__(self, layers, **kwargs):
-        super().__init__(layers, **kwargs)
-
     def build(self, input_shape):
         for layer in self.layers:
             _build(layer, input_shape)

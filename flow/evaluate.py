@@ -1,5 +1,6 @@
 """What the three flows have in common once they are built: likelihoods on held-out data, samples, figures."""
 
+import functools
 import math
 from pathlib import Path
 from typing import NamedTuple
@@ -9,10 +10,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from common import figures
+from common import batches, figures
 from flow.density import UniformNoise, bits_per_dim, log_normal
 
 BATCH = 100
+predict = functools.partial(batches.predict, batch_size=BATCH)
 
 
 class Looks(NamedTuple):
@@ -39,13 +41,6 @@ def looks(flow, shape, log_prior=log_normal):
     noise = keras.Input((math.prod(shape),))
     sampler = keras.Model(noise, 2 * ops.clip(flow.inverse(noise)[0], 0, 1) - 1)
     return Looks(density, encoder, sampler)
-
-
-def predict(model, array):
-    """The model's answer in inference mode, always in full batches: JAX compiles anew for every shape."""
-    rest = -len(array) % BATCH
-    padded = np.concatenate([array, array[:1].repeat(rest, 0)]) if rest else array
-    return model.predict(padded, batch_size=BATCH, verbose=0)[: len(array)]
 
 
 def likelihood(density, images, draws=1):

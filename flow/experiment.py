@@ -84,14 +84,15 @@ def run_on_images(args, article, build, references, *, data_start, prior="normal
         fakes = data.to_uint8(evaluate.predict(looks.sampler, np.float32(std) * fresh))
         return sample_metrics(fakes, np.asarray(images.array[:n]), test[:n])
 
+    found = {std: distances(std) for std in {args.std, *STDS}}
     last = {k: v for k, v in rows[-1].items() if k not in ("step", "seconds")}
     metrics = {
         **evaluate.likelihood(looks.density, test),
         **{f"{name}/training_images": value for name, value in seen.items()},
         **{f"{name}/last_stretch": value for name, value in last.items()},
         **{f"{name}/test_last_step": value for name, value in evaluate.losses(trainer, test).items()},
-        **distances(args.std),
-        **{f"pca_frechet/std_{std}": distances(std)["pca_frechet"] for std in STDS},
+        **found[args.std],
+        **{f"pca_frechet/std_{std}": found[std]["pca_frechet"] for std in STDS},
         "rescues": len(guard.rescues),
         "parameters": flow.count_params(),
         "images_per_second": images_per_second(rows, args.batch_size),

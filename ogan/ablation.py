@@ -7,11 +7,10 @@ Trains correlation, mse and none from the same seeds, everything else equal, and
 not trained again.
 """
 
-import re
 from pathlib import Path
 
 from common.cli import main
-from common.sweep import flags, sweep, table
+from common.sweep import flags, home, variants, write_table
 
 KINDS = ("correlation", "mse", "none")
 SHOWN = {
@@ -25,26 +24,17 @@ SHOWN = {
 
 def run(args):
     from common import figures
-    from common.runs import read_json, write_json, write_whole
+    from common.runs import read_json
 
-    where = Path(args.out) / "ogan" / ("ablation-" + re.sub(r"[^\w.-]+", "_", args.dataset))
-    seeds = range(args.seeds)
-    jobs = {
-        f"{kind}-{seed}": ["--dataset", args.dataset, "--seed", seed, "--latent-loss", kind, *args.rest]
-        for seed in seeds
-        for kind in KINDS
-    }
-    runs = sweep(Path(__file__).with_name("train.py"), jobs, where, args.jobs)
+    where, seeds = home(args, "ogan", "ablation"), range(args.seeds)
+    runs = variants(Path(__file__).with_name("train.py"), "--latent-loss", KINDS, where, args)
 
     results = {name: read_json(run / "results.json")["metrics"] for name, run in runs.items()}
     for metrics in results.values():
         metrics["reconstruction_ratio"] = metrics["reconstruction_mse"] / metrics["mean_image_mse"]
     shown = {name: key for name, key in SHOWN.items() if key in next(iter(results.values()))}
     rows = {kind: {n: [results[f"{kind}-{s}"][key] for s in seeds] for n, key in shown.items()} for kind in KINDS}
-    flat = {f"{n}/{kind}/{s}": v[s] for kind, row in rows.items() for n, v in row.items() for s in seeds}
-    write_json(where / "results.json", {"metrics": flat, "seeds": args.seeds, "train_flags": args.rest})
-    text = table("latent loss", rows)
-    write_whole(where / "table.md", lambda path: path.write_text(text))
+    text = write_table(where, "latent loss", rows, args)
     figures.save_png(where / "figures/pictures.png", _side_by_side([runs[f"{kind}-0"] for kind in KINDS]))
     # the rest fits on one axis
     bounded = {n: {kind: rows[kind][n] for kind in KINDS} for n in shown if n != "pca_frechet"}

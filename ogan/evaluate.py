@@ -6,19 +6,12 @@ import imageio.v3 as iio
 import numpy as np
 
 from common import figures
+from common.batches import predict
 from common.data import to_float
 from common.metrics import linear_probe_r2, mean_squared_error, pca_codes
 
-BATCH = 128
 SHRINK = 0.9  # the author multiplies the standardised code by this before decoding
 SHRINKS = (1.0, 0.8, 0.7, 0.6, 0.5)  # and what would become of it with others
-
-
-def predict(model, arrays):
-    """The model's answers in inference mode. Always in full batches: JAX compiles anew for every shape."""
-    rest = -len(arrays) % BATCH
-    padded = np.concatenate([arrays, np.zeros((rest, *arrays.shape[1:]), arrays.dtype)]) if rest else arrays
-    return model.predict(padded, batch_size=BATCH, verbose=0)[: len(arrays)]
 
 
 def encode(encoder, images):
