@@ -1,6 +1,8 @@
-"""Numbers about codes and images, in plain numpy: linear probe, principal components, distances."""
+"""Numbers about codes and images, in plain numpy: linear probe, principal components, neighbours."""
 
 import numpy as np
+
+from common.distances import frechet_distance
 
 
 def mean_squared_error(a, b):
@@ -44,24 +46,37 @@ def linear_probe_r2(train_codes, train_factors, test_codes, test_factors, ridge=
 def pca_codes(train_images, test_images, components, chunk=1024):
     """The leading principal components of the training images, as codes (n, components) float32 of both sets.
 
-    The baseline of a linear encoder. Images are (n, ...) of any number type and may be memory maps: they are read
-    `chunk` rows at a time. Block power iteration with spare directions and a fixed start: same input, same codes; the
-    trailing ones are approximate where the spectrum is flat. The sign makes the largest weight of a component
-    positive. Raises `ValueError` for shapes that do not fit or more components than there are rows or pixels.
+    The baseline of a linear encoder: what `pca_basis` finds, applied. Raises `ValueError` as it does, and for sets of
+    different shapes.
     """
-    n, size = len(train_images), int(np.prod(train_images.shape[1:]))
     if train_images.shape[1:] != test_images.shape[1:]:
         raise ValueError(
             f"Both sets must hold images of one shape. Received: {train_images.shape}, {test_images.shape}"
         )
+    mean, basis = pca_basis(train_images, components, chunk)
+    return tuple(
+        np.concatenate([np.zeros((0, components), "float32"), *((r - mean) @ basis for r in _chunks(images, chunk))])
+        for images in (train_images, test_images)
+    )
+
+
+def pca_basis(images, components, chunk=1024):
+    """Mean (d,) and leading principal components (d, components), float32, of images of d values each.
+
+    The code of an image x is (x - mean) @ components. Images are (n, ...) of any number type and may be memory maps:
+    they are read `chunk` rows at a time. Block power iteration with spare directions and a fixed start: same input,
+    same components; the trailing ones are approximate where the spectrum is flat. The sign makes the largest weight of
+    a component positive. Raises `ValueError` for more components than there are rows or pixels.
+    """
+    n, size = len(images), int(np.prod(images.shape[1:]))
     if not 1 <= components <= min(n, size):
         raise ValueError(f"Components must be 1 to {min(n, size)} for {n} images. Received: {components}")
 
-    mean = sum(rows.sum(0, dtype="float64") for rows in _chunks(train_images, chunk)) / n
+    mean = sum(rows.sum(0, dtype="float64") for rows in _chunks(images, chunk)) / n
     mean = mean.astype("float32")
 
     def covariance_times(basis):
-        return sum(rows.T @ (rows @ basis) for rows in (r - mean for r in _chunks(train_images, chunk))) / n
+        return sum(rows.T @ (rows @ basis) for rows in (r - mean for r in _chunks(images, chunk))) / n
 
     spare = min(size, components + max(16, components // 2))
     basis = np.random.default_rng(0).standard_normal((size, spare), dtype="float32")
@@ -70,10 +85,7 @@ def pca_codes(train_images, test_images, components, chunk=1024):
     _, turn = np.linalg.eigh(basis.T @ covariance_times(basis))
     basis = basis @ turn[:, ::-1][:, :components]
     basis *= np.sign(basis[np.abs(basis).argmax(0), np.arange(components)])
-    return tuple(
-        np.concatenate([np.zeros((0, components), "float32"), *((r - mean) @ basis for r in _chunks(images, chunk))])
-        for images in (train_images, test_images)
-    )
+    return mean, basis
 
 
 def nearest_neighbours(queries, bank, k, chunk=1024):
@@ -104,24 +116,6 @@ def _chunks(array, chunk, dtype="float32"):
     for start in range(0, len(array), chunk):
         rows = np.asarray(array[start : start + chunk], dtype)
         yield rows.reshape(len(rows), -1)
-
-
-def frechet_distance(a, b):
-    """Squared Frechet distance between the Gaussians fitted to two samples of features, (n, d) and (m, d).
-
-    |mu_a - mu_b|^2 + tr(A + B - 2 (A B)^(1/2)), A and B the covariances. With Inception features this is the FID; with
-    principal components of pixels it is a coarse distance between sets of images, to be read beside its floor: the
-    same between two samples of the data.
-    """
-    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
-    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or min(len(a), len(b)) < 2:
-        raise ValueError(f"Two samples (n, d) with n > 1 are compared. Received: shapes {a.shape} and {b.shape}")
-    cov_a, cov_b = np.atleast_2d(np.cov(a, rowvar=False)), np.atleast_2d(np.cov(b, rowvar=False))
-    values, vectors = np.linalg.eigh(cov_a)
-    root = vectors * np.sqrt(np.maximum(values, 0)) @ vectors.T
-    # (A B)^(1/2) has the trace of (A^(1/2) B A^(1/2))^(1/2), which is symmetric
-    cross = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ cov_b @ root), 0)).sum()
-    return float(np.sum((a.mean(0) - b.mean(0)) ** 2) + np.trace(cov_a) + np.trace(cov_b) - 2 * cross)
 
 
 def sample_metrics(fakes, train, test, components=64):

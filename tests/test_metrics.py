@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from common import metrics
 from common.metrics import linear_probe_r2, mean_squared_error, nearest_neighbours, pca_codes, sample_metrics
 
 
@@ -157,19 +156,6 @@ def test_neighbours_refuse():
         nearest_neighbours(np.zeros((2, 5)), np.zeros((3, 5)), 4)
     with pytest.raises(ValueError, match="one shape"):
         nearest_neighbours(np.zeros((2, 5)), np.zeros((3, 4)), 1)
-
-
-def test_frechet_distance_of_gaussians_is_the_closed_form():
-    random = rng()
-    spread_a, spread_b, shift = np.array([1.0, 2.0, 0.5]), np.array([3.0, 1.0, 0.5]), np.array([1.0, 0.0, -2.0])
-    a, b = (random.normal(size=(200_000, 3)) * s + m for s, m in ((spread_a, 0 * shift), (spread_b, shift)))
-    expected = np.sum(shift**2) + np.sum((spread_a - spread_b) ** 2)
-    assert metrics.frechet_distance(a, b) == pytest.approx(expected, rel=0.01)
-    turn, _ = np.linalg.qr(random.normal(size=(3, 3)))
-    assert metrics.frechet_distance(a @ turn, b @ turn) == pytest.approx(metrics.frechet_distance(a, b), rel=1e-9)
-    assert metrics.frechet_distance(a, a) == pytest.approx(0, abs=1e-9)
-    with pytest.raises(ValueError, match=r"Received: shapes \(3,\)"):
-        metrics.frechet_distance(np.zeros(3), b)
 
 
 def test_sample_metrics_know_the_data_from_a_constant():
