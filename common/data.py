@@ -52,6 +52,11 @@ def to_uint8(values: np.ndarray) -> np.ndarray:
     return np.clip(np.rint((values + 1) * 127.5), 0, 255).astype(np.uint8)
 
 
+def spell(digits: np.ndarray) -> np.ndarray:
+    """Digits (n, k), the highest first -> the numbers that they spell, (n,) int64: [3, 0, 7] is 307."""
+    return digits @ 10 ** np.arange(digits.shape[1])[::-1]
+
+
 def load(name: str, size: int | None = None, split: str = "train", data_dir=None, limit: int | None = None) -> Images:
     """One split of a data set.
 
@@ -114,7 +119,7 @@ def _plan(name, spec, sources, size, split, limit) -> Iterator[Plan]:
     if name == "toy_faces":
         yield _plan_toy(size, split, limit)
     elif (arrays := read_arrays(sources, split)) is not None:
-        yield _plan_arrays(name, spec, *arrays, size, split, limit)
+        yield _plan_arrays(spec, *arrays, size, split, limit)
     else:
         with readers.open_images(sources[0]) as entries:
             yield _plan_files(spec, entries, size, split, limit)
@@ -129,11 +134,13 @@ def _plan_toy(size, split, limit):
     return Plan(_numbered(split, factors), factors, tuple(toy_faces.FACTORS), enumerate(factors), render)
 
 
-def _plan_arrays(name, spec, images, labels, size, split, limit):
-    if name == "stacked_mnist":  # three digits at random, one per channel; the label is the number that they spell
-        digits = np.random.default_rng(["train", "test"].index(split)).integers(len(images), size=(len(images), 3))
-        labels = labels[digits] @ [100, 10, 1]
-        pictures = (np.stack(list(images[row]), axis=-1) for row in digits[:limit])
+def _plan_arrays(spec, images, labels, size, split, limit):
+    if spec.stacked:  # digits at random, one per channel and background in the rest
+        shape = (len(images), spec.stacked)
+        digits = np.random.default_rng(["train", "test"].index(split)).integers(len(images), size=shape)
+        labels = spell(labels[digits])
+        blank = [np.zeros_like(images[0])] * (spec.channels - spec.stacked)
+        pictures = (np.stack([*images[row], *blank], axis=-1) for row in digits[:limit])
     else:
         pictures = iter(images[:limit])
 

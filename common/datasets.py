@@ -40,6 +40,7 @@ class Dataset:
     crop: int | None = None  # centre square of at most this side; None: the whole image
     split: str = "hash"  # see `choose`
     classes: tuple[str, ...] = ()
+    stacked: int = 0  # so many digits at random in one picture, a channel each
     downloads: tuple[Download, ...] = ()
 
 
@@ -158,7 +159,9 @@ DATASETS = {
         downloads=tuple(Download(f"fashion-mnist/{f}", FASHION_URL + f, md5) for f, md5 in FASHION_MD5.items()),
     ),
 }
-DATASETS["stacked_mnist"] = replace(DATASETS["mnist"], channels=3, classes=tuple(f"{i:03d}" for i in range(1000)))
+for _name, _k in (("stacked_mnist", 3), ("stacked_mnist_2", 2)):
+    _spelled = tuple(f"{i:0{_k}d}" for i in range(10**_k))
+    DATASETS[_name] = replace(DATASETS["mnist"], channels=3, stacked=_k, classes=_spelled)
 NAMES = (*DATASETS, "toy_faces")
 FOLDER = Dataset(get="", places=(), native=64, crop=readers.SQUARE)
 

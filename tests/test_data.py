@@ -95,7 +95,7 @@ def test_to_float_and_back():
 @pytest.mark.parametrize(
     "wrong, message",
     [
-        (dict(name="celebb"), "allowed are celeba, .*stacked_mnist, toy_faces and folder:PATH"),
+        (dict(name="celebb"), "allowed are celeba, .*stacked_mnist_2, toy_faces and folder:PATH"),
         (dict(name="folder:"), "allowed are"),
         (dict(name=None), "allowed are"),
         (dict(size=7), "8 to 1024"),
@@ -401,6 +401,29 @@ def test_stacked_mnist_spells_its_label(tmp_path):
     np.testing.assert_array_equal(again.labels, images.labels[:10])
     np.testing.assert_array_equal(again.array[:, 2:30, 2:30], images.array[:10])
     assert (load("stacked_mnist", split="test", data_dir=tmp_path).labels != images.labels).any()
+
+
+def test_stacked_mnist_2_has_two_digits_and_no_blue(tmp_path):
+    y = np.arange(300, dtype=np.uint8) % 10
+    x = np.repeat(y, 28 * 28).reshape(-1, 28, 28) * 20 + 5
+    write_idx(tmp_path / "mnist", (x, y), (x, y))
+    images = load("stacked_mnist_2", data_dir=tmp_path)
+    assert images.array.shape == (300, 28, 28, 3) and images.label_names[::99] == ("00", "99")
+    assert not images.array[..., 2].any()
+    np.testing.assert_array_equal(images.array[:, 5, 5, :2] // 20 @ np.array([10, 1]), images.labels)
+    assert len(set(images.labels)) > 80
+    for size in (32, 40):
+        assert not load("stacked_mnist_2", size, "test", tmp_path, limit=3).array[..., 2].any()
+
+
+def test_stacked_mnist_draws_its_digits_as_ever(tmp_path):
+    train, test = digits(40), digits(30, 1)
+    write_idx(tmp_path / "mnist", train, test)
+    for seed, split, (x, y) in ((0, "train", train), (1, "test", test)):
+        rows = np.random.default_rng(seed).integers(len(x), size=(len(x), 3))
+        images = load("stacked_mnist", split=split, data_dir=tmp_path)
+        np.testing.assert_array_equal(images.array, x[rows].transpose(0, 2, 3, 1))
+        np.testing.assert_array_equal(images.labels, y[rows] @ np.array([100, 10, 1]))
 
 
 class Python2(pickle._Pickler):
