@@ -11,9 +11,9 @@ Every function returns the loss per sample, in the shape of the scores, (batch,)
 the precision policy, because a square or a sum of float16 scores overflows early. The logistic losses are softplus,
 never log(sigmoid + 1e-9): that floors the loss at 20.7, where it gives no gradient any more.
 
-A new loss is a new `Loss`. It may look at real and fake together (relativistic losses) or at their batch means, and
-what it needs besides scores it takes as a keyword argument. Penalties on the critic's gradient are not losses of
-scores and do not belong here.
+A new loss is a new `Loss`. It may look at real and fake together (relativistic losses) or at their batch means (under
+several replicas: of a replica's share), and what it needs besides scores it takes as a keyword argument. Penalties on
+the critic's gradient are not losses of scores; they stand in `common.penalties`.
 """
 
 from collections.abc import Callable
@@ -36,14 +36,17 @@ class Loss:
         zero_sum: the generator's gradient at the fake is the critic's with the sign turned, so that both can be had
             from one pass through the critic (wrong for any other loss, as 6387 found with LSGAN).
         generator_needs_real: otherwise `real` may be None for the generator.
-        needs_distance: the critic needs `distance`, from `sample_distance(x, x_fake)`.
+        distance: order of the `sample_distance(x, x_fake)` that the critic needs as `distance`; 0: none.
+        of_pairs: the critic looks at two samples at once (T-GAN): the real score is that of (real, fake), the fake
+            score that of (fake, real), and the generator has a part in both.
     """
 
     critic: Callable
     generator: Callable
     zero_sum: bool = False
     generator_needs_real: bool = False
-    needs_distance: bool = False
+    distance: int = 0
+    of_pairs: bool = False
 
 
 def _float32(scores):
@@ -80,7 +83,7 @@ def sample_distance(x, y, order=1):
     return ops.sqrt(ops.maximum(ops.mean(ops.square(difference), axis=axes), TINY**2))  # sqrt'(0) is infinite
 
 
-# SGAN, the first GAN, with the generator's loss that does not saturate (arXiv 1406.2661; 6110)
+# SGAN, the first GAN (arXiv 1406.2661; 6110)
 
 
 def sgan_critic(real, fake, **context):
@@ -89,9 +92,54 @@ def sgan_critic(real, fake, **context):
     return ops.softplus(-real) + ops.softplus(fake)
 
 
-def sgan_generator(real, fake, **context):
-    """-log sigma(f) = softplus(-f)."""
-    return ops.softplus(-_float32(fake))
+# What the generator makes of a score t (6110). At the best critic, t = log(p/q) at a fake, E_q[h(t)] is the divergence
+# with f(u) = h(log u), so any h will do for which that is convex in u.
+H = {
+    "log_sigmoid": lambda t: ops.softplus(-t),  # -log sigma(t), the usual choice: does not saturate
+    "minimax": lambda t: -ops.softplus(t),  # log(1 - sigma(t)): its slope goes to 0 for a fake that is seen through
+    "linear": lambda t: -t,  # WGAN's; E_q[-t] is KL(q||p)
+}
+
+
+def sgan_generator(h):
+    """The generator's loss h(f)."""
+    return lambda real, fake, **context: H[h](_float32(fake))
+
+
+# RSGAN: the critic says which of a pair is real (arXiv 1807.00734; 6110)
+
+
+def rsgan_critic(real, fake, **context):
+    """-log sigma(r - f) = softplus(f - r)."""
+    real, fake = _pair(real, fake)
+    return ops.softplus(fake - real)
+
+
+def rsgan_generator(h):
+    """The generator's loss h(f - r): the real score is no function of the generator, but weighs its gradient."""
+
+    def generator(real, fake, **context):
+        real, fake = _pair(real, fake)
+        return H[h](fake - real)
+
+    return generator
+
+
+def average_relativistic(critic):
+    """(critic, generator) of a relativistic average loss: each score against the mean of the other side's (1807.00734).
+
+    critic(r - mean f, f - mean r); the generator's is the same with the sides swapped.
+    """
+
+    def relative(real, fake):
+        real, fake = _pair(real, fake)
+        return real - ops.mean(fake), fake - ops.mean(real)
+
+    def swapped(real, fake, **context):
+        real, fake = relative(real, fake)
+        return critic(fake, real)
+
+    return lambda real, fake, **context: critic(*relative(real, fake)), swapped
 
 
 # LSGAN (arXiv 1611.04076; a comment under 6387): targets 1 for real, 0 for fake, 1 for the generator
@@ -106,6 +154,11 @@ def lsgan_critic(real, fake, **context):
 def lsgan_generator(real, fake, **context):
     """(f - 1)^2 / 2."""
     return ops.square(_float32(fake) - 1) / 2
+
+
+def ralsgan_critic(real, fake):
+    """((r - 1)^2 + (f + 1)^2) / 2 of relative scores, whose targets lie on both sides of 0 (1807.00734)."""
+    return (ops.square(real - 1) + ops.square(fake + 1)) / 2
 
 
 # WGAN (arXiv 1701.07875); the Lipschitz constraint is the network's affair
@@ -148,12 +201,32 @@ def gan_qp_generator(real, fake, **context):
     return real - fake
 
 
+# T-GAN: the critic looks at the difference of two encodings (arXiv 1810.10948; 6110 names it)
+
+
+def tsgan_generator(real, fake, **context):
+    """The critic's loss with the labels swapped: softplus(s(real, fake)) + softplus(-s(fake, real))."""
+    return sgan_critic(fake, real)
+
+
+PAIRED = {"generator_needs_real": True}
 LOSSES = {
-    "sgan": Loss(sgan_critic, sgan_generator),
+    "sgan": Loss(sgan_critic, sgan_generator("log_sigmoid")),
+    "sgan_minimax": Loss(sgan_critic, sgan_generator("minimax"), zero_sum=True),
+    "sgan_linear": Loss(sgan_critic, sgan_generator("linear")),
+    "rsgan": Loss(rsgan_critic, rsgan_generator("log_sigmoid"), **PAIRED),
+    "rsgan_minimax": Loss(rsgan_critic, rsgan_generator("minimax"), zero_sum=True, **PAIRED),
+    "rsgan_linear": Loss(rsgan_critic, rsgan_generator("linear"), **PAIRED),
+    "rasgan": Loss(*average_relativistic(sgan_critic), **PAIRED),
     "lsgan": Loss(lsgan_critic, lsgan_generator),
+    "ralsgan": Loss(*average_relativistic(ralsgan_critic), **PAIRED),
     "wgan": Loss(wgan_critic, wgan_generator, zero_sum=True),
     "hinge": Loss(hinge_critic, wgan_generator),
-    "gan_qp": Loss(gan_qp_critic, gan_qp_generator, generator_needs_real=True, needs_distance=True),
+    "rahinge": Loss(*average_relativistic(hinge_critic), **PAIRED),
+    "gan_qp": Loss(gan_qp_critic, gan_qp_generator, distance=1, **PAIRED),
+    "gan_qp_l2": Loss(gan_qp_critic, gan_qp_generator, distance=2, **PAIRED),
+    "tsgan": Loss(sgan_critic, tsgan_generator, of_pairs=True, **PAIRED),
+    "twgan": Loss(wgan_critic, gan_qp_generator, zero_sum=True, of_pairs=True, **PAIRED),
 }
 
 

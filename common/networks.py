@@ -1,6 +1,8 @@
-"""The author's convolutional networks, size-generic (the family of O-GAN, GAN-QP, the one-step hinge GAN and IMLE).
+"""The author's convolutional networks, size-generic: an S px image is halved log2(S) - 2 times down to 4 x 4.
 
-An S px image is halved log2(S) - 2 times down to 4 x 4; channels double from 2S... up to 8S (4S at 512 px).
+Channels double towards the 4 x 4 image, where there are 8S (4S at 512 px) unless `widest` says otherwise. What the
+articles differ in are arguments; left out, the networks are those of O-GAN and the one-step hinge GAN. Those of the
+DCGAN, RSGAN and WGAN scripts have a slope of .3, Keras's own initialiser ("glorot_uniform") and `norm_units`.
 """
 
 import keras
@@ -10,43 +12,69 @@ from common.layers import SelfModulatedBatchNormalization
 from common.spectral import SpectralNormalized
 
 
-def _channels(image_size):
-    """Channel counts from the widest image to the 4 x 4 one, e.g. [64, 128, 256, 512, 1024] at 128 px."""
+def _channels(image_size, widest=None):
+    """Channel counts from the largest image to the 4 x 4 one, e.g. [64, 128, 256, 512, 1024] at 128 px."""
     steps = image_size.bit_length() - 3
     if image_size < 16 or image_size & (image_size - 1):
         raise ValueError(f"image_size must be a power of 2 and at least 16. Received: image_size={image_size}")
-    widest = (4 if image_size >= 512 else 8) * image_size
+    widest = widest or (4 if image_size >= 512 else 8) * image_size
+    if widest % 2 ** (steps - 1):
+        raise ValueError(f"widest must be halved {steps - 1} times. Received: widest={widest}")
     return [widest // 2**i for i in reversed(range(steps))]
 
 
-def _normal(stddev=0.02):
-    return keras.initializers.RandomNormal(0.0, stddev)
+NORMAL = keras.initializers.RandomNormal(0.0, 0.02)
 
 
-def dcgan_encoder(image_size, channels, outputs, kernel_size=5, use_bias=True, spectral_norm=False, name="encoder"):
-    """Image to vector: stride-2 convolutions, batch norm on all but the first, LeakyReLU 0.2, Flatten, Dense.
+def _drawing(initializer):
+    """A copy that draws anew: one initialiser gives equal kernels to layers of equal shape."""
+    return keras.initializers.get(initializer).clone()
+
+
+def dcgan_encoder(
+    image_size,
+    channels,
+    outputs,
+    kernel_size=5,
+    use_bias=True,
+    spectral_norm=False,
+    batch_norm=True,
+    widest=None,
+    slope=0.2,
+    initializer=NORMAL,
+    name="encoder",
+):
+    """Image to vector: stride-2 convolutions, batch norm on all but the first, LeakyReLU, Flatten, Dense.
 
     Args:
         image_size: int, a power of 2, at least 16.
         channels: int, colours of the image.
-        outputs: int, length of the vector: `latent_dim` for an encoder, 1 for a critic.
+        outputs: int, length of the vector: `latent_dim` for an encoder, 1 for a critic. `None`: no Dense, the mean over
+            the 4 x 4 image (T-GAN), of length `widest`.
         kernel_size: int, the author's 5 or 4.
         use_bias: bool, biases of the convolutions and of the Dense layer (the hinge script has none).
         spectral_norm: bool, divide every kernel by its spectral norm in the forward pass (article 6311).
+        batch_norm: bool; not under a penalty on the slope at each sample.
+        widest: int, channels of the 4 x 4 image.
+        slope: float, of LeakyReLU below 0.
+        initializer: of every kernel.
 
     Returns:
         `keras.Model`, (batch, image_size, image_size, channels) -> (batch, outputs), no activation at the end.
     """
     wrap = SpectralNormalized if spectral_norm else lambda layer: layer
     x = x_in = keras.Input((image_size, image_size, channels))
-    for i, width in enumerate(_channels(image_size)):
-        conv = layers.Conv2D(width, kernel_size, 2, "same", use_bias=use_bias, kernel_initializer=_normal())
-        x = wrap(conv)(x)
-        if i > 0:
+    for i, width in enumerate(_channels(image_size, widest)):
+        how = {"use_bias": use_bias, "kernel_initializer": _drawing(initializer)}
+        x = wrap(layers.Conv2D(width, kernel_size, 2, "same", **how))(x)
+        if i > 0 and batch_norm:
             x = layers.BatchNormalization()(x)
-        x = layers.LeakyReLU(0.2)(x)
+        x = layers.LeakyReLU(slope)(x)
+    if outputs is None:
+        return keras.Model(x_in, layers.GlobalAveragePooling2D()(x), name=name)
     x = layers.Flatten()(x)
-    x = wrap(layers.Dense(outputs, use_bias=use_bias, kernel_initializer=_normal(), dtype="float32"))(x)
+    how = {"use_bias": use_bias, "kernel_initializer": _drawing(initializer)}
+    x = wrap(layers.Dense(outputs, dtype="float32", **how))(x)
     return keras.Model(x_in, x, name=name)
 
 
@@ -65,13 +93,24 @@ def score_head(inputs, name="head"):
     return keras.Model(code, layers.Dense(1, dtype="float32")(h), name=name)
 
 
-def dcgan_generator(image_size, channels, latent_dim, kernel_size=5, self_modulated=False, name="generator"):
+def dcgan_generator(
+    image_size,
+    channels,
+    latent_dim,
+    kernel_size=5,
+    self_modulated=False,
+    norm_units=False,
+    widest=None,
+    initializer=NORMAL,
+    name="generator",
+):
     """Vector to image: Dense, reshape to 4 x 4, stride-2 transposed convolutions with batch norm and relu, tanh.
-
-    Batch norm is per channel, after the reshape (O-GAN's order; GAN-QP and IMLE normalise the Dense units instead).
 
     Args:
         self_modulated: bool, compute the scale and shift of every batch norm from z.
+        norm_units: bool, the first batch norm is of the Dense layer's units (DCGAN, GAN-QP, IMLE), not of the channels
+            after the reshape (O-GAN).
+        widest, initializer: as in `dcgan_encoder`.
 
     Returns:
         `keras.Model`, (batch, latent_dim) -> (batch, image_size, image_size, channels) in [-1, 1].
@@ -82,14 +121,17 @@ def dcgan_generator(image_size, channels, latent_dim, kernel_size=5, self_modula
             return SelfModulatedBatchNormalization(latent_dim)([h, z])
         return layers.BatchNormalization()(h)
 
-    *widths, widest = _channels(image_size)
+    def expand(width):
+        return layers.Conv2DTranspose(width, kernel_size, 2, "same", kernel_initializer=_drawing(initializer))
+
+    *widths, last = _channels(image_size, widest)
     z = keras.Input((latent_dim,))
-    x = layers.Dense(4 * 4 * widest, kernel_initializer=_normal())(z)
-    x = layers.Reshape((4, 4, widest))(x)
-    x = layers.ReLU()(normalise(x, z))
+    x = layers.Dense(4 * 4 * last, kernel_initializer=_drawing(initializer))(z)
+    if norm_units:
+        x = layers.Reshape((4, 4, last))(layers.ReLU()(normalise(x, z)))
+    else:
+        x = layers.ReLU()(normalise(layers.Reshape((4, 4, last))(x), z))
     for width in reversed(widths):
-        x = layers.Conv2DTranspose(width, kernel_size, 2, "same", kernel_initializer=_normal())(x)
-        x = layers.ReLU()(normalise(x, z))
-    x = layers.Conv2DTranspose(channels, kernel_size, 2, "same", kernel_initializer=_normal())(x)
-    x = layers.Activation("tanh", dtype="float32")(x)
+        x = layers.ReLU()(normalise(expand(width)(x), z))
+    x = layers.Activation("tanh", dtype="float32")(expand(channels)(x))
     return keras.Model(z, x, name=name)

@@ -53,12 +53,12 @@ def ogan_losses(gan="qp", latent_loss="correlation", lam=0.5):
         latent_loss: "correlation", "mse" or "none".
         lam: weight of the latent loss.
     """
-    loss = Loss(qp_critic, wgan_generator, needs_distance=True) if gan == "qp" else get_loss(gan)
+    loss = Loss(qp_critic, wgan_generator, distance=2) if gan == "qp" else get_loss(gan)
 
     def critic(x, z, x_fake_ng, code_ng, real, fake_ng):
         context = {}
-        if loss.needs_distance:
-            context = {"distance": sample_distance(x, x_fake_ng, order=2 if gan == "qp" else 1)}
+        if loss.distance:
+            context = {"distance": sample_distance(x, x_fake_ng, order=loss.distance)}
         value = loss.critic(real, fake_ng, **context) + lam * latent_term(latent_loss, z, code_ng)
         return {"loss": value, "critic_gap": real - fake_ng, "z_corr": correlation(z, code_ng)}
 

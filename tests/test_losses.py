@@ -5,19 +5,34 @@ from autodiff import gradient
 from keras import ops
 
 from common.errors import UserError
-from common.losses import LOSSES, Loss, get_loss, sample_distance
+from common.losses import LOSSES, H, Loss, get_loss, rsgan_critic, sample_distance, sgan_critic
 
 # The constant inputs of TF-GAN's loss tests; goldens re-derived with numpy. The mean over the batch is compared.
 REAL = np.array([-5.0, 1.4, 12.5, 2.7], "float32")
 FAKE = np.array([10.0, 4.4, -5.5, 3.6], "float32")
 DISTANCE = np.array([0.5, 1.0, 1.5, 2.0], "float32")
 D = REAL.astype("float64") - FAKE
+R, F = REAL - FAKE.mean(dtype="float64"), FAKE - REAL.mean(dtype="float64")  # of the relativistic averages
+softplus = lambda x: np.logaddexp(0, x)
+relu = lambda x: np.maximum(x, 0)
+GAN_QP = (np.mean(-D + D**2 / (2 * 10 * DISTANCE.astype("float64"))), np.mean(D))
 GOLDENS = {
     "sgan": (5.8338659, 1.3858209),
+    "sgan_minimax": (5.8338659, -4.5108209),
+    "sgan_linear": (5.8338659, -3.125),
+    "rsgan": (4.8224354, 4.5974354),  # they differ by mean(f - r) = .225
+    "rsgan_minimax": (4.8224354, -4.8224354),
+    "rsgan_linear": (4.8224354, -0.225),
+    "rasgan": (np.mean(softplus(-R) + softplus(F)), np.mean(softplus(R) + softplus(-F))),
     "lsgan": (41.73375, 17.69625),
+    "ralsgan": (np.mean((R - 1) ** 2 + (F + 1) ** 2) / 2, np.mean((F - 1) ** 2 + (R + 1) ** 2) / 2),
     "wgan": (0.225, -3.125),
     "hinge": (6.75, -3.125),
-    "gan_qp": (np.mean(-D + D**2 / (2 * 10 * DISTANCE.astype("float64"))), np.mean(D)),
+    "rahinge": (np.mean(relu(1 - R) + relu(1 + F)), np.mean(relu(1 - F) + relu(1 + R))),
+    "gan_qp": GAN_QP,
+    "gan_qp_l2": GAN_QP,
+    "tsgan": (5.8338659, np.mean(softplus(REAL.astype("float64")) + softplus(-FAKE.astype("float64")))),
+    "twgan": (0.225, -0.225),
 }
 
 NAMES = sorted(LOSSES)
@@ -44,6 +59,13 @@ def test_goldens(name, shape):
     g = numpy(LOSSES[name].generator(real, fake))
     assert d.shape == g.shape == shape  # per sample: nothing broadcast, not even distance (4,) against (4, 1)
     np.testing.assert_allclose([d.mean(dtype="float64"), g.mean(dtype="float64")], GOLDENS[name], atol=5e-6, rtol=0)
+
+
+def test_the_relativistic_average_of_tf_gan():
+    """Its own inputs and goldens, the sum form; the authors' code halves both."""
+    real = np.array([-2.0, 0.4, 12.5, 2.7], "float32")
+    d, g = (numpy(fn(real, FAKE)).mean() for fn in (LOSSES["rasgan"].critic, LOSSES["rasgan"].generator))
+    np.testing.assert_allclose([d, g], [4.3901137, 4.9401137], atol=5e-6, rtol=0)
 
 
 def test_gan_qp_sample_by_hand():
@@ -88,8 +110,8 @@ def test_generator_needs_real_says_the_truth(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_needs_distance_says_the_truth(name):
-    if LOSSES[name].needs_distance:
+def test_distance_says_the_truth(name):
+    if LOSSES[name].distance:
         with pytest.raises(TypeError, match="distance"):
             LOSSES[name].critic(REAL, FAKE)
     else:
@@ -126,10 +148,89 @@ def test_hinge_saturates_beyond_the_margins_for_the_critic_alone():
     np.testing.assert_array_equal(grad_g, [-1, -1])
 
 
-def test_sgan_generator_does_not_saturate():
-    """A fake seen through (f = -30) keeps its whole gradient: d softplus(-f) / df -> -1."""
-    grad = gradient(lambda f: ops.sum(LOSSES["sgan"].generator(None, f)), np.array([-30.0, 30.0], "float32"))
-    np.testing.assert_allclose(grad, [-1.0, 0.0], atol=1e-6)
+def test_only_the_minimax_generator_saturates():
+    """At a fake that is seen through (t = -30) the slope of h is -1, or 0 for log(1 - sigma(t))."""
+    for h, slopes in {"log_sigmoid": [-1, 0], "minimax": [0, -1], "linear": [-1, -1]}.items():
+        grad = gradient(lambda t, h=h: ops.sum(H[h](t)), np.array([-30.0, 30.0], "float32"))
+        np.testing.assert_allclose(grad, slopes, atol=1e-6)
+
+
+# What article 6110 claims
+
+
+@pytest.mark.parametrize(
+    ("h", "f"),
+    [
+        ("log_sigmoid", lambda u: np.log(1 + 1 / u)),
+        ("minimax", lambda u: -np.log(1 + u)),
+        ("linear", lambda u: -np.log(u)),
+    ],
+)
+def test_the_divergence_of_each_h(h, f):
+    """f(u) = h(log u) is the article's, and convex: a divergence comes of it."""
+    u = np.linspace(0.05, 8, 400)
+    values = numpy(H[h](ops.convert_to_tensor(np.log(u).astype("float32")))).astype("float64")
+    np.testing.assert_allclose(values, f(u), atol=2e-6)
+    assert (np.diff(f(u), 2) > 0).all()
+
+
+def test_the_average_of_h_at_the_best_critic_is_a_divergence():
+    """p = N(0, 1), q = N(1, 1), T = log(p/q) = 1/2 - x: E_q[-T] = KL(q||p) = 1/2."""
+    x = np.linspace(-9, 11, 4001)
+    q = np.exp(-((x - 1) ** 2) / 2) / np.sqrt(2 * np.pi)
+    score = ops.convert_to_tensor((0.5 - x).astype("float32"))
+    found = np.trapezoid(q * numpy(LOSSES["sgan_linear"].generator(None, score)), x)
+    assert found == pytest.approx(0.5, abs=1e-5)
+
+
+RELATIVISTIC = {n for n in NAMES if n.startswith(("rs", "ra"))} | {"gan_qp", "gan_qp_l2", "twgan"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_constant_added_to_the_score_changes_a_relativistic_loss_nowhere(name):
+    """WGAN's critic is relativistic already, says the article; its generator's loss moves, its gradient not."""
+    sides = (lambda r, f: critic(name, r, f), LOSSES[name].generator)
+    moved = [not np.allclose(fn(REAL + 3, FAKE + 3), fn(REAL, FAKE), atol=1e-5) for fn in sides]
+    if name == "wgan":
+        assert moved == [False, True]
+    else:
+        assert any(moved) == (name not in RELATIVISTIC)
+
+
+@pytest.mark.parametrize(("name", "expected"), [("rsgan", 1), ("sgan", 2), ("rasgan", 2), ("tsgan", 2)])
+def test_an_undecided_critic_loses_log_2(name, expected):
+    """T constant, at p = q. One question asked costs log 2; SGAN and RaSGAN ask two."""
+    scores = np.full(3, 0.7, "float32") if name in RELATIVISTIC else np.zeros(3, "float32")
+    np.testing.assert_allclose(critic(name, scores, scores), expected * np.log(2), rtol=1e-6)
+
+
+def test_rsgans_players_ask_the_same_question():
+    """With h = -log sigma the generator's loss is the critic's with the pair swapped; h = -t gives r - f."""
+    np.testing.assert_allclose(LOSSES["rsgan"].generator(REAL, FAKE), rsgan_critic(FAKE, REAL))
+    np.testing.assert_allclose(LOSSES["rsgan_linear"].generator(REAL, FAKE), REAL - FAKE, rtol=1e-6)
+
+
+@pytest.mark.parametrize("critic_loss", [rsgan_critic, sgan_critic])
+def test_the_best_critic_is_the_log_ratio(critic_loss):
+    """T = log(p/q), for RSGAN up to a constant. Scores on a grid, expectations by quadrature, descent from 0."""
+    x = np.linspace(-3, 4, 36)
+    p, q = (np.exp(-((x - m) ** 2) / 2) for m in (0.0, 1.0))
+    p, q = p / p.sum(), q / q.sum()
+    weights = ops.convert_to_tensor((p[:, None] * q).ravel().astype("float32"))
+
+    def loss(scores):
+        real = ops.reshape(ops.repeat(scores, len(x)), (-1,))  # every pair (real i, fake j), weighed by p_i q_j
+        fake = ops.tile(scores, len(x))
+        return ops.sum(weights * critic_loss(real, fake))
+
+    scores = np.zeros(len(x), "float32")
+    for _ in range(200):
+        scores -= 4 * gradient(loss, scores) / (p + q).astype("float32")
+    error = scores - np.log(p / q)
+    assert np.ptp(scores) > 6, "it has to have learned something"
+    assert np.ptp(error) < 0.05
+    if critic_loss is sgan_critic:
+        assert np.abs(error).max() < 0.05, "SGAN's has no free constant"
 
 
 def test_gan_qp_optimum():
@@ -177,7 +278,7 @@ def test_extreme_scores_stay_finite(name, dtype, size):
         assert keras.backend.standardize_dtype(loss.dtype) == "float32"
         assert np.isfinite(numpy(loss)).all()
     assert numpy(d)[0] > 1.9 * size  # fooled on both scores
-    assert numpy(g)[1] > 0.9 * size  # caught
+    assert numpy(g)[1] == 0 if "minimax" in name else numpy(g)[1] > 0.9 * size  # caught
     for fn in (LOSSES[name].generator, lambda r, f: critic(name, r, f)):
         assert np.isfinite(gradient(lambda f, fn=fn: ops.sum(fn(real, f)), fake)).all()
 

@@ -36,7 +36,7 @@ def losses(name):
     loss = LOSSES[name]
 
     def critic_loss(x, x_fake_ng, real, fake, fake_ng):
-        context = {"distance": sample_distance(x, x_fake_ng)} if loss.needs_distance else {}
+        context = {"distance": sample_distance(x, x_fake_ng)} if loss.distance else {}
         return {"loss": loss.critic(real, fake_ng, **context)}
 
     def generator_loss(x, x_fake_ng, real, fake, fake_ng):
