@@ -1,0 +1,188 @@
+"""RSGAN and every loss it is compared with (article 6110, https://kexue.fm/archives/6110; arXiv 1807.00734).
+
+python rsgan/train.py --dataset mnist --loss rsgan          # digits in minutes on two CPU cores
+python rsgan/train.py --dataset celeba --loss rsgan_sn --preset paper
+python rsgan/train.py --loss r3gan                          # the embedded cartoon faces, nothing to download
+"""
+
+import argparse
+
+from common.cli import main, parser, positive_int, real_in, resolve
+from common.errors import UserError
+from rsgan.methods import METHODS
+
+ARTICLE = "rsgan"
+COMMON = {"batch_size": 64, "latent_dim": 100, "learning_rate": 2e-4, "batch_norm": False, "trainer": "single"}
+AUTHOR = {"batch_norm": True, "trainer": "alternating"}
+PRESETS = {
+    "smoke": COMMON | {"size": 16, "batch_size": 8, "width": 32, "kernel_size": 4, "steps": 6, "every": 3},
+    "quick": COMMON | {"size": 32, "width": 128, "kernel_size": 4, "learning_rate": 1e-3, "steps": 3000, "every": 250},
+    "paper": COMMON | AUTHOR | {"size": 64, "width": 512, "kernel_size": 5, "steps": 100_000, "every": 1000},
+}
+REFERENCES = {"figure": "https://kexue.fm/usr/uploads/2018/10/2687059029.jpg"}  # the article claims no number
+
+
+def flags():
+    p = parser(__doc__, PRESETS)
+    p.add_argument("--loss", choices=METHODS, default="rsgan", help=", ".join(METHODS), metavar="NAME")
+    p.add_argument(
+        "--spectral-norm", action=argparse.BooleanOptionalAction, help="on every kernel of the critic (else by loss)"
+    )
+    p.add_argument("--penalty-weight", type=real_in(1e-9, 1e9), help="of the loss's penalty (else the published one)")
+    p.add_argument(
+        "--batch-norm", action=argparse.BooleanOptionalAction, help="in the critic; never with a penalty on its slope"
+    )
+    p.add_argument("--latent-dim", type=positive_int, help="length of z")
+    p.add_argument("--width", type=positive_int, help="channels of the 4 x 4 image in both networks")
+    p.add_argument("--kernel-size", type=int, choices=[4, 5], help="of all convolutions")
+    p.add_argument("--learning-rate", type=real_in(1e-8, 1), help="of Adam (b1 = .5), both players")
+    p.add_argument("--trainer", choices=["single", "alternating"], help="one step for both players, or in turn")
+    p.add_argument("--n-d", type=positive_int, help="critic steps in a round (alternating; else by loss)")
+    p.add_argument("--n-g", type=positive_int, help="generator steps in a round (alternating; else by loss)")
+    p.add_argument("--features", choices=["classifier", "pixels", "inception"], help="in which distances are measured")
+    p.add_argument("--every", type=positive_int, help="steps between pictures, distances and checkpoints")
+    p.add_argument("--limit", type=positive_int, help="use only the first images of the data set")
+    return p
+
+
+def build(args, channels):
+    """The networks, their wiring and the loss: returns (trainer, critic, generator)."""
+    import keras
+    from keras import layers, ops
+
+    from common.alternating import Alternating
+    from common.layers import Latent
+    from common.losses import get_loss, sample_distance
+    from common.networks import dcgan_encoder, dcgan_generator
+    from common.penalties import Between, SquaredSlope
+    from common.single_loss import SingleLoss
+    from common.spectral import SpectralNormalized
+    from rsgan.losses import Clip, method_losses, penalty_of
+
+    method = METHODS[args.loss]
+    loss = get_loss(method.loss)
+
+    # networks
+    how = {"image_size": args.size, "channels": channels, "kernel_size": args.kernel_size, "widest": args.width}
+    how |= {"initializer": "glorot_uniform"}
+    held = {"spectral_norm": args.spectral_norm, "batch_norm": args.batch_norm and not method.penalty, "slope": 0.3}
+    generator = dcgan_generator(latent_dim=args.latent_dim, norm_units=True, **how)
+    critic = dcgan_encoder(outputs=None if loss.of_pairs else 1, name="critic", **held, **how)
+    judges = [critic]
+    score = lambda a, b: a
+    if loss.of_pairs:  # T-GAN: what is judged is the difference of two encodings
+        wrap = SpectralNormalized if args.spectral_norm else lambda layer: layer
+        dense = lambda units: wrap(layers.Dense(units, use_bias=False, dtype="float32"))
+        head = keras.Sequential([keras.Input((args.width,)), dense(512), layers.LeakyReLU(0.3), dense(1)], name="head")
+        judges = [critic, head]
+        score = lambda a, b: head(a - b)
+    if method.clip:
+        for weight in critic.trainable_variables:
+            weight.constraint = Clip(method.clip)
+
+    # wiring
+    x = keras.Input((args.size, args.size, channels))
+    z = Latent(args.latent_dim, seed=args.seed)(x)
+    x_fake = generator(z)
+    x_fake_ng = ops.stop_gradient(x_fake)
+    h, h_fake, h_fake_ng = critic(x), critic(x_fake), critic(x_fake_ng)
+    seen_by_critic = {"real": score(h, h_fake_ng), "fake_ng": score(h_fake_ng, h)}
+    seen_by_generator = {"fake": score(h_fake, h), "real_too": score(h, h_fake)}
+
+    # loss
+    points = {"real": lambda: x, "fake": lambda: x_fake_ng, "between": lambda: Between(args.seed)(x, x_fake_ng)}
+    slope = lambda point: SquaredSlope(critic)(points[point]())
+    if method.penalty:
+        seen_by_critic["penalty"] = penalty_of(method, slope, args.penalty_weight)
+    if loss.distance:
+        seen_by_critic["distance"] = sample_distance(x, x_fake_ng, loss.distance)
+    single, critic_loss, generator_loss = method_losses(method)
+
+    def compiled(tensors, loss, trains=None):
+        model = SingleLoss(x, tensors, loss, trains)
+        model.compile(keras.optimizers.Adam(args.learning_rate, beta_1=0.5))
+        return model
+
+    if args.trainer == "single":
+        return compiled(seen_by_critic | seen_by_generator, single), critic, generator
+    if not loss.generator_needs_real:
+        del seen_by_generator["real_too"]  # one pass through the critic less
+    players = compiled(seen_by_critic, critic_loss, judges), compiled(seen_by_generator, generator_loss, [generator])
+    n_d, n_g = method.rounds
+    return Alternating(*players, args.n_d or n_d, args.n_g or n_g), critic, generator
+
+
+def run(args):
+    import keras
+    import numpy as np
+
+    from common import backend, data, figures
+    from common.batches import predict
+    from common.features import default_kind, extractor
+    from common.runs import open_run, write_results, write_whole
+    from common.training import images_per_second, train
+    from rsgan import evaluate
+
+    resolve(args, flags(), PRESETS)
+    method = METHODS[args.loss]
+    if args.penalty_weight and not method.penalty:
+        raise UserError(f"--penalty-weight: {args.loss} has no penalty")
+    if args.trainer == "single" and (args.n_d or args.n_g):
+        raise UserError("--n-d and --n-g belong to --trainer alternating: a single loss moves both players at once")
+    if args.spectral_norm is None:
+        args.spectral_norm = method.spectral_norm
+    args.features = args.features or default_kind(args.dataset)
+    if args.mixed_precision:
+        keras.mixed_precision.set_global_policy(f"mixed_{args.mixed_precision}")
+    keras.utils.set_random_seed(args.seed)
+
+    # data
+    images = data.load(args.dataset, args.size, "train", args.data_dir, limit=args.limit)
+    held_out = np.asarray(data.load(args.dataset, args.size, "test", args.data_dir, limit=args.limit).array)
+    if len(images.array) < args.batch_size:  # said before a run directory is made
+        raise UserError(f"there are only {len(images.array)} images: lower --batch-size from {args.batch_size}")
+    if args.width % (args.size // 8):
+        raise UserError(f"--width must be a multiple of {args.size // 8} at {args.size} pixels")
+    steps = args.steps or args.epochs * (len(images.array) // args.batch_size)
+    extract = extractor(args.features, args.dataset, args.size, images.array, args.data_dir)
+    devices = backend.distribution(args.distribute)
+    where = open_run(args, ARTICLE, len(images.array))
+
+    with devices:
+        trainer, critic, generator = build(args, images.array.shape[-1])
+
+    # figures and distances on the way, from fixed latents
+    draw = lambda n, stream: np.random.default_rng([args.seed, stream]).standard_normal((n, args.latent_dim), "float32")
+    sample = lambda z: data.to_uint8(predict(generator, z))
+    z_fixed, z_many = draw(81, 2), draw(min(2000, len(held_out)), 3)
+    measure = evaluate.Progress(where, extract, images.array, held_out, len(z_many))
+    zoom = max(1, 64 // args.size)  # small pictures are shown larger
+
+    def pictures(step):
+        figures.save_png(where / f"samples/step-{step:07d}.png", figures.image_grid(sample(z_fixed), 9, scale=zoom))
+        measure(step, sample(z_many))
+
+    how = {"batch_size": args.batch_size, "steps": steps, "every": args.every, "seed": args.seed}
+    rows = train(trainer, images, where, pictures=pictures, **how)
+
+    # what came out
+    for model in (critic, generator):
+        write_whole(where / f"{model.name}.keras", model.save)
+    n = min(10_000, len(held_out))
+    metrics = {
+        **evaluate.sample_numbers(sample(draw(n, 4)), images.array, held_out, extract),
+        **evaluate.modes(args, lambda n: sample(draw(n, 5))),
+        "fid_floor/on_the_way": measure.floor,
+        "critic_gap": rows[-1]["critic_gap"],
+        "images_per_second": images_per_second(rows, args.batch_size),
+        "train_seconds": rows[-1]["seconds"],
+        "steps": steps,
+    }
+    paths = evaluate.figures_of_a_run(where, sample(z_fixed), rows, measure, zoom)
+    write_results(where, metrics, REFERENCES)
+    print(*(f"{name:40s}{value:.4g}" for name, value in metrics.items()), sep="\n")
+    print("pictures:", *paths, sep="\n  ")
+
+
+if __name__ == "__main__":
+    main(run, flags())
