@@ -122,7 +122,8 @@ class MultiScale(_Composed):
 
     def _inverse(self, y):
         sizes = [int(np.prod(shape)) for shape in self.shapes]
-        parts = ops.split(y, np.cumsum(sizes)[:-1].tolist(), axis=-1)
+        cuts = np.cumsum(sizes)[:-1].tolist()
+        parts = ops.split(y, cuts, axis=-1) if cuts else [y]
         total, x = per_sample(y), None
         scales = list(zip(self.layers, [*self.priors, None], parts, self.shapes, strict=True))
         for level, prior, part, shape in reversed(scales):

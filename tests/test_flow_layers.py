@@ -34,6 +34,7 @@ CASES = {
     "exp_unbounded": (lambda s: ExpMixing(2, bound=None), [VECTOR, IMAGE]),
     "chain": (lambda s: Chain([Scale(), Chain([InvertibleDense(), coupling(AffineCoupling, s)])]), [VECTOR, IMAGE]),
     "logit_chain": (lambda s: Chain([Logit(), Squeeze(), Flatten(), Scale()]), [IMAGE]),
+    "one_scale": (lambda s: MultiScale([Chain([Squeeze(), Scale()])]), [IMAGE]),
     "tower": (lambda s: tower(), [TALL]),
     "logit_tower": (lambda s: Chain([Logit(), tower(InvertibleDense, AffineCoupling, bound=0.5)]), [TALL]),
 }
