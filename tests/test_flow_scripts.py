@@ -45,7 +45,7 @@ def test_a_flow_in_the_plane(home, tmp_path):  # noqa: F811
 
 def test_mixings_are_compared_on_the_same_terms(home, tmp_path):  # noqa: F811
     words = ["flow/compare_mixing.py", "--dataset", "toy_faces", "--seeds", "1", "--jobs", "2"]
-    done = start(home, "tensorflow", *words, "--out", tmp_path, "--preset", "smoke")
+    done = start(home, "tensorflow", *words, "--out", tmp_path, "--preset", "smoke", "--limit", "100")
     assert done.returncode == 0, done.stderr
     where = tmp_path / "flow/mixing-toy_faces"
     rows = (where / "table.md").read_text().splitlines()
@@ -64,17 +64,17 @@ def test_bench_prints_ratios(home):  # noqa: F811
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("backend", "words", "message"),  # most on JAX alone, which starts in half the time: the lines are the same
     [
-        (["flow/glow.py", *IMAGES, "--levels", "6"], "cannot be halved 6 times"),
-        (["flow/glow.py", *IMAGES, "--noise", "article"], "add --input scaled"),
-        (["flow/nice.py", *IMAGES, "--batch-size", "4000"], "lower --batch-size"),
-        (["flow/realnvp.py", "--preset", "smoke", "--points", "20"], "lower --batch-size"),
-        (["flow/glow.py", "--dataset", "two_moons"], "is not one of celeba"),
+        ("tensorflow", ["flow/glow.py", *IMAGES, "--levels", "6"], "cannot be halved 6 times"),
+        ("jax", ["flow/glow.py", *IMAGES, "--noise", "article"], "add --input scaled"),
+        ("jax", ["flow/nice.py", *IMAGES, "--batch-size", "4000"], "lower --batch-size"),
+        ("jax", ["flow/realnvp.py", "--preset", "smoke", "--points", "20"], "lower --batch-size"),
+        ("jax", ["flow/glow.py", "--dataset", "two_moons"], "is not one of celeba"),
     ],
 )
-def test_what_the_user_can_mend_is_one_line(home, tmp_path, words, message):  # noqa: F811
-    done = start(home, "tensorflow", *words, "--out", tmp_path)
+def test_what_the_user_can_mend_is_one_line(home, tmp_path, backend, words, message):  # noqa: F811
+    done = start(home, backend, *words, "--out", tmp_path)
     assert done.returncode == 2
     assert message in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
