@@ -15,7 +15,7 @@ ARTICLE = "rsgan"
 COMMON = {"batch_size": 64, "latent_dim": 100, "learning_rate": 2e-4, "batch_norm": False, "trainer": "single"}
 AUTHOR = {"batch_norm": True, "trainer": "alternating"}
 PRESETS = {
-    "smoke": COMMON | {"size": 16, "batch_size": 8, "width": 32, "kernel_size": 4, "steps": 6, "every": 3},
+    "smoke": COMMON | {"size": 32, "batch_size": 8, "width": 32, "kernel_size": 4, "steps": 6, "every": 3},
     "quick": COMMON | {"size": 32, "width": 128, "kernel_size": 4, "learning_rate": 1e-3, "steps": 3000, "every": 250},
     "paper": COMMON | AUTHOR | {"size": 64, "width": 512, "kernel_size": 5, "steps": 100_000, "every": 1000},
 }

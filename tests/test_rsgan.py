@@ -14,7 +14,7 @@ from rsgan import train
 from rsgan.losses import Clip, method_losses, penalty_of
 from rsgan.methods import METHODS
 
-IMAGES = np.random.default_rng(0).integers(0, 256, (12, 16, 16, 1), dtype=np.uint8)
+IMAGES = np.random.default_rng(0).integers(0, 256, (12, 32, 32, 1), dtype=np.uint8)
 
 
 def numpy(x):
