@@ -135,3 +135,20 @@ def dcgan_generator(
         x = layers.ReLU()(normalise(expand(width)(x), z))
     x = layers.Activation("tanh", dtype="float32")(expand(channels)(x))
     return keras.Model(z, x, name=name)
+
+
+def mlp(inputs, outputs, width=128, depth=2, slope=0.2, spectral_norm=False, initializer="he_normal", name="mlp"):
+    """Vector to vector: `depth` hidden layers with LeakyReLU, for points of the plane.
+
+    Args:
+        inputs, outputs: ints, lengths of the vectors. spectral_norm: bool, of every kernel.
+
+    Returns:
+        `keras.Model`, (batch, inputs) -> (batch, outputs), no activation at the end.
+    """
+    wrap = SpectralNormalized if spectral_norm else lambda layer: layer
+    x = x_in = keras.Input((inputs,))
+    for _ in range(depth):
+        x = layers.LeakyReLU(slope)(wrap(layers.Dense(width, kernel_initializer=_drawing(initializer)))(x))
+    x = wrap(layers.Dense(outputs, kernel_initializer=_drawing(initializer), dtype="float32"))(x)
+    return keras.Model(x_in, x, name=name)

@@ -64,7 +64,7 @@ def run(args):
     text = write_table(where, "method", rows, args)
     first = results[f"{kinds[0]}-0"]
     text += f"\nfloors, between two samples of the data: FID {first['fid_floor']:.3f}, KID x 1000 "
-    text += f"{1000 * first['kid_floor']:.3f}; FID half-way, of fewer samples, {first['fid_floor/on_the_way']:.3f}\n"
+    text += f"{1000 * first['kid_floor']:.3f}; FID half-way, of fewer samples, {first['floor/on_the_way']:.3f}\n"
 
     # the figures
     grid = {kind: _moments(runs[f"{kind}-0"], COLUMNS) for kind in kinds}
@@ -73,7 +73,7 @@ def run(args):
         _draw_grid(where / "figures/samples-all.png", grid)
     series = {kind: [curves[f"{kind}-{s}"] for s in seeds[kind]] for kind in args.methods}
     title = f"{args.dataset}, {args.seeds} seed{'s' * (args.seeds > 1)}"
-    references = {"two samples of the data": first["fid_floor/on_the_way"]}
+    references = {"two samples of the data": first["floor/on_the_way"]}
     how = {"logy": True, "references": references}
     figures.curves(where / "figures/convergence.png", series, "step", "Frechet distance", title, **how)
     lasts = np.array([np.mean(rows[kind]["FID"]) for kind in kinds])

@@ -3,12 +3,14 @@
 python rsgan/train.py --dataset mnist --loss rsgan          # digits in minutes on two CPU cores
 python rsgan/train.py --dataset celeba --loss rsgan_sn --preset paper
 python rsgan/train.py --loss r3gan                          # the embedded cartoon faces, nothing to download
+python rsgan/train.py --dataset 25gaussians --loss rsgan    # in the plane
 """
 
 import argparse
 
 from common.cli import main, parser, positive_int, real_in, resolve
 from common.errors import UserError
+from common.toys import TOYS
 from rsgan.methods import METHODS
 
 ARTICLE = "rsgan"
@@ -19,11 +21,17 @@ PRESETS = {
     "quick": COMMON | {"size": 32, "width": 128, "kernel_size": 4, "learning_rate": 1e-3, "steps": 3000, "every": 250},
     "paper": COMMON | AUTHOR | {"size": 64, "width": 512, "kernel_size": 5, "steps": 100_000, "every": 1000},
 }
+PLANE = COMMON | {"batch_size": 256, "latent_dim": 16, "learning_rate": 1e-3, "width": 128, "size": None}
+PLANE_PRESETS = {
+    "smoke": PLANE | {"width": 16, "steps": 6, "every": 3},
+    "quick": PLANE | {"steps": 6000, "every": 500},
+    "paper": PLANE | {"steps": 100_000, "every": 1000},  # the author has none in the plane
+}
 REFERENCES = {"figure": "https://kexue.fm/usr/uploads/2018/10/2687059029.jpg"}  # the article claims no number
 
 
 def flags():
-    p = parser(__doc__, PRESETS)
+    p = parser(__doc__, PRESETS, toys=True)
     p.add_argument("--loss", choices=METHODS, default="rsgan", help=", ".join(METHODS), metavar="NAME")
     p.add_argument(
         "--spectral-norm", action=argparse.BooleanOptionalAction, help="on every kernel of the critic (else by loss)"
@@ -45,7 +53,7 @@ def flags():
     return p
 
 
-def build(args, channels):
+def build(args, shape):
     """The networks, their wiring and the loss: returns (trainer, critic, generator)."""
     import keras
     from keras import layers, ops
@@ -53,7 +61,7 @@ def build(args, channels):
     from common.alternating import Alternating
     from common.layers import Latent
     from common.losses import get_loss, sample_distance
-    from common.networks import dcgan_encoder, dcgan_generator
+    from common.networks import dcgan_encoder, dcgan_generator, mlp
     from common.penalties import Between, SquaredSlope
     from common.single_loss import SingleLoss
     from common.spectral import SpectralNormalized
@@ -63,11 +71,15 @@ def build(args, channels):
     loss = get_loss(method.loss)
 
     # networks
-    how = {"image_size": args.size, "channels": channels, "kernel_size": args.kernel_size, "widest": args.width}
-    how |= {"initializer": "glorot_uniform"}
-    held = {"spectral_norm": args.spectral_norm, "batch_norm": args.batch_norm and not method.penalty, "slope": 0.3}
-    generator = dcgan_generator(latent_dim=args.latent_dim, norm_units=True, **how)
-    critic = dcgan_encoder(outputs=None if loss.of_pairs else 1, name="critic", **held, **how)
+    if shape == (2,):
+        generator = mlp(args.latent_dim, 2, args.width, slope=0.0, name="generator")
+        critic = mlp(2, args.width if loss.of_pairs else 1, args.width, spectral_norm=args.spectral_norm, name="critic")
+    else:
+        how = {"image_size": args.size, "channels": shape[-1], "kernel_size": args.kernel_size, "widest": args.width}
+        how |= {"initializer": "glorot_uniform"}
+        held = {"spectral_norm": args.spectral_norm, "batch_norm": args.batch_norm and not method.penalty, "slope": 0.3}
+        generator = dcgan_generator(latent_dim=args.latent_dim, norm_units=True, **how)
+        critic = dcgan_encoder(outputs=None if loss.of_pairs else 1, name="critic", **held, **how)
     judges = [critic]
     score = lambda a, b: a
     if loss.of_pairs:  # T-GAN: what is judged is the difference of two encodings
@@ -81,7 +93,7 @@ def build(args, channels):
             weight.constraint = Clip(method.clip)
 
     # wiring
-    x = keras.Input((args.size, args.size, channels))
+    x = keras.Input(shape)
     z = Latent(args.latent_dim, seed=args.seed)(x)
     x_fake = generator(z)
     x_fake_ng = ops.stop_gradient(x_fake)
@@ -113,75 +125,20 @@ def build(args, channels):
 
 
 def run(args):
-    import keras
-    import numpy as np
+    from common.gan import run_gan
 
-    from common import backend, data, figures
-    from common.batches import predict
-    from common.features import default_kind, extractor
-    from common.runs import open_run, write_results, write_whole
-    from common.training import images_per_second, train
-    from rsgan import evaluate
-
-    resolve(args, flags(), PRESETS)
+    toy = args.dataset in TOYS
+    resolve(args, flags(), PLANE_PRESETS if toy else PRESETS)
     method = METHODS[args.loss]
     if args.penalty_weight and not method.penalty:
         raise UserError(f"--penalty-weight: {args.loss} has no penalty")
     if args.trainer == "single" and (args.n_d or args.n_g):
         raise UserError("--n-d and --n-g belong to --trainer alternating: a single loss moves both players at once")
+    if not toy and args.width % (args.size // 8):
+        raise UserError(f"--width must be a multiple of {args.size // 8} at {args.size} pixels")
     if args.spectral_norm is None:
         args.spectral_norm = method.spectral_norm
-    args.features = args.features or default_kind(args.dataset)
-    if args.mixed_precision:
-        keras.mixed_precision.set_global_policy(f"mixed_{args.mixed_precision}")
-    keras.utils.set_random_seed(args.seed)
-
-    # data
-    images = data.load(args.dataset, args.size, "train", args.data_dir, limit=args.limit)
-    held_out = np.asarray(data.load(args.dataset, args.size, "test", args.data_dir, limit=args.limit).array)
-    if len(images.array) < args.batch_size:  # said before a run directory is made
-        raise UserError(f"there are only {len(images.array)} images: lower --batch-size from {args.batch_size}")
-    if args.width % (args.size // 8):
-        raise UserError(f"--width must be a multiple of {args.size // 8} at {args.size} pixels")
-    steps = args.steps or args.epochs * (len(images.array) // args.batch_size)
-    extract = extractor(args.features, args.dataset, args.size, images.array, args.data_dir)
-    devices = backend.distribution(args.distribute)
-    where = open_run(args, ARTICLE, len(images.array))
-
-    with devices:
-        trainer, critic, generator = build(args, images.array.shape[-1])
-
-    # figures and distances on the way, from fixed latents
-    draw = lambda n, stream: np.random.default_rng([args.seed, stream]).standard_normal((n, args.latent_dim), "float32")
-    sample = lambda z: data.to_uint8(predict(generator, z))
-    z_fixed, z_many = draw(81, 2), draw(min(2000, len(held_out)), 3)
-    measure = evaluate.Progress(where, extract, images.array, held_out, len(z_many))
-    zoom = max(1, 64 // args.size)  # small pictures are shown larger
-
-    def pictures(step):
-        figures.save_png(where / f"samples/step-{step:07d}.png", figures.image_grid(sample(z_fixed), 9, scale=zoom))
-        measure(step, sample(z_many))
-
-    how = {"batch_size": args.batch_size, "steps": steps, "every": args.every, "seed": args.seed}
-    rows = train(trainer, images, where, pictures=pictures, **how)
-
-    # what came out
-    for model in (critic, generator):
-        write_whole(where / f"{model.name}.keras", model.save)
-    n = min(10_000, len(held_out))
-    metrics = {
-        **evaluate.sample_numbers(sample(draw(n, 4)), images.array, held_out, extract),
-        **evaluate.modes(args, lambda n: sample(draw(n, 5))),
-        "fid_floor/on_the_way": measure.floor,
-        "critic_gap": rows[-1]["critic_gap"],
-        "images_per_second": images_per_second(rows, args.batch_size),
-        "train_seconds": rows[-1]["seconds"],
-        "steps": steps,
-    }
-    paths = evaluate.figures_of_a_run(where, sample(z_fixed), rows, measure, zoom)
-    write_results(where, metrics, REFERENCES)
-    print(*(f"{name:40s}{value:.4g}" for name, value in metrics.items()), sep="\n")
-    print("pictures:", *paths, sep="\n  ")
+    run_gan(args, ARTICLE, build, REFERENCES)
 
 
 if __name__ == "__main__":

@@ -21,13 +21,13 @@ def numpy(x):
     return np.array(ops.convert_to_numpy(ops.convert_to_tensor(x)))
 
 
-def built(loss, *words):
+def built(loss, *words, shape=(32, 32, 1)):
     args = train.flags().parse_args(["--preset", "smoke", "--loss", loss, *words])
     resolve(args, train.flags(), train.PRESETS)
     if args.spectral_norm is None:
         args.spectral_norm = METHODS[loss].spectral_norm
     keras.utils.set_random_seed(1)
-    return train.build(args, 1)
+    return train.build(args, shape)
 
 
 def test_every_loss_and_penalty_has_a_method():
@@ -150,11 +150,22 @@ def test_spectral_norm_can_be_had_with_any_loss_and_left_out():
     assert not wrapped(built("rsgan_sn", "--no-spectral-norm")[1])
 
 
+@pytest.mark.parametrize("name", ["tsgan", "wgan_gp", "rsgan_sn"])
+def test_points_of_the_plane(name):
+    model, critic, generator = built(name, "--width", "16", shape=(2,))
+    before = [numpy(v) for v in (*critic.trainable_variables, *generator.trainable_variables)]
+    points = np.random.default_rng(0).normal(size=(40, 2)).astype("float32")
+    model.fit(Batches(points, 8), steps_per_epoch=1, shuffle=False, verbose=0)
+    after = [numpy(v) for v in (*critic.trainable_variables, *generator.trainable_variables)]
+    assert [np.array_equal(a, b) for a, b in zip(before, after, strict=True)].count(True) <= 1  # a bias no loss sees
+    assert generator(np.zeros((3, 100), "f")).shape == (3, 2)
+
+
 def test_the_authors_networks():
     """DCGAN at 64 px: 4 convolutions and a Dense layer; the first batch norm of the generator is over 8192 units."""
     args = train.flags().parse_args(["--preset", "paper", "--loss", "rsgan_sn", "--no-spectral-norm"])
     resolve(args, train.flags(), train.PRESETS)
-    _, critic, generator = train.build(args, 3)
+    _, critic, generator = train.build(args, (64, 64, 3))
     kernels = sum(25 * a * b + b for a, b in ((3, 64), (64, 128), (128, 256), (256, 512)))
     assert critic.count_params() == kernels + 4 * (128 + 256 + 512) + 8192 + 1
     kernels = sum(25 * a * b + b for a, b in ((512, 256), (256, 128), (128, 64), (64, 3)))

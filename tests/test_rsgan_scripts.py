@@ -39,6 +39,18 @@ def test_a_gan_trains_and_goes_on(home, tmp_path, backend, words):  # noqa: F811
     assert list(longer) == ["0", "3", "6", "9"] and {k: longer[k] for k in at} == at
 
 
+def test_a_gan_in_the_plane(home, tmp_path):  # noqa: F811
+    words = ["--preset", "smoke", "--dataset", "8gaussians", "--loss", "wgan_gp_linear"]
+    done = start(home, "jax", "rsgan/train.py", *words, "--out", tmp_path)
+    assert done.returncode == 0, done.stderr
+    (results,) = tmp_path.rglob("results.json")
+    assert results.parent.name == "8gaussians-2-smoke-loss-wgan_gp_linear-s0"
+    metrics = json.loads(results.read_text())["metrics"]
+    assert metrics["swd"] > 5 * metrics["swd_floor"] > 0 and 0 <= metrics["near"] < 0.9
+    for name in ("samples.png", "distance.png", "curves.png"):
+        assert iio.imread(results.parent / "figures" / name).std() > 5, f"{name} is blank"
+
+
 def test_methods_are_compared_on_the_same_terms(home, tmp_path):  # noqa: F811
     words = ["--methods", "sgan", "--once", "wgan", "--seeds", "1", "--jobs", "2", "--out", tmp_path]
     done = start(home, "tensorflow", "rsgan/compare.py", *SMOKE[2:], *words, "--preset", "smoke")

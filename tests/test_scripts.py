@@ -178,9 +178,7 @@ def test_bench_prints_a_ratio(home):
 
 @pytest.mark.parametrize(
     "script",
-    sorted(
-        p.relative_to(ROOT) for p in [*ROOT.glob("ogan/*.py"), *ROOT.glob("flow/*.py")] if "main(run" in p.read_text()
-    ),
+    sorted(p.relative_to(ROOT) for p in ROOT.glob("*/*.py") if "\n    main(run" in p.read_text()),
 )
 def test_help_needs_no_heavy_package(home, script):
     """Fifteen seconds are allowed; without TensorFlow, JAX and Keras it is a fraction of one."""
