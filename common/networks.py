@@ -152,3 +152,22 @@ def mlp(inputs, outputs, width=128, depth=2, slope=0.2, spectral_norm=False, ini
         x = layers.LeakyReLU(slope)(wrap(layers.Dense(width, kernel_initializer=_drawing(initializer)))(x))
     x = wrap(layers.Dense(outputs, kernel_initializer=_drawing(initializer), dtype="float32"))(x)
     return keras.Model(x_in, x, name=name)
+
+
+def critic_and_generator(shape, latent_dim, width, kernel_size=5, outputs=1, spectral_norm=False, batch_norm=False):
+    """The two networks of a GAN whose samples have that shape: those of the DCGAN scripts, or two `mlp` in the plane.
+
+    Args:
+        shape: (size, size, channels), or (n,) of points.
+        width: int, channels of the 4 x 4 image, or units of a hidden layer.
+        outputs: int, of the critic; `None`: `width` of them, an encoding to be compared (T-GAN).
+        spectral_norm, batch_norm: bools, in the critic; points have no batch norm.
+    """
+    if len(shape) == 1:
+        critic = mlp(*shape, outputs or width, width, spectral_norm=spectral_norm, name="critic")
+        return critic, mlp(latent_dim, *shape, width, slope=0.0, name="generator")
+    how = {"image_size": shape[0], "channels": shape[-1], "kernel_size": kernel_size, "widest": width}
+    how |= {"initializer": "glorot_uniform"}
+    held = {"spectral_norm": spectral_norm, "batch_norm": batch_norm, "slope": 0.3}
+    generator = dcgan_generator(latent_dim=latent_dim, norm_units=True, **how)
+    return dcgan_encoder(outputs=outputs, name="critic", **held, **how), generator

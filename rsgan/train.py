@@ -61,7 +61,7 @@ def build(args, shape):
     from common.alternating import Alternating
     from common.layers import Latent
     from common.losses import get_loss, sample_distance
-    from common.networks import dcgan_encoder, dcgan_generator, mlp
+    from common.networks import critic_and_generator
     from common.penalties import Between, SquaredSlope
     from common.single_loss import SingleLoss
     from common.spectral import SpectralNormalized
@@ -71,15 +71,9 @@ def build(args, shape):
     loss = get_loss(method.loss)
 
     # networks
-    if shape == (2,):
-        generator = mlp(args.latent_dim, 2, args.width, slope=0.0, name="generator")
-        critic = mlp(2, args.width if loss.of_pairs else 1, args.width, spectral_norm=args.spectral_norm, name="critic")
-    else:
-        how = {"image_size": args.size, "channels": shape[-1], "kernel_size": args.kernel_size, "widest": args.width}
-        how |= {"initializer": "glorot_uniform"}
-        held = {"spectral_norm": args.spectral_norm, "batch_norm": args.batch_norm and not method.penalty, "slope": 0.3}
-        generator = dcgan_generator(latent_dim=args.latent_dim, norm_units=True, **how)
-        critic = dcgan_encoder(outputs=None if loss.of_pairs else 1, name="critic", **held, **how)
+    outputs, batch_norm = None if loss.of_pairs else 1, args.batch_norm and not method.penalty
+    held = {"spectral_norm": args.spectral_norm, "batch_norm": batch_norm}
+    critic, generator = critic_and_generator(shape, args.latent_dim, args.width, args.kernel_size, outputs, **held)
     judges = [critic]
     score = lambda a, b: a
     if loss.of_pairs:  # T-GAN: what is judged is the difference of two encodings

@@ -10,7 +10,7 @@ from common.alternating import Alternating
 from common.batches import Batches
 from common.layers import Latent
 from common.losses import LOSSES, sample_distance
-from common.single_loss import SingleLoss, inner_only
+from common.single_loss import SingleLoss, inner_only, reverse_gradient
 
 
 def numpy(variable):
@@ -109,6 +109,30 @@ def test_the_generators_part_is_worth_nothing(name):
     np.testing.assert_allclose(
         ops.convert_to_numpy(single(**t)["loss"]), ops.convert_to_numpy(critic_loss(**t)["loss"]), atol=1e-6
     )
+
+
+@pytest.mark.parametrize("name", sorted(name for name in LOSSES if LOSSES[name].zero_sum))
+@pytest.mark.parametrize("weight", [1.0, 0.3])
+def test_a_zero_sum_loss_needs_one_pass_over_the_fakes(name, weight):
+    """Turned at the fake, the critic's loss gives both players the gradients of the two-pass form."""
+    critic, generator = networks()
+    loss = LOSSES[name]
+    judges, painter = critic.trainable_variables, generator.trainable_variables
+
+    def one_pass():
+        fake = critic(reverse_gradient(generator(Z, training=True), weight), training=True)
+        return ops.mean(loss.critic(critic(X, training=True), fake))
+
+    def two_passes():
+        t = tensors(critic, generator, X, Z)
+        part = inner_only(lambda s: loss.generator(t["real"], s), t["fake"], t["fake_ng"])
+        return ops.mean(loss.critic(t["real"], t["fake_ng"]) + weight * part)
+
+    np.testing.assert_allclose(float(one_pass()), float(two_passes()), rtol=1e-5)
+    one, two = (weight_gradients(fn, judges + painter) for fn in (one_pass, two_passes))
+    assert max(np.abs(g).max() for g in two[len(judges) :]) > 1e-4
+    for a, b in zip(one, two, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
 
 
 def test_one_sgd_step_is_the_simultaneous_step_of_both_players_and_not_the_alternating_one():
