@@ -1,7 +1,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
 VENV = .venv
 PY = $(VENV)/bin/python
-ON_JAX = $(patsubst %,tests/test_%.py,single_loss training backend flow_training)
+ON_JAX = $(patsubst %,tests/test_%.py,single_loss training backend penalties flow_training)
 PIP = $(PY) -m pip install --quiet --disable-pip-version-check
 
 .PHONY: help setup demo test lint bench clean

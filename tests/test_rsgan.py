@@ -143,6 +143,11 @@ def test_a_penalised_critic_has_no_batch_norm():
     assert not norms(built("rsgan")[1])
 
 
+def test_the_random_streams_are_part_of_the_state_that_is_kept():
+    streams = lambda name: sum("seed_generator" in v.path for v in built(name)[0].state())
+    assert streams("sgan") == 1 and streams("wgan_gp") == 2  # the latents; and the places between
+
+
 def test_spectral_norm_can_be_had_with_any_loss_and_left_out():
     wrapped = lambda model: [layer for layer in model.layers if layer.name.startswith("spectral")]
     assert wrapped(built("lsgan", "--spectral-norm")[1])
