@@ -1,0 +1,86 @@
+"""f-GAN: a GAN from every f-divergence (article 6016, https://kexue.fm/archives/6016; arXiv 1606.00709).
+
+python fgan/train.py --dataset mnist --divergence hellinger    # digits in minutes on two CPU cores
+python fgan/train.py --dataset 8gaussians --divergence kl      # in the plane
+python fgan/train.py --divergence js --swap-roles              # the embedded cartoon faces, D(q||p) instead of D(p||q)
+"""
+
+from common.cli import main, parser, positive_int, real_in, resolve
+from common.errors import UserError
+from common.toys import TOYS
+
+ARTICLE = "fgan"
+NAMES = ("total_variation", "kl", "reverse_kl", "pearson", "neyman", "hellinger", "jeffrey", "js", "gan")
+COMMON = {"batch_size": 64, "latent_dim": 100, "learning_rate": 2e-4}
+PRESETS = {
+    "smoke": COMMON | {"size": 32, "batch_size": 8, "width": 32, "kernel_size": 4, "steps": 6, "every": 3},
+    "quick": COMMON | {"size": 32, "width": 128, "kernel_size": 4, "steps": 3000, "every": 250},
+    "paper": COMMON | {"size": 64, "width": 512, "kernel_size": 5, "steps": 100_000, "every": 1000},
+}
+PLANE = COMMON | {"batch_size": 256, "latent_dim": 16, "learning_rate": 1e-3, "width": 128, "size": None}
+PLANE_PRESETS = {
+    "smoke": PLANE | {"width": 16, "steps": 6, "every": 3},
+    "quick": PLANE | {"steps": 6000, "every": 500},
+    "paper": PLANE | {"steps": 100_000, "every": 1000},
+}
+REFERENCES = {"article": "https://kexue.fm/archives/6016"}  # it has no script, no figure and claims no number
+
+
+def flags():
+    p = parser(__doc__, PRESETS, toys=True)
+    p.add_argument("--divergence", choices=NAMES, default="js")
+    p.add_argument("--swap-roles", action="store_true", help="of data and samples in the divergence: D(q||p)")
+    p.add_argument("--spectral-norm", action="store_true", help="on every kernel of the critic")
+    p.add_argument("--latent-dim", type=positive_int, help="length of z")
+    p.add_argument("--width", type=positive_int, help="channels of the 4 x 4 image in both networks")
+    p.add_argument("--kernel-size", type=int, choices=[4, 5], help="of all convolutions")
+    p.add_argument("--learning-rate", type=real_in(1e-8, 1), help="of Adam (b1 = .5), both players")
+    p.add_argument("--features", choices=["classifier", "pixels", "inception"], help="in which distances are measured")
+    p.add_argument("--every", type=positive_int, help="steps between pictures, distances and checkpoints")
+    p.add_argument("--limit", type=positive_int, help="use only the first images of the data set")
+    return p
+
+
+def build(args, shape):
+    """The networks, their wiring and the loss: returns (trainer, critic, generator)."""
+    import keras
+
+    from common.layers import Latent
+    from common.networks import critic_and_generator
+    from common.single_loss import SingleLoss, reverse_gradient
+    from fgan.divergences import get_divergence, losses
+
+    # networks
+    how = {"kernel_size": args.kernel_size, "spectral_norm": args.spectral_norm}
+    critic, generator = critic_and_generator(shape, args.latent_dim, args.width, **how)
+
+    # wiring: the critic raises the bound of the divergence, and what flows back through the fakes lowers it
+    x = keras.Input(shape)
+    z = Latent(args.latent_dim, seed=args.seed)(x)
+    x_fake = generator(z)
+    scores = {"real": critic(x), "fake": critic(reverse_gradient(x_fake))}
+
+    # loss
+    loss = losses(get_divergence(args.divergence), args.swap_roles)
+
+    def f_gan(real, fake):
+        value = loss.critic(real, fake)  # -T(x) + g(T(G(z)))
+        return {"loss": value, "bound": -value, "critic_gap": real - fake}
+
+    model = SingleLoss(x, scores, f_gan)
+    model.compile(keras.optimizers.Adam(args.learning_rate, beta_1=0.5))
+    return model, critic, generator
+
+
+def run(args):
+    from common.gan import run_gan
+
+    toy = args.dataset in TOYS
+    resolve(args, flags(), PLANE_PRESETS if toy else PRESETS)
+    if not toy and args.width % (args.size // 8):
+        raise UserError(f"--width must be a multiple of {args.size // 8} at {args.size} pixels")
+    run_gan(args, ARTICLE, build, REFERENCES)
+
+
+if __name__ == "__main__":
+    main(run, flags())
