@@ -39,6 +39,7 @@ lint: $(VENV)/.ready-dev  ## ruff check and ruff format --check
 bench: setup  ## speed, as ratios measured in one run
 	$(PY) ogan/bench.py
 	$(PY) flow/bench.py
+	$(PY) rsgan/bench.py
 
 clean:  ## remove the environment and the caches; runs/ stays
 	rm -rf $(VENV) .pytest_cache .ruff_cache *.egg-info

@@ -19,7 +19,7 @@ from rsgan.methods import METHODS
 SIX = ("sgan", "lsgan", "wgan_gp", "sngan", "rsgan", "rasgan")
 SHOWN = {
     "FID": "fid",
-    "KID x 1000": "kid",
+    "KID": "kid",
     "precision": "precision",
     "recall": "recall",
     "modes": "modes",
@@ -56,15 +56,14 @@ def run(args):
     results = {name: read_json(run / "results.json")["metrics"] for name, run in runs.items()}
     curves = {name: _curve(run) for name, run in runs.items()}
     for name, metrics in results.items():
-        metrics["kid"] *= 1000
         metrics["fid_half_way"] = curves[name][1][len(curves[name][1]) // 2]
     seeds = {kind: [s for s in range(args.seeds) if f"{kind}-{s}" in runs] for kind in kinds}
     shown = {name: key for name, key in SHOWN.items() if key in next(iter(results.values()))}
     rows = {kind: {n: [results[f"{kind}-{s}"][key] for s in seeds[kind]] for n, key in shown.items()} for kind in kinds}
     text = write_table(where, "method", rows, args)
     first = results[f"{kinds[0]}-0"]
-    text += f"\nfloors, between two samples of the data: FID {first['fid_floor']:.3f}, KID x 1000 "
-    text += f"{1000 * first['kid_floor']:.3f}; FID half-way, of fewer samples, {first['floor/on_the_way']:.3f}\n"
+    text += f"\nfloors, between two samples of the data: FID {first['fid_floor']:.3f}, KID "
+    text += f"{first['kid_floor']:.3f}; FID half-way, of fewer samples, {first['floor/on_the_way']:.3f}\n"
 
     # the figures
     grid = {kind: _moments(runs[f"{kind}-0"], COLUMNS) for kind in kinds}
@@ -109,12 +108,12 @@ def _draw_grid(path, rows):
     steps = list(next(iter(rows.values())))
     figure = blank_figure(1.7 * len(steps) + 1.2, 0.87 * len(rows) + 0.3)
     axes = figure.subplots(len(rows), len(steps), squeeze=False)
+    for ax, step in zip(axes[0], steps, strict=True):
+        ax.set_title(f"step {step}", fontsize=8)
     for line, (kind, cells) in zip(axes, rows.items(), strict=True):
         for ax, step in zip(line, steps, strict=True):
             ax.imshow(cells[step], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
             ax.set(xticks=[], yticks=[])
-            if line is axes[0]:
-                ax.set_title(f"step {step}", fontsize=8)
         line[0].set_ylabel(kind, rotation=0, ha="right", va="center", fontsize=8)
     write_figure(path, figure)
 
