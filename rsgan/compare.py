@@ -56,7 +56,7 @@ def run(args):
     results = {name: read_json(run / "results.json")["metrics"] for name, run in runs.items()}
     curves = {name: _curve(run) for name, run in runs.items()}
     for name, metrics in results.items():
-        metrics["fid_half_way"] = curves[name][1][len(curves[name][1]) // 2]
+        metrics["fid_half_way"] = curves[name][1][(len(curves[name][1]) - 1) // 2]
     seeds = {kind: [s for s in range(args.seeds) if f"{kind}-{s}" in runs] for kind in kinds}
     shown = {name: key for name, key in SHOWN.items() if key in next(iter(results.values()))}
     rows = {kind: {n: [results[f"{kind}-{s}"][key] for s in seeds[kind]] for n, key in shown.items()} for kind in kinds}
