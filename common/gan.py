@@ -13,7 +13,8 @@ from common.samples import Pictures, Points
 from common.toys import TOYS
 from common.training import images_per_second, train
 
-PARTS = ("critic_gap", "critic_loss", "generator_loss", "penalty")  # of a loss that are drawn, where they are logged
+# of a loss, drawn where they are logged
+PARTS = ("critic_gap", "critic_loss", "generator_loss", "penalty", "bound")
 
 
 class Progress:
@@ -34,7 +35,7 @@ class Progress:
         return steps, [self.at[str(step)] for step in steps]
 
 
-def run_gan(args, article, build, references, seen=None):
+def run_gan(args, article, build, references):
     """Trains a GAN in its run directory and measures its samples.
 
     Args:
@@ -43,7 +44,6 @@ def run_gan(args, article, build, references, seen=None):
         build: function of (args, shape of a sample) that returns (trainer, critic, generator); `trainer` is a compiled
             `SingleLoss` or an `Alternating`, `generator` maps latents (n, latent_dim) to samples, images in [-1, 1].
         references: published numbers for `results.json`.
-        seen: function of (run directory, rows of the log, critic) -> further metrics; may write figures.
     """
     if args.mixed_precision:
         keras.mixed_precision.set_global_policy(f"mixed_{args.mixed_precision}")
@@ -79,7 +79,6 @@ def run_gan(args, article, build, references, seen=None):
         write_whole(where / f"{model.name}.keras", model.save)
     metrics = {
         **subject.numbers(sample),
-        **(seen(where, rows, critic) if seen else {}),
         "floor/on_the_way": subject.floor,
         "critic_gap": rows[-1]["critic_gap"],
         "images_per_second": images_per_second(rows, args.batch_size),
