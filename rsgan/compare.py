@@ -43,6 +43,7 @@ def run(args):
     import numpy as np
 
     from common import figures
+    from common.gan import Progress
     from common.runs import read_json
 
     once = METHODS if "all" in args.once else args.once
@@ -54,7 +55,7 @@ def run(args):
 
     # the table
     results = {name: read_json(run / "results.json")["metrics"] for name, run in runs.items()}
-    curves = {name: _curve(run) for name, run in runs.items()}
+    curves = {name: Progress(run).curve() for name, run in runs.items()}
     for name, metrics in results.items():
         metrics["fid_half_way"] = curves[name][1][(len(curves[name][1]) - 1) // 2]
     seeds = {kind: [s for s in range(args.seeds) if f"{kind}-{s}" in runs] for kind in kinds}
@@ -77,14 +78,6 @@ def run(args):
     figures.curves(where / "figures/convergence.png", series, "step", "Frechet distance", title, **how)
     lasts = np.array([np.mean(rows[kind]["FID"]) for kind in kinds])
     print(text, f"best mean FID: {kinds[lasts.argmin()]}", f"{where}/figures/samples.png", sep="\n")
-
-
-def _curve(run):
-    """(steps, Frechet distances) of a run; the untrained networks' are left out."""
-    from common.runs import read_json
-
-    at = {int(step): value for step, value in read_json(run / "distances.json").items() if step != "0"}
-    return sorted(at), [at[step] for step in sorted(at)]
 
 
 def _moments(run, count, across=4, down=2, grid=9):
