@@ -14,7 +14,7 @@ NAMES = ("total_variation", "kl", "reverse_kl", "pearson", "neyman", "hellinger"
 COMMON = {"batch_size": 64, "latent_dim": 100, "learning_rate": 2e-4}
 PRESETS = {
     "smoke": COMMON | {"size": 32, "batch_size": 8, "width": 32, "kernel_size": 4, "steps": 6, "every": 3},
-    "quick": COMMON | {"size": 32, "width": 128, "kernel_size": 4, "steps": 3000, "every": 250},
+    "quick": COMMON | {"size": 32, "width": 128, "kernel_size": 4, "learning_rate": 1e-3, "steps": 3000, "every": 250},
     "paper": COMMON | {"size": 64, "width": 512, "kernel_size": 5, "steps": 100_000, "every": 1000},
 }
 PLANE = COMMON | {"batch_size": 256, "latent_dim": 16, "learning_rate": 1e-3, "width": 128, "size": None}
