@@ -40,6 +40,7 @@ bench: setup  ## speed, as ratios measured in one run
 	$(PY) ogan/bench.py
 	$(PY) flow/bench.py
 	$(PY) rsgan/bench.py
+	$(PY) fgan/bench.py
 
 clean:  ## remove the environment and the caches; runs/ stays
 	rm -rf $(VENV) .pytest_cache .ruff_cache *.egg-info

@@ -6,7 +6,6 @@ The inverse of a coupling computes the same net as its forward pass, so that sam
 """
 
 import statistics
-import time
 
 from common.cli import SIZES, Parser, image_size, main, positive_int, resolve
 
@@ -24,20 +23,23 @@ def flags():
 
 
 def run(args):
+    from common.timing import ratio
+
     print(f"{'mixing':10s}{'forward':>12s}{'inverse':>12s}{'training step':>16s}")
     for mixing in args.mixing:
         times = measure(mixing, args)
-        inverse, step = (statistics.median(row[i] / row[0] for row in times) for i in (1, 2))
-        forward = statistics.median(row[0] for row in times)
+        inverse, step = (ratio(times, job, "forward")[0] for job in ("inverse", "step"))
+        forward = statistics.median(row["forward"] for row in times) / CALLS
         print(f"{mixing:10s}{1000 * forward:9.1f} ms{inverse:11.2f}x{step:15.2f}x", flush=True)
 
 
 def measure(mixing, args):
-    """Rows of seconds per batch: (forward, inverse, training step), in turn."""
+    """What `in_turn` found of the jobs "forward", "inverse" and "step", each of `CALLS` batches."""
     import keras
     import numpy as np
 
     from common.batches import Batches
+    from common.timing import in_turn
     from flow import glow
 
     shape, n = (args.size, args.size, args.channels), args.batch_size
@@ -53,20 +55,12 @@ def measure(mixing, args):
     decoder = keras.Model(z, flow.inverse(z)[0])
     codes = encoder.predict(pixels, batch_size=n, verbose=0)
     batches = Batches(images, n, dtype="uint8")
-    jobs = (
-        lambda: encoder.predict(pixels, batch_size=n, verbose=0),
-        lambda: decoder.predict(codes, batch_size=n, verbose=0),
-        lambda: trainer.fit(batches, steps_per_epoch=CALLS, verbose=0, shuffle=False),
-    )
-
-    def seconds(job):
-        start = time.perf_counter()
-        job()
-        return (time.perf_counter() - start) / CALLS
-
-    for job in jobs:
-        job()  # compile
-    return [[seconds(job) for job in jobs] for _ in range(ROUNDS)]
+    jobs = {
+        "forward": lambda: encoder.predict(pixels, batch_size=n, verbose=0),
+        "inverse": lambda: decoder.predict(codes, batch_size=n, verbose=0),
+        "step": lambda: trainer.fit(batches, steps_per_epoch=CALLS, verbose=0, shuffle=False),
+    }
+    return in_turn(jobs, ROUNDS)
 
 
 if __name__ == "__main__":

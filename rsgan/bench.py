@@ -6,9 +6,6 @@
 Times steps of the same networks on the same batches in turn, and prints the median ratio to SGAN of each method.
 """
 
-import statistics
-import time
-
 from common.cli import SIZES, Parser, main, positive_int, resolve
 from rsgan.methods import METHODS
 
@@ -25,9 +22,7 @@ def flags():
 
 
 def run(args):
-    import numpy as np
-
-    from common.batches import Batches
+    from common.timing import in_turn, noise, print_ratios
     from rsgan import train
 
     def trainer(name):
@@ -36,22 +31,9 @@ def run(args):
         chosen.spectral_norm = METHODS[name].spectral_norm
         return train.build(chosen, (args.size, args.size, 1))[0]
 
-    pixels = np.random.default_rng(0).integers(0, 256, (4 * args.batch_size, args.size, args.size, 1), dtype=np.uint8)
-    batches = Batches(pixels, args.batch_size)
-    trainers = {name: trainer(name) for name in ("sgan", *args.methods)}
-
-    def seconds(name):
-        start = time.perf_counter()
-        trainers[name].fit(batches, steps_per_epoch=STEPS, verbose=0, shuffle=False)
-        return time.perf_counter() - start
-
-    for name in trainers:
-        seconds(name)  # compile
-    times = [{name: seconds(name) for name in trainers} for _ in range(ROUNDS)]
-    print(f"sgan: {1000 * statistics.median(t['sgan'] for t in times) / STEPS:.0f} ms for one step of both players")
-    for name in args.methods:
-        ratios = sorted(t[name] / t["sgan"] for t in times)
-        print(f"{name} / sgan: {statistics.median(ratios):.2f} (from {ratios[0]:.2f} to {ratios[-1]:.2f})")
+    batches = noise(args.size, 1, args.batch_size)
+    fit = lambda model: lambda: model.fit(batches, steps_per_epoch=STEPS, verbose=0, shuffle=False)
+    print_ratios(in_turn({name: fit(trainer(name)) for name in ("sgan", *args.methods)}, ROUNDS), "sgan", STEPS)
 
 
 if __name__ == "__main__":

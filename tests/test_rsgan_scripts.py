@@ -81,9 +81,3 @@ def test_wrong_words_get_one_line(home, tmp_path, words, said):  # noqa: F811
     assert done.returncode == 2
     assert said in done.stderr and len(done.stderr.strip().splitlines()) == 1
     assert not list(tmp_path.iterdir()), "nothing was begun"
-
-
-def test_bench_prints_ratios_to_sgan(home):  # noqa: F811
-    done = start(home, "tensorflow", "rsgan/bench.py", "--size", "16", "--batch-size", "4", "--methods", "wgan_gp")
-    assert done.returncode == 0, done.stderr
-    assert 0.3 < float(done.stdout.split("wgan_gp / sgan:")[1].split()[0]) < 30
