@@ -1,6 +1,7 @@
 """Alternating training, n_d critic steps then n_g generator steps, over the same losses as the single-loss form."""
 
-import numpy as np
+from collections import Counter
+
 from keras import callbacks as keras_callbacks
 
 
@@ -53,7 +54,7 @@ class Alternating:
         calls.on_train_begin()
         for epoch in range(initial_epoch, epochs):
             calls.on_epoch_begin(epoch)
-            seen = {}
+            totals, counts = Counter(), Counter()
             for i in range(steps_per_epoch):
                 calls.on_train_batch_begin(i)
                 step = (epoch - initial_epoch) * steps_per_epoch + i
@@ -61,8 +62,9 @@ class Alternating:
                 for name, value in player.train_on_batch(data[step], return_dict=True).items():
                     if name == "loss":
                         name = "critic_loss" if player is self.critic else "generator_loss"
-                    seen.setdefault(name, []).append(float(value))
-                logs = {name: float(np.mean(values)) for name, values in seen.items()}
+                    totals[name] += float(value)
+                    counts[name] += 1
+                logs = {name: total / counts[name] for name, total in totals.items()}
                 calls.on_train_batch_end(i, logs)
                 if self.stop_training:
                     break

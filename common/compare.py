@@ -10,25 +10,29 @@ from common import figures
 from common.gan import Progress
 from common.runs import read_json
 from common.sweep import home, variants, write_table
+from common.toys import TOYS
 
 SHOWN = {
     "FID": "fid",
     "KID": "kid",
     "precision": "precision",
     "recall": "recall",
+    "sliced Wasserstein": "swd",
+    "near a mode": "near",
     "modes": "modes",
     "KL of modes": "mode_kl",
-    "FID half-way": "fid_half_way",
+    "half-way": "half_way",
     "seconds": "train_seconds",
 }
 COLUMNS = 6  # moments of the training that the grid of samples shows
 
 
 def compare_gans(args, article, flag, kinds, once=(), name="compare"):
-    """Trains `<article>/train.py` on images once per kind and seed, and writes what came out side by side.
+    """Trains `<article>/train.py` once per kind and seed, and writes what came out side by side.
 
     To `<out>/<article>/<name>-<dataset>/`: `table.md`, `results.json`, `figures/samples.png` (kinds down, training
-    across, as in 6110-F1), `figures/convergence.png`. What is finished is not trained again.
+    across, as in 6110-F1), `figures/convergence.png`, and `figures/modes.png` where modes can be counted. What is
+    finished is not trained again.
 
     Args:
         args: flags of `common.sweep.flags`, and `rest`, handed to the training.
@@ -45,51 +49,63 @@ def compare_gans(args, article, flag, kinds, once=(), name="compare"):
     # the table
     results = {run: read_json(path / "results.json")["metrics"] for run, path in runs.items()}
     curves = {run: Progress(path).curve() for run, path in runs.items()}
+    toy = args.dataset in TOYS
+    distance = "swd" if toy else "fid"
     for run, metrics in results.items():
-        metrics["fid_half_way"] = curves[run][1][(len(curves[run][1]) - 1) // 2]
+        metrics["half_way"] = curves[run][1][(len(curves[run][1]) - 1) // 2]
     seeds = {kind: [s for s in range(args.seeds) if f"{kind}-{s}" in runs] for kind in (*kinds, *once)}
     shown = {title: key for title, key in SHOWN.items() if key in next(iter(results.values()))}
     rows = {k: {n: [results[f"{k}-{s}"][key] for s in seeds[k]] for n, key in shown.items()} for k in seeds}
     text = write_table(where, flag.removeprefix("--"), rows, args)
     first = results[f"{kinds[0]}-0"]
-    text += f"\nfloors, between two samples of the data: FID {first['fid_floor']:.3f}, KID "
-    text += f"{first['kid_floor']:.3f}; FID half-way, of fewer samples, {first['floor/on_the_way']:.3f}\n"
+    floors = {title: first[f"{key}_floor"] for title, key in shown.items() if f"{key}_floor" in first}
+    floors["half-way, of fewer samples,"] = first["floor/on_the_way"]
+    text += "\nfloors, between two samples of the data: " + ", ".join(f"{n} {v:.3f}" for n, v in floors.items()) + "\n"
 
     # the figures
-    grid = {kind: _moments(runs[f"{kind}-0"], COLUMNS) for kind in seeds}
+    grid = {kind: _moments(runs[f"{kind}-0"], COLUMNS, toy) for kind in seeds}
     _draw_grid(where / "figures/samples.png", {kind: grid[kind] for kind in kinds})
     if once:
         _draw_grid(where / "figures/samples-all.png", grid)
-    series = {kind: [curves[f"{kind}-{s}"] for s in seeds[kind]] for kind in kinds}
     title = f"{args.dataset}, {args.seeds} seed{'s' * (args.seeds > 1)}"
+    series = {kind: [curves[f"{kind}-{s}"] for s in seeds[kind]] for kind in kinds}
+    axis = "sliced Wasserstein distance" if toy else "Frechet distance"
     how = {"logy": True, "references": {"two samples of the data": first["floor/on_the_way"]}}
-    figures.curves(where / "figures/convergence.png", series, "step", "Frechet distance", title, **how)
-    best = min(rows, key=lambda kind: np.mean(rows[kind]["FID"]))
-    print(text, f"best mean FID: {best}", f"{where}/figures/samples.png", sep="\n")
+    figures.curves(where / "figures/convergence.png", series, "step", axis, title, **how)
+    if all((path / "modes.json").exists() for path in runs.values()):
+        found = {k: [Progress(runs[f"{k}-{s}"], "modes.json").curve() for s in seeds[k]] for k in kinds}
+        figures.curves(where / "figures/modes.png", found, "step", "modes found", title)
+    best = min(rows, key=lambda kind: np.mean([results[f"{kind}-{s}"][distance] for s in seeds[kind]]))
+    print(text, f"nearest to the data: {best}", f"{where}/figures/samples.png", sep="\n")
 
 
-def _moments(run, count, across=4, down=2, grid=9):
-    """{step: a corner of the samples then} at `count` moments of a run, doubling towards the end."""
+def _moments(run, count, toy, across=4, down=2, grid=9):
+    """{step: a corner of the samples then} at `count` moments of a run, doubling towards the end.
+
+    Of points it is the panel of the samples, the right half of their picture.
+    """
     paths = sorted((run / "samples").glob("step-*.png"))[1:]
     chosen = sorted({max(0, len(paths) // 2**i - 1) for i in range(count)})[-count:]
     corner = {}
     for i in chosen:
-        picture = iio.imread(paths[i])
+        picture = iio.imread(paths[i], mode="RGB")
         side = len(picture) // grid
-        corner[int(paths[i].stem.split("-")[1])] = picture[: down * side, : across * side]
+        part = picture[:, picture.shape[1] // 2 :] if toy else picture[: down * side, : across * side]
+        corner[int(paths[i].stem.split("-")[1])] = part
     return corner
 
 
 def _draw_grid(path, rows):
     """6110-F1: methods down, training across, samples from the same latents in a column."""
     steps = list(next(iter(rows.values())))
-    figure = figures.blank_figure(1.7 * len(steps) + 1.2, 0.87 * len(rows) + 0.3)
+    height, width = next(iter(rows.values()))[steps[0]].shape[:2]
+    figure = figures.blank_figure(1.7 * len(steps) + 1.2, (1.7 * height / width + 0.02) * len(rows) + 0.3)
     axes = figure.subplots(len(rows), len(steps), squeeze=False)
     for ax, step in zip(axes[0], steps, strict=True):
         ax.set_title(f"step {step}", fontsize=8)
     for line, (kind, cells) in zip(axes, rows.items(), strict=True):
         for ax, step in zip(line, steps, strict=True):
-            ax.imshow(cells[step], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+            ax.imshow(cells[step], interpolation="antialiased" if cells[step].shape[0] > 300 else "nearest")
             ax.set(xticks=[], yticks=[])
         line[0].set_ylabel(kind, rotation=0, ha="right", va="center", fontsize=8)
     figures.write_figure(path, figure)

@@ -18,19 +18,19 @@ PARTS = ("critic_gap", "critic_loss", "generator_loss", "penalty", "bound")
 
 
 class Progress:
-    """Distances of a generator's samples to the data, kept in `distances.json` by step."""
+    """A number for a generator's samples at each stretch of its training, kept by step in a file of the run."""
 
-    def __init__(self, run):
+    def __init__(self, run, name="distances.json"):
         # what a stopped run measured beyond its last checkpoint is measured again, and comes out the same
-        self.path = Path(run) / "distances.json"
+        self.path = Path(run) / name
         self.at = read_json(self.path) if self.path.exists() else {}
 
-    def note(self, step, distance):
-        self.at[str(step)] = distance
+    def note(self, step, number):
+        self.at[str(step)] = number
         write_json(self.path, self.at)
 
     def curve(self):
-        """(steps, distances), in order; the untrained networks' is left out."""
+        """(steps, numbers), in order; the untrained networks' is left out."""
         steps = sorted(int(step) for step in self.at if step != "0")
         return steps, [self.at[str(step)] for step in steps]
 
@@ -44,13 +44,16 @@ def run_gan(args, article, build, references):
         build: function of (args, shape of a sample) that returns (trainer, critic, generator); `trainer` is a compiled
             `SingleLoss` or an `Alternating`, `generator` maps latents (n, latent_dim) to samples, images in [-1, 1].
         references: published numbers for `results.json`.
+
+    Returns:
+        (run directory, critic, generator).
     """
     if args.mixed_precision:
         keras.mixed_precision.set_global_policy(f"mixed_{args.mixed_precision}")
     keras.utils.set_random_seed(args.seed)
 
     # data
-    subject = Points(args) if args.dataset in TOYS else Pictures(args)
+    subject = Points(args) if args.dataset in TOYS else Pictures(args, getattr(args, "without", None))
     batches = Batches(subject.train, args.batch_size)  # too few samples: said before a run directory is made
     steps = args.steps or args.epochs * batches.steps_per_epoch
     devices = backend.distribution(args.distribute)
@@ -64,12 +67,14 @@ def run_gan(args, article, build, references):
         z = np.random.default_rng([args.seed, stream]).standard_normal((n, args.latent_dim), "float32")
         return subject.finish(predict(generator, z))
 
-    progress = Progress(where)
+    progress, found = Progress(where), Progress(where, "modes.json")
 
     def pictures(step):
         samples = sample(subject.n, 3)
         subject.show(where / f"samples/step-{step:07d}.png", samples)
         progress.note(step, subject.distance(samples))
+        if subject.modes:
+            found.note(step, subject.modes_of(samples)["modes"])
 
     how = {"batch_size": args.batch_size, "steps": steps, "every": args.every, "seed": args.seed}
     rows = train(trainer, subject.train, where, pictures=pictures, **how)
@@ -88,6 +93,9 @@ def run_gan(args, article, build, references):
     subject.show(where / "figures/samples.png", sample(subject.n, 3))
     how = {"logy": True, "references": {"between two samples of the data": subject.floor}}
     figures.curves(where / "figures/distance.png", {"samples": progress.curve()}, "step", subject.axis, **how)
+    if subject.modes:
+        how = {"references": {"all": subject.modes}, "title": f"of {subject.n} samples"}
+        figures.curves(where / "figures/modes.png", {"modes": found.curve()}, "step", "modes found", **how)
     series = {name: ([r["step"] for r in rows], [r[name] for r in rows]) for name in PARTS if name in rows[-1]}
     figures.curves(where / "figures/curves.png", series, "step", "mean over the batch")
     frames = [iio.imread(path, mode="RGB") for path in sorted((where / "samples").glob("step-*.png"))]
@@ -95,3 +103,4 @@ def run_gan(args, article, build, references):
     write_results(where, metrics, references)
     print(*(f"{name:40s}{value:.4g}" for name, value in metrics.items()), sep="\n")
     print("pictures:", *sorted((where / "figures").iterdir()), sep="\n  ")
+    return where, critic, generator

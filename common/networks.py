@@ -100,6 +100,7 @@ def dcgan_generator(
     kernel_size=5,
     self_modulated=False,
     norm_units=False,
+    batch_norm=True,
     widest=None,
     initializer=NORMAL,
     name="generator",
@@ -110,6 +111,7 @@ def dcgan_generator(
         self_modulated: bool, compute the scale and shift of every batch norm from z.
         norm_units: bool, the first batch norm is of the Dense layer's units (DCGAN, GAN-QP, IMLE), not of the channels
             after the reshape (O-GAN).
+        batch_norm: bool; not in a decoder that has to treat samples one by one.
         widest, initializer: as in `dcgan_encoder`.
 
     Returns:
@@ -119,7 +121,7 @@ def dcgan_generator(
     def normalise(h, z):
         if self_modulated:
             return SelfModulatedBatchNormalization(latent_dim)([h, z])
-        return layers.BatchNormalization()(h)
+        return layers.BatchNormalization()(h) if batch_norm else h
 
     def expand(width):
         return layers.Conv2DTranspose(width, kernel_size, 2, "same", kernel_initializer=_drawing(initializer))
@@ -154,20 +156,24 @@ def mlp(inputs, outputs, width=128, depth=2, slope=0.2, spectral_norm=False, ini
     return keras.Model(x_in, x, name=name)
 
 
-def critic_and_generator(shape, latent_dim, width, kernel_size=5, outputs=1, spectral_norm=False, batch_norm=False):
-    """The two networks of a GAN whose samples have that shape: those of the DCGAN scripts, or two `mlp` in the plane.
+def critic_for(shape, width, kernel_size=5, outputs=1, spectral_norm=False, batch_norm=False, name="critic"):
+    """What looks at samples of that shape: the encoder of the DCGAN scripts, or an `mlp` in the plane.
 
     Args:
         shape: (size, size, channels), or (n,) of points.
         width: int, channels of the 4 x 4 image, or units of a hidden layer.
-        outputs: int, of the critic; `None`: `width` of them, an encoding to be compared (T-GAN).
-        spectral_norm, batch_norm: bools, in the critic; points have no batch norm.
+        outputs: int; `None`: `width` of them, an encoding to be compared (T-GAN).
+        spectral_norm, batch_norm: bools; points have no batch norm.
     """
     if len(shape) == 1:
-        critic = mlp(*shape, outputs or width, width, spectral_norm=spectral_norm, name="critic")
-        return critic, mlp(latent_dim, *shape, width, slope=0.0, name="generator")
-    how = {"image_size": shape[0], "channels": shape[-1], "kernel_size": kernel_size, "widest": width}
-    how |= {"initializer": "glorot_uniform"}
-    held = {"spectral_norm": spectral_norm, "batch_norm": batch_norm, "slope": 0.3}
-    generator = dcgan_generator(latent_dim=latent_dim, norm_units=True, **how)
-    return dcgan_encoder(outputs=outputs, name="critic", **held, **how), generator
+        return mlp(*shape, outputs or width, width, spectral_norm=spectral_norm, name=name)
+    held = {"spectral_norm": spectral_norm, "batch_norm": batch_norm, "slope": 0.3, "initializer": "glorot_uniform"}
+    return dcgan_encoder(shape[0], shape[-1], outputs, kernel_size, widest=width, name=name, **held)
+
+
+def generator_for(shape, latent_dim, width, kernel_size=5, batch_norm=True, name="generator"):
+    """What makes samples of that shape from latents (n, latent_dim): that of the DCGAN scripts, or an `mlp`."""
+    if len(shape) == 1:
+        return mlp(latent_dim, *shape, width, slope=0.0, name=name)
+    how = {"norm_units": True, "batch_norm": batch_norm, "initializer": "glorot_uniform"}
+    return dcgan_generator(shape[0], shape[-1], latent_dim, kernel_size, widest=width, name=name, **how)

@@ -90,6 +90,13 @@ def git_commit():
         return None
 
 
+def origin(args):
+    """How a result comes about, for `config.json`: every flag, the command, versions and git commit."""
+    flags = dict(sorted(vars(args).items()))
+    command = " ".join(["python", *sys.argv])
+    return {"flags": flags, "command": command, "versions": versions(), "git_commit": git_commit()}
+
+
 def run_name(args):
     """`<dataset>-<size>-<variant>-s<seed>`, safe as a folder name."""
     source = args.dataset
@@ -107,15 +114,7 @@ def open_run(args, article, images):
         UserError: if the run exists and --resume was not given, or was begun with other settings or other data.
     """
     run = Path(args.out) / article / run_name(args)
-    flags = {k: v for k, v in sorted(vars(args).items())}
-    config = {
-        "article": article,
-        "flags": flags,
-        "images": int(images),
-        "command": " ".join(["python", *sys.argv]),
-        "versions": versions(),
-        "git_commit": git_commit(),
-    }
+    config = {"article": article, **origin(args), "images": int(images)}
     try:
         run.mkdir(parents=True, exist_ok=True)
     except OSError as error:

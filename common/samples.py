@@ -1,8 +1,10 @@
 """What a GAN learns from and how its samples are shown and judged: images, or points of the plane.
 
-Both kinds have `train` (what `common.training.train` takes), `shape`, `floor`, and the functions `finish`, `show`,
-`distance`, `numbers`.
+Both kinds have `train` (what `common.training.train` takes), `shape`, `floor`, `modes` (how many the data has; 0 if
+that is not known), and the functions `finish`, `show`, `distance`, `modes_of`, `numbers`.
 """
+
+from dataclasses import replace
 
 import numpy as np
 
@@ -23,15 +25,19 @@ class Pictures:
 
     Args:
         args: flags `dataset`, `size`, `data_dir`, `limit`, `features` (kind, or `None` for the data set's own).
+        without: int, class that is left out of the training images; `None`: none.
     """
 
     axis = "Frechet distance to held-out images"
     columns = 9
 
-    def __init__(self, args):
+    def __init__(self, args, without=None):
         self.args = args
+        self.modes = MODES.get(args.dataset, 0)
         args.features = args.features or default_kind(args.dataset)
         self.train = data.load(args.dataset, args.size, "train", args.data_dir, limit=args.limit)
+        if without is not None:
+            self.train = leave_out(self.train, without)
         self.test = np.asarray(data.load(args.dataset, args.size, "test", args.data_dir, limit=args.limit).array)
         self.shape = self.train.array.shape[1:]
         self.extract = extractor(args.features, args.dataset, args.size, self.train.array, args.data_dir)
@@ -51,6 +57,11 @@ class Pictures:
         """Frechet distance of n samples to as many held-out images; `floor` is that of training images."""
         return frechet_distance(self.extract(samples), self.reference)
 
+    def modes_of(self, samples):
+        """`modes` that the samples reach and `mode_kl`, KL(model || uniform), by the classifier."""
+        labels = predicted_labels(samples, self.args.dataset, self.args.size, self.args.data_dir)
+        return mode_coverage(labels, self.modes)
+
     def numbers(self, sample):
         """FID, KID, precision, recall, density, coverage, sliced Wasserstein distance at each scale (x 1000); of digits
         also the modes that 26 samples for each reach, and KL(model || uniform), by the classifier.
@@ -65,10 +76,17 @@ class Pictures:
             **sample_quality(fakes, self.train.array, self.test, self.extract),
             **{f"swd_{size}": 1000 * value for size, value in swd.items()},
         }
-        if modes := MODES.get(self.args.dataset):
-            labels = predicted_labels(sample(26 * modes, 5), self.args.dataset, self.args.size, self.args.data_dir)
-            found |= mode_coverage(labels, modes)
-        return found
+        return found | (self.modes_of(sample(26 * self.modes, 5)) if self.modes else {})
+
+
+def leave_out(images, label):
+    """`common.data.Images` without those of a class; `UserError` where there are no classes, or not that one."""
+    labels = images.labels
+    if labels is None or labels.ndim != 1 or not 0 <= label < len(images.label_names):
+        raise UserError(f"{images.name} has no class {label} that could be left out")
+    keep = np.flatnonzero(labels != label)
+    names = [images.names[i] for i in keep]
+    return replace(images, array=images.array[keep], names=names, labels=labels[keep])
 
 
 class Points:
@@ -83,6 +101,7 @@ class Points:
 
     def __init__(self, args):
         self.args, args.size = args, 2
+        self.modes = len(_modes(args.dataset)[0])
         self.train = toys.sample(args.dataset, args.limit or POINTS, [args.seed, 0])
         self.n = ON_THE_WAY
         self.reference, again = (toys.sample(args.dataset, self.n, [args.seed, stream]) for stream in (1, 2))
@@ -103,7 +122,11 @@ class Points:
         """`swd` and its floor between two samples of the data; of a mixture what `modes_of_points` finds."""
         fakes, real, again = (sample(AT_THE_END, 4), *(self._fresh(stream) for stream in (3, 4)))
         found = {"swd": sliced_wasserstein(fakes, real), "swd_floor": sliced_wasserstein(again, real)}
-        return found | modes_of_points(self.args.dataset, sample(2500, 5))
+        return found | self.modes_of(sample(2500, 5))
+
+    def modes_of(self, samples):
+        """`modes_of_points`."""
+        return modes_of_points(self.args.dataset, samples)
 
     def _fresh(self, stream):
         return toys.sample(self.args.dataset, AT_THE_END, [self.args.seed, stream])
@@ -116,12 +139,19 @@ def modes_of_points(name, points):
         `near`, the share of points within three standard deviations of a mode, and, of these, `modes` and `mode_kl`
         of `common.distances.mode_coverage` (the protocol of VEEGAN, arXiv 1705.07761, with 2500 points).
     """
-    try:
-        centres, std = toys.modes(name)
-    except UserError:
+    centres, std = _modes(name)
+    if not len(centres):
         return {}
     square = np.sum((points[:, None] - centres) ** 2, -1)
     near = square.min(1) < (3 * std) ** 2
     if not near.any():
         return {"near": 0.0, "modes": 0, "mode_kl": float(np.log(len(centres)))}  # the worst there is
     return {"near": float(near.mean()), **mode_coverage(square.argmin(1)[near], len(centres))}
+
+
+def _modes(name):
+    """(centres (n, 2), standard deviation) of a mixture of `common.toys`; of another toy no centres."""
+    try:
+        return toys.modes(name)
+    except UserError:
+        return np.zeros((0, 2)), 0.0

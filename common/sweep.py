@@ -1,5 +1,6 @@
 """Many runs of one script: variants times seeds, side by side or one after another, each in a folder of its own."""
 
+import functools
 import re
 import subprocess
 import sys
@@ -11,10 +12,13 @@ from common.errors import UserError
 from common.runs import write_json, write_whole
 
 
-def flags(description, default_dataset):
-    """Parser of a script that compares variants of another one, over seeds; it leaves all other flags to that one."""
+def flags(description, default_dataset, toys=()):
+    """Parser of a script that compares variants of another one, over seeds; it leaves all other flags to that one.
+
+    `toys`: names that --dataset takes besides those of images.
+    """
     p = Parser(description=description, formatter_class=Parser.RAW)
-    p.add_argument("--dataset", type=dataset, default=default_dataset)
+    p.add_argument("--dataset", type=functools.partial(dataset, toys=toys), default=default_dataset)
     p.add_argument("--seeds", type=positive_int, default=3, help="how many, from 0 on")
     p.add_argument("--jobs", type=positive_int, default=1, help="trainings at a time")
     p.add_argument("--out", default="runs")

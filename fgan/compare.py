@@ -13,11 +13,12 @@ not see a factor.
 
 from common.cli import main
 from common.sweep import flags
+from common.toys import TOYS
 from fgan.train import NAMES
 
 
 def all_flags():
-    p, default = flags(__doc__, "mnist"), [name for name in NAMES if name != "gan"]
+    p, default = flags(__doc__, "mnist", TOYS), [name for name in NAMES if name != "gan"]
     p.add_argument("--divergences", nargs="+", choices=NAMES, default=default, metavar="NAME", help=", ".join(NAMES))
     p.add_argument("--swap-roles", action="store_true", help="of data and samples in the divergence: D(q||p)")
     return p

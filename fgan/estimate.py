@@ -73,11 +73,11 @@ def build(args, shape):
     """The critic and its loss: returns (trainer, model from both samples to the bound of each pair)."""
     import keras
 
-    from common.networks import critic_and_generator
+    from common.networks import critic_for
     from common.single_loss import SingleLoss
     from fgan.divergences import get_divergence, losses
 
-    critic, _ = critic_and_generator(shape, 1, args.width)
+    critic = critic_for(shape, args.width)
     loss = losses(get_divergence(args.divergence))
     both = keras.Input((*shape[:-1], 2 * shape[-1]))
     scores = {"real": critic(both[..., : shape[-1]]), "fake": critic(both[..., shape[-1] :])}

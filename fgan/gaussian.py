@@ -12,7 +12,6 @@ Total variation is not learned: its best critic is a jump, tanh saturates on the
 of both players is gone.
 """
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -195,20 +194,24 @@ def train(name, seed, steps, every, batch_size):
     mu, sigma = np.mean([p[1:] for p in path[-max(1, len(path) // 4) :]], 0)
     if not np.isfinite(mu + sigma):
         raise UserError(f"{name}, seed {seed}: training ended in no number; try more --steps or a larger --batch-size")
-    return {"mu": float(mu), "sigma": float(sigma), "bound": bound(name, critic, mu, sigma), "path": path}
+    value = bound(name, critic, mixture(GRID), normal(GRID, mu, sigma))
+    return {"mu": float(mu), "sigma": float(sigma), "bound": value, "path": path}
 
 
-def bound(name, critic, mu, sigma):
-    """E_p[T] - E_q[g(T)] of a critic by quadrature, at most D(mixture || N(mu, sigma^2))."""
+def bound(name, critic, p, q, x=GRID):
+    """E_p[T] - E_q[g(T)] by quadrature, at most D(p||q), whose densities (n,) at the points x (n,) are p and q.
+
+    The critic takes points (n, 1) to raw scores (n, 1), high on p.
+    """
     from keras import ops
 
     from fgan.divergences import get_divergence
 
     row = get_divergence(name)
-    score = critic(GRID[:, None].astype("float32"))
+    score = critic(x[:, None].astype("float32"))
     v = score if row.rises else -score  # as `losses` has it
     t, g = (ops.convert_to_numpy(function(v))[:, 0].astype("float64") for function in (row.activation, row.fake_term))
-    return float(np.trapezoid(mixture(GRID) * t + normal(GRID, mu, sigma) * g, GRID))
+    return float(np.trapezoid(p * t + q * g, x))
 
 
 def fit_once(where, name, seed, settings):
@@ -248,15 +251,14 @@ def draw_fits(path, exact, fits):
 
 def run(args):
     from common.figures import curves
-    from common.runs import git_commit, versions, write_json, write_results, write_whole
+    from common.runs import origin, write_json, write_results, write_whole
     from common.sweep import table
 
     settings = PRESETS[args.preset] | {k: v for k in ("steps", "batch_size") if (v := getattr(args, k))}
     if settings["batch_size"] > POINTS:
         raise UserError(f"--batch-size: there are only {POINTS} points")
     where = Path(args.out) / "fgan" / ("gaussian" if args.preset == "quick" else f"gaussian-{args.preset}")
-    how = {"flags": vars(args), "settings": settings, "command": " ".join(["python", *sys.argv])}
-    write_json(where / "config.json", how | {"versions": versions(), "git_commit": git_commit()})
+    write_json(where / "config.json", origin(args) | {"settings": settings})
 
     exact = {name: optimum(name) for name in args.divergences}
     fits = {name: [fit_once(where, name, s, settings) for s in range(args.seeds)] for name in exact}

@@ -46,13 +46,13 @@ def build(args, shape):
     import keras
 
     from common.layers import Latent
-    from common.networks import critic_and_generator
+    from common.networks import critic_for, generator_for
     from common.single_loss import SingleLoss, reverse_gradient
     from fgan.divergences import get_divergence, losses
 
     # networks
-    how = {"kernel_size": args.kernel_size, "spectral_norm": args.spectral_norm}
-    critic, generator = critic_and_generator(shape, args.latent_dim, args.width, **how)
+    generator = generator_for(shape, args.latent_dim, args.width, args.kernel_size)
+    critic = critic_for(shape, args.width, args.kernel_size, spectral_norm=args.spectral_norm)
 
     # wiring: the critic raises the bound of the divergence, and what flows back through the fakes lowers it
     x = keras.Input(shape)

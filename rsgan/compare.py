@@ -11,13 +11,14 @@ What is finished is not trained again.
 
 from common.cli import main
 from common.sweep import flags
+from common.toys import TOYS
 from rsgan.methods import METHODS
 
 SIX = ("sgan", "lsgan", "wgan_gp", "sngan", "rsgan", "rasgan")
 
 
 def all_flags():
-    p = flags(__doc__, "mnist")
+    p = flags(__doc__, "mnist", TOYS)
     p.add_argument("--methods", nargs="+", choices=METHODS, default=SIX, metavar="NAME", help="compared over all seeds")
     p.add_argument(
         "--once", nargs="+", choices=[*METHODS, "all"], default=[], metavar="NAME", help="compared with seed 0 alone"

@@ -61,7 +61,7 @@ def build(args, shape):
     from common.alternating import Alternating
     from common.layers import Latent
     from common.losses import get_loss, sample_distance
-    from common.networks import critic_and_generator
+    from common.networks import critic_for, generator_for
     from common.penalties import Between, SquaredSlope
     from common.single_loss import SingleLoss
     from common.spectral import SpectralNormalized
@@ -73,7 +73,8 @@ def build(args, shape):
     # networks
     outputs, batch_norm = None if loss.of_pairs else 1, args.batch_norm and not method.penalty
     held = {"spectral_norm": args.spectral_norm, "batch_norm": batch_norm}
-    critic, generator = critic_and_generator(shape, args.latent_dim, args.width, args.kernel_size, outputs, **held)
+    generator = generator_for(shape, args.latent_dim, args.width, args.kernel_size)
+    critic = critic_for(shape, args.width, args.kernel_size, outputs, **held)
     judges = [critic]
     score = lambda a, b: a
     if loss.of_pairs:  # T-GAN: what is judged is the difference of two encodings

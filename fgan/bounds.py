@@ -1,0 +1,158 @@
+"""The bound of f-GAN tightening towards the closed form (article 6016, https://kexue.fm/archives/6016).
+
+    python fgan/bounds.py                       # all divergences, a few minutes on one CPU core
+    python fgan/bounds.py --seeds 3
+
+For each divergence a small critic is trained on samples of N(m, 1) and N(0, 1). The bound it has reached,
+
+    E_p[T(x)] - E_q[g(T(x))] <= D_f(p||q),
+
+is taken by quadrature, which has no noise of sampling, so that it lies below the divergence at every step. Writes a
+table and a figure to `<out>/fgan/bounds/` (`bounds-smoke/` for that preset).
+"""
+
+import time
+from pathlib import Path
+
+import numpy as np
+
+from common.cli import Parser, main, positive_int
+from fgan.gaussian import NAMES, bound, normal
+
+SHIFTS = (0.5, 1.0)  # m
+X = np.linspace(-15, 15, 3001)
+PRESETS = {
+    "smoke": {"steps": 120, "every": 40, "batch_size": 256},
+    "quick": {"steps": 1000, "every": 10, "batch_size": 1024},
+}
+LEARNING_RATE = 2e-3  # of Adam (b1 = .5, b2 = .99), falling to a fiftieth by a cosine
+
+
+def flags():
+    p = Parser(description=__doc__, formatter_class=Parser.RAW)
+    add = p.add_argument
+    add("--preset", choices=PRESETS, default="quick", help="smoke: seconds; quick: a few minutes (default)")
+    add("--seeds", type=positive_int, default=1, help="trainings of each, with seeds from 0 on (default 1)")
+    add("--out", default="runs", help="folder that holds the run directories (default runs)")
+    return p
+
+
+def build(name, steps):
+    """A critic for each m, and the model that raises their bounds on noise (n, 2): returns (trainer, {m: critic}).
+
+    Adam moves every weight by itself, so in one model they learn as each would alone, and it takes half the time.
+    """
+    import keras
+    from keras import layers
+
+    from common.single_loss import SingleLoss
+    from fgan.divergences import get_divergence, losses
+
+    network = lambda: keras.Sequential([layers.Dense(64, "tanh"), layers.Dense(1, kernel_initializer="zeros")])
+    loss = losses(get_divergence(name))
+    critics = {m: network() for m in SHIFTS}
+    noise = keras.Input((2,))
+    scores = {f"real {m}": critic(noise[:, :1] + m) for m, critic in critics.items()}  # of N(m, 1)
+    scores |= {f"fake {m}": critic(noise[:, 1:]) for m, critic in critics.items()}  # of N(0, 1)
+    f_gan_loss = lambda **of: {"loss": sum(loss.critic(of[f"real {m}"], of[f"fake {m}"]) for m in SHIFTS)}
+    trainer = SingleLoss(noise, scores, f_gan_loss)
+    falling = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps, alpha=0.02)
+    trainer.compile(keras.optimizers.Adam(falling, beta_1=0.5, beta_2=0.99))
+    return trainer, critics
+
+
+def train(name, seed, steps, every, batch_size):
+    """{m: [[step, bound], ...]}, from step 0 on; no batch holds a point that was seen before."""
+    import keras
+
+    from common import backend
+    from common.batches import Batches
+
+    keras.utils.set_random_seed(seed)
+    trainer, critics = build(name, steps)
+    paths = {m: [] for m in SHIFTS}
+
+    def measure(step):
+        for m, critic in critics.items():
+            paths[m].append([step, bound(name, critic, normal(X, m, 1), normal(X, 0, 1), X)])
+
+    class Record(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            backend.sync(self.model)
+            measure((epoch + 1) * every)
+
+    measure(0)
+    noise = np.random.default_rng([seed, 0]).standard_normal((steps * batch_size, 2), "float32")
+    trainer.fit(
+        Batches(noise, batch_size, seed=seed),
+        epochs=steps // every,
+        steps_per_epoch=every,
+        callbacks=[Record()],
+        shuffle=False,
+        verbose=0,
+    )
+    return paths
+
+
+def draw(path, exact, paths):
+    """One panel per divergence: the bounds over the steps, mean and range over seeds, and dashed the divergences.
+
+    Args:
+        exact: {(name, m): divergence}; `paths` likewise, for every seed a list of [step, bound].
+    """
+    from common.figures import COLOURS, blank_figure, write_figure
+
+    figure = blank_figure(9.6, 7.2)
+    panels = figure.subplots(3, 3, sharex=True).flat
+    for name, axes in zip(NAMES, panels, strict=True):
+        for m, colour in zip(SHIFTS, COLOURS, strict=False):
+            (steps, *_), bounds = np.moveaxis(np.array(paths[name, m]), 2, 0)  # each (seeds, points)
+            axes.plot(steps, bounds.mean(0), color=colour, linewidth=1.6, label=f"bound, m = {m:g}")
+            axes.fill_between(steps, bounds.min(0), bounds.max(0), color=colour, alpha=0.25, linewidth=0)
+            axes.axhline(exact[name, m], color=colour, linestyle="--", linewidth=1.0, label=f"D, m = {m:g}")
+        top = exact[name, max(SHIFTS)]
+        axes.set(title=name, ylim=(-0.12 * top, 1.12 * top))  # kl and neyman begin below: T(0) is not f'(1) there
+        axes.set_xscale("symlog", linthresh=steps[1])  # linear up to the first measurement, so that step 0 is there
+        axes.set_xlim(0, steps[-1])
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(color="#e4e4e8", linewidth=0.8)
+    figure.supxlabel("step", fontsize=10)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False)
+    write_figure(path, figure)
+
+
+def run(args):
+    from common.runs import origin, write_json, write_results, write_whole
+    from common.sweep import table
+    from fgan.divergences import get_divergence
+
+    settings = PRESETS[args.preset]
+    where = Path(args.out) / "fgan" / ("bounds" if args.preset == "quick" else f"bounds-{args.preset}")
+    write_json(where / "config.json", origin(args) | {"settings": settings})
+
+    start, exact, paths = time.perf_counter(), {}, {}
+    for name in NAMES:
+        trained = [train(name, seed, **settings) for seed in range(args.seeds)]
+        for m in SHIFTS:
+            exact[name, m] = get_divergence(name).between(normal(X, m, 1), normal(X, 0, 1), X)
+            paths[name, m] = [path[m] for path in trained]
+            reached = ", ".join(f"{path[-1][1]:.4f}" for path in paths[name, m])
+            print(f"{name:16s} m = {m:g}: D = {exact[name, m]:.4f}, bound {reached}", flush=True)
+    seconds = time.perf_counter() - start
+
+    rows, metrics = {name: {} for name in NAMES}, {"seconds": seconds}
+    for (name, m), divergence in exact.items():
+        bounds = [path[-1][1] for path in paths[name, m]]
+        rows[name] |= {f"D, m = {m:g}": [divergence], f"bound, m = {m:g}": np.round(bounds, 3)}
+        rows[name][f"%, m = {m:g}"] = [100 * value / divergence for value in bounds]
+        metrics[f"{name}/{m:g}/divergence"] = divergence
+        metrics |= {f"{name}/{m:g}/bound/{seed}": value for seed, value in enumerate(bounds)}
+    text = table("divergence", rows)
+    write_whole(where / "table.md", lambda path: path.write_text(text))
+    write_results(where, metrics, paths={f"{name}/{m:g}": path for (name, m), path in paths.items()})
+    draw(where / "figures/bounds.png", exact, paths)
+    print(text, where / "figures/bounds.png", f"{seconds:.0f} seconds", sep="\n")
+
+
+if __name__ == "__main__":
+    main(run, flags())
