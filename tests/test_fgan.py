@@ -332,6 +332,40 @@ def test_symbolic_scores(name):
         assert loss.generator(real, fake).shape == (None, 1)
 
 
+@every_row
+def test_how_hard_the_generator_is_pulled(name):
+    """|d(-g(T(v)))/dv| at the best critic, at fakes that it sees through (u = e^-4), doubts, and takes for real (e^4).
+
+    Where it stays bounded and does not vanish on both sides digits are learned (`fgan/compare.py`): reverse KL and JS.
+    """
+    row = DIVERGENCES[name]
+    v = np.clip(row.best(np.exp([-4.0, 0.0, 4.0])), -30, 30).astype("float32")
+    pull = np.abs(gradient(lambda v: ops.sum(row.fake_term(v)), v))
+    sigmoid = lambda x: 1 / (1 + np.exp(-np.asarray(x)))
+    lambert = lambda t: np.array([_lambert(1 - x) for x in t])
+    expected = {
+        "total_variation": [0, 0.5, 0],
+        "kl": np.exp([-4.0, 0, 4]),  # u
+        "reverse_kl": [1, 1, 1],
+        "pearson": np.exp([4.0, 0, -4]),  # 1/u
+        "neyman": 2 * np.exp([-8.0, 0, 8]),  # 2 u^2
+        "hellinger": np.exp([-2.0, 0, 2]),  # sqrt u
+        "jeffrey": 1 / lambert(v.astype("float64")),
+        "js": sigmoid([-4.0, 0, 4]) / 2,
+        "gan": sigmoid([-4.0, 0, 4]),
+    }[name]
+    np.testing.assert_allclose(pull, expected, rtol=1e-3, atol=1e-6)
+
+
+def _lambert(a):
+    """W(e^a) by bisection."""
+    low, high = -60.0, 60.0
+    for _ in range(200):
+        middle = (low + high) / 2
+        low, high = (middle, high) if np.exp(middle) + middle < a else (low, middle)
+    return np.exp(low)
+
+
 def test_get_divergence():
     assert get_divergence("js") is DIVERGENCES["js"]
     with pytest.raises(UserError) as error:
