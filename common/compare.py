@@ -7,6 +7,7 @@ import imageio.v3 as iio
 import numpy as np
 
 from common import figures
+from common.errors import UserError
 from common.gan import Progress
 from common.runs import read_json
 from common.sweep import home, variants, write_table
@@ -32,7 +33,8 @@ def compare_gans(args, article, flag, kinds, once=(), name="compare"):
 
     To `<out>/<article>/<name>-<dataset>/`: `table.md`, `results.json`, `figures/samples.png` (kinds down, training
     across, as in 6110-F1), `figures/convergence.png`, and `figures/modes.png` where modes can be counted. What is
-    finished is not trained again.
+    finished is not trained again. A training that failed, as one whose loss stopped being a number, is named below the
+    table and left out of it.
 
     Args:
         args: flags of `common.sweep.flags`, and `rest`, handed to the training.
@@ -42,9 +44,12 @@ def compare_gans(args, article, flag, kinds, once=(), name="compare"):
     """
     where, script = home(args, article, name), Path(__file__).parents[1] / article / "train.py"
     once = [kind for kind in once if kind not in kinds]
-    runs = variants(script, flag, kinds, where, args)
+    failed = {}
+    runs = variants(script, flag, kinds, where, args, failed)
     single = argparse.Namespace(**vars(args) | {"seeds": 1})
-    runs |= variants(script, flag, once, where, single)
+    runs |= variants(script, flag, once, where, single, failed)
+    if not runs:
+        raise UserError(f"no training was finished; {failed}")
 
     # the table
     results = {run: read_json(path / "results.json")["metrics"] for run, path in runs.items()}
@@ -54,16 +59,19 @@ def compare_gans(args, article, flag, kinds, once=(), name="compare"):
     for run, metrics in results.items():
         metrics["half_way"] = curves[run][1][(len(curves[run][1]) - 1) // 2]
     seeds = {kind: [s for s in range(args.seeds) if f"{kind}-{s}" in runs] for kind in (*kinds, *once)}
+    seeds = {kind: of for kind, of in seeds.items() if of}
+    kinds = [kind for kind in kinds if kind in seeds]
     shown = {title: key for title, key in SHOWN.items() if key in next(iter(results.values()))}
     rows = {k: {n: [results[f"{k}-{s}"][key] for s in seeds[k]] for n, key in shown.items()} for k in seeds}
     text = write_table(where, flag.removeprefix("--"), rows, args)
-    first = results[f"{kinds[0]}-0"]
+    first = next(iter(results.values()))
     floors = {title: first[f"{key}_floor"] for title, key in shown.items() if f"{key}_floor" in first}
     floors["half-way, of fewer samples,"] = first["floor/on_the_way"]
     text += "\nfloors, between two samples of the data: " + ", ".join(f"{n} {v:.3f}" for n, v in floors.items()) + "\n"
+    text += "".join(f"failed: {name}: {line}\n" for name, line in failed.items())
 
     # the figures
-    grid = {kind: _moments(runs[f"{kind}-0"], COLUMNS, toy) for kind in seeds}
+    grid = {kind: _moments(runs[f"{kind}-{of[0]}"], COLUMNS, toy) for kind, of in seeds.items()}
     _draw_grid(where / "figures/samples.png", {kind: grid[kind] for kind in kinds})
     if once:
         _draw_grid(where / "figures/samples-all.png", grid)

@@ -55,7 +55,7 @@ def run_gan(args, article, build, references):
     # data
     subject = Points(args) if args.dataset in TOYS else Pictures(args, getattr(args, "without", None))
     batches = Batches(subject.train, args.batch_size)  # too few samples: said before a run directory is made
-    steps = args.steps or args.epochs * batches.steps_per_epoch
+    steps = args.steps = args.steps or args.epochs * batches.steps_per_epoch
     devices = backend.distribution(args.distribute)
     where = open_run(args, article, len(batches.images))
 

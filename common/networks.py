@@ -139,8 +139,11 @@ def dcgan_generator(
     return keras.Model(z, x, name=name)
 
 
-def mlp(inputs, outputs, width=128, depth=2, slope=0.2, spectral_norm=False, initializer="he_normal", name="mlp"):
+def mlp(inputs, outputs, width=128, depth=3, slope=0.2, spectral_norm=False, initializer="he_normal", name="mlp"):
     """Vector to vector: `depth` hidden layers with LeakyReLU, for points of the plane.
+
+    The biases of the hidden layers are drawn too, from +-3/sqrt(inputs of the layer). Were they 0, all kinks of the
+    first layer would go through the origin, and fine detail elsewhere would take long to learn.
 
     Args:
         inputs, outputs: ints, lengths of the vectors. spectral_norm: bool, of every kernel.
@@ -151,7 +154,10 @@ def mlp(inputs, outputs, width=128, depth=2, slope=0.2, spectral_norm=False, ini
     wrap = SpectralNormalized if spectral_norm else lambda layer: layer
     x = x_in = keras.Input((inputs,))
     for _ in range(depth):
-        x = layers.LeakyReLU(slope)(wrap(layers.Dense(width, kernel_initializer=_drawing(initializer)))(x))
+        limit = 3 / x.shape[-1] ** 0.5
+        how = {"kernel_initializer": _drawing(initializer)}
+        how |= {"bias_initializer": keras.initializers.RandomUniform(-limit, limit)}
+        x = layers.LeakyReLU(slope)(wrap(layers.Dense(width, **how))(x))
     x = wrap(layers.Dense(outputs, kernel_initializer=_drawing(initializer), dtype="float32"))(x)
     return keras.Model(x_in, x, name=name)
 

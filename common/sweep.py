@@ -25,7 +25,7 @@ def flags(description, default_dataset, toys=()):
     return p
 
 
-def sweep(script, jobs, where, workers=1):
+def sweep(script, jobs, where, workers=1, failed=None):
     """Runs `script` once per job and returns {name: its run directory}. What is finished is not done again.
 
     Args:
@@ -33,6 +33,7 @@ def sweep(script, jobs, where, workers=1):
         jobs: dict name -> list of flags. What a job prints goes to `<where>/<name>/log.txt`.
         where: path, folder of all jobs.
         workers: int, jobs at a time.
+        failed: dict; if it is given, the last line of a job that failed goes there, and the others go on without it.
 
     Raises:
         UserError: naming the job that failed, with the last line that it printed.
@@ -45,24 +46,34 @@ def sweep(script, jobs, where, workers=1):
         with open(home / "log.txt", "a") as log:
             done = subprocess.run(list(map(str, command)), stdout=log, stderr=subprocess.STDOUT)
         if done.returncode:
-            last = (home / "log.txt").read_text().strip().splitlines()[-1:] or ["it printed nothing"]
-            raise UserError(f"{name}: {last[0]}")
+            last = last_line(home / "log.txt")
+            if failed is None:
+                raise UserError(f"{name}: {last}")
+            failed[name] = last
+            print(f"{name}: {last}", flush=True)
+            return None
         found = sorted(home.rglob("results.json"), key=lambda path: path.stat().st_mtime)
         print(f"{name}: {found[-1]}", flush=True)
         return found[-1].parent
 
     with ThreadPoolExecutor(workers) as pool:
-        return dict(zip(jobs, pool.map(one, jobs, jobs.values()), strict=True))
+        found = dict(zip(jobs, pool.map(one, jobs, jobs.values()), strict=True))
+    return {name: run for name, run in found.items() if run}
 
 
-def variants(script, flag, kinds, where, args):
+def last_line(log):
+    """What was printed last into a log."""
+    return (Path(log).read_text(errors="replace").strip().splitlines() or ["it printed nothing"])[-1]
+
+
+def variants(script, flag, kinds, where, args, failed=None):
     """`sweep` over the kinds that `flag` takes and the seeds: {"<kind>-<seed>": run directory}."""
     jobs = {
         f"{kind}-{seed}": ["--dataset", args.dataset, "--seed", seed, flag, kind, *args.rest]
         for seed in range(args.seeds)
         for kind in kinds
     }
-    return sweep(script, jobs, where, args.jobs)
+    return sweep(script, jobs, where, args.jobs, failed)
 
 
 def home(args, article, name):

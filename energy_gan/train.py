@@ -26,12 +26,13 @@ PRESETS = {
     "paper": IMAGES
     | {"width": 512, "n_energy": 5, "learning_rate": 1e-4, "penalty_weight": 0.01, "steps": 600_000, "every": 6000},
 }
-PLANE = COMMON | {"batch_size": 256, "latent_dim": 16, "penalty_weight": 0.1, "margin": 0.5, "size": None}
+PLANE = COMMON | {"batch_size": 256, "latent_dim": 2, "penalty_weight": 0.05, "margin": 0.5, "size": None}
+PLANE |= {"entropy_weight": 0.1}
 PLANE_PRESETS = {
     "smoke": PLANE | {"width": 16, "learning_rate": 1e-3, "steps": 8, "every": 4},
-    "quick": PLANE | {"width": 256, "n_energy": 2, "learning_rate": 1e-3, "steps": 15_000, "every": 1500},
+    "quick": PLANE | {"width": 256, "n_energy": 2, "learning_rate": 1e-3, "steps": 24_000, "every": 2000},
     "paper": PLANE
-    | {"latent_dim": 2, "width": 512, "n_energy": 5, "learning_rate": 1e-4}
+    | {"width": 512, "n_energy": 5, "learning_rate": 1e-4, "penalty_weight": 0.1, "entropy_weight": 1.0}
     | {"steps": 600_000, "every": 6000},
 }
 REFERENCES = {  # arXiv 1901.08508, table 1: stacked MNIST of three digits
@@ -50,7 +51,7 @@ def flags():
     p.add_argument("--margin", type=real_in(1e-6, 1e6), help="up to which fakes are lifted (ebgan)")
     p.add_argument("--spectral-norm", action=argparse.BooleanOptionalAction, help="on every kernel of the energy")
     p.add_argument("--momentum", type=real_in(0, 0.999), help="b1 of Adam, both players; 0: none")
-    p.add_argument("--learning-rate", type=real_in(1e-8, 1), help="of Adam, both players")
+    p.add_argument("--learning-rate", type=real_in(1e-8, 1), help="of Adam at the start, both players")
     p.add_argument("--n-energy", type=positive_int, help="digging steps in a round")
     p.add_argument("--n-generator", type=positive_int, help="rolling steps in a round")
     p.add_argument("--latent-dim", type=positive_int, help="length of z")
@@ -111,13 +112,16 @@ def build(args, shape):
         values = {"loss": ops.mean(fake) + args.entropy_weight * ops.mean(entropy)}
         return values | ({"entropy_term": entropy} if helper else {})
 
-    def player(tensors, loss, trains):
+    def player(tensors, loss, trains, share):
         model = SingleLoss(x, tensors, loss, trains)
-        model.compile(keras.optimizers.Adam(args.learning_rate, beta_1=args.momentum, beta_2=0.9))
+        # falls to 0: at a steady rate the pits keep moving, and fakes never come to rest at their bottoms
+        rate = keras.optimizers.schedules.PolynomialDecay(args.learning_rate, args.steps * share, 0.0)
+        model.compile(keras.optimizers.Adam(rate, beta_1=args.momentum, beta_2=0.9))
         return model
 
-    players = player(digging, pits, [critic]), player(rolling, roll, [generator, *helper])
-    return Alternating(*players, args.n_energy, args.n_generator), critic, generator
+    n, m = args.n_energy, args.n_generator
+    players = player(digging, pits, [critic], n / (n + m)), player(rolling, roll, [generator, *helper], m / (n + m))
+    return Alternating(*players, n, m), critic, generator
 
 
 def run(args):

@@ -101,13 +101,14 @@ def _in_float32(function):
     return functools.wraps(function)(lambda v: function(ops.cast(v, "float32")))
 
 
-def _tamed(v, limit=60.0):
+def _tamed(v, limit=30.0):
     """v; above the limit it goes on as limit + log(1 + v - limit), so that e^v goes on as its tangent.
 
     It is the activation that bends there, T and -g(T) alike, so the bound stays one. e^v of a plain score would be
-    infinite from 89 on, and the training lost; this way all scores of float16 give finite losses and gradients, which
-    still point home, as those of a clipped score would not. (In float16 the gradients themselves end at 65504, which
-    is e^11: under a mixed precision policy let the critic end in a layer of dtype float32.)
+    infinite from 89 on, and the squares of its gradient, which Adam averages, from 44 on: the training would be lost.
+    This way all scores of float16 give finite losses and gradients, which still point home, as those of a clipped
+    score would not. (In float16 the gradients themselves end at 65504, which is e^11: under a mixed precision policy
+    let the critic end in a layer of dtype float32.)
     """
     return ops.minimum(v, limit) + ops.log1p(ops.relu(v - limit))
 
@@ -170,7 +171,7 @@ ROWS = [
     Divergence(
         "neyman", f=lambda u: (u - 1) ** 2, slope=lambda u: 2 * (u - 1),
         conjugate=lambda t: t**2 / 4 + t, range=(-2.0, INF),
-        activation=lambda v: ops.exp(_tamed(v, 30.0)) - 2, fake_term=lambda v: 1 - ops.exp(2 * _tamed(v, 30.0)) / 4,
+        activation=lambda v: ops.exp(_tamed(v, 15.0)) - 2, fake_term=lambda v: 1 - ops.exp(2 * _tamed(v, 15.0)) / 4,
         best=lambda u: np.log(2 * u), gaussians=lambda m: math.expm1(m**2),
     ),
     # int (sqrt p - sqrt q)^2
@@ -282,7 +283,7 @@ def from_f(name, f):
     f' up to e^40. On a backend without float64 the row's numpy functions are as exact as float32.
     """
     slope = _Slope(f)
-    u_of = lambda v: ops.exp(-_tamed(-_tamed(v, 30.0), 30.0))  # u^2 and 1/u^2 have room in float32 as well
+    u_of = lambda v: ops.exp(-_tamed(-_tamed(v, 15.0), 15.0))  # u^2 and 1/u^2 have room as well
     on_numpy = lambda function, u: ops.convert_to_numpy(function(ops.convert_to_tensor(np.maximum(u, math.exp(-FAR)))))
     low, high = on_numpy(slope, np.exp([-FAR, FAR]))
     return Divergence(

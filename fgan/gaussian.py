@@ -9,7 +9,7 @@ f-GAN training finds from samples. Writes a table of both, every fit measured by
 `<out>/fgan/gaussian/` (`gaussian-smoke/` for that preset). What is finished is not trained again.
 
 Total variation is not learned: its best critic is a jump, tanh saturates on the way there, and with it the gradient
-of both players is gone.
+of both players is gone. (Of two laws that stand still its bound is learned well, see `fgan/bounds.py`.)
 """
 
 from pathlib import Path
