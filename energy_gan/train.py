@@ -26,11 +26,11 @@ PRESETS = {
     "paper": IMAGES
     | {"width": 512, "n_energy": 5, "learning_rate": 1e-4, "penalty_weight": 0.01, "steps": 600_000, "every": 6000},
 }
-PLANE = COMMON | {"batch_size": 256, "latent_dim": 2, "penalty_weight": 0.05, "margin": 0.5, "size": None}
+PLANE = COMMON | {"batch_size": 256, "latent_dim": 3, "penalty_weight": 0.05, "margin": 0.5, "size": None}
 PLANE |= {"entropy_weight": 0.1}
 PLANE_PRESETS = {
     "smoke": PLANE | {"width": 16, "learning_rate": 1e-3, "steps": 8, "every": 4},
-    "quick": PLANE | {"width": 256, "n_energy": 2, "learning_rate": 1e-3, "steps": 24_000, "every": 2000},
+    "quick": PLANE | {"width": 256, "n_energy": 2, "learning_rate": 1e-3, "steps": 18_000, "every": 1500},
     "paper": PLANE
     | {"width": 512, "n_energy": 5, "learning_rate": 1e-4, "penalty_weight": 0.1, "entropy_weight": 1.0}
     | {"steps": 600_000, "every": 6000},

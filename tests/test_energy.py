@@ -171,9 +171,9 @@ def test_the_entropy_terms_tell_generators_apart():
             trainer, _, generator = train.build(flags(*words, "--entropy-weight", "1"), (3,))
             trainer.generator.moved -= {id(v) for v in generator.trainable_variables}  # what the networks can read
             trainer.generator.compile(keras.optimizers.Adam(0.01))
-            for weight in generator.trainable_variables[::2]:  # kernels; the biases are 0
-                size = weight.shape
-                weight.assign(2 * np.eye(*size) if kind == "faithful" else np.zeros(size))
+            for weight in generator.trainable_variables:  # no biases: what is left of z is its positive part
+                keeps = kind == "faithful" and len(weight.shape) == 2
+                weight.assign(2 * np.eye(*weight.shape) if keeps else np.zeros(weight.shape))
             batch = np.zeros((128, 3), "float32")
             trainer.generator.fit(np.tile(batch, (150, 1)), batch_size=128, verbose=0)
             last = trainer.generator.fit(np.tile(batch, (20, 1)), batch_size=128, verbose=0).history
