@@ -93,7 +93,7 @@ def run_gan(args, article, build, references):
     subject.show(where / "figures/samples.png", sample(subject.n, 3))
     how = {"logy": True, "references": {"between two samples of the data": subject.floor}}
     figures.curves(where / "figures/distance.png", {"samples": progress.curve()}, "step", subject.axis, **how)
-    if subject.modes:
+    if found.curve()[0]:
         how = {"references": {"all": subject.modes}, "title": f"of {subject.n} samples"}
         figures.curves(where / "figures/modes.png", {"modes": found.curve()}, "step", "modes found", **how)
     series = {name: ([r["step"] for r in rows], [r[name] for r in rows]) for name in PARTS if name in rows[-1]}
