@@ -95,6 +95,20 @@ def parser(description, presets, default_dataset="toy_faces", toys=False, sizes=
     return p
 
 
+def gan_parser(description, presets):
+    """`parser` of a GAN on images or in the plane, with the flags that `common.gan.run_gan` needs besides."""
+    p = parser(description, presets, toys=True)
+    add = p.add_argument
+    add("--latent-dim", type=positive_int, help="length of z")
+    add("--width", type=positive_int, help="channels of the 4 x 4 image, in the plane units of a layer; both networks")
+    add("--kernel-size", type=int, choices=[4, 5], help="of all convolutions")
+    add("--learning-rate", type=real_in(1e-8, 1), help="of Adam, both players")
+    add("--features", choices=["classifier", "pixels", "inception"], help="in which distances are measured")
+    add("--every", type=positive_int, help="steps between pictures, distances and checkpoints")
+    add("--limit", type=positive_int, help="use only the first images of the data set")
+    return p
+
+
 NOT_IN_NAME = {
     "dataset",
     "data_dir",

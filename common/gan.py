@@ -8,6 +8,7 @@ import numpy as np
 
 from common import backend, figures
 from common.batches import Batches, predict
+from common.errors import UserError
 from common.runs import open_run, read_json, write_json, write_results, write_whole
 from common.samples import Pictures, Points
 from common.toys import TOYS
@@ -39,7 +40,7 @@ def run_gan(args, article, build, references):
     """Trains a GAN in its run directory and measures its samples.
 
     Args:
-        args: resolved flags; beside the common ones `latent_dim`, `every`, `limit`, `features`.
+        args: resolved flags of `common.cli.gan_parser`.
         article: str, folder of the run.
         build: function of (args, shape of a sample) that returns (trainer, critic, generator); `trainer` is a compiled
             `SingleLoss` or an `Alternating`, `generator` maps latents (n, latent_dim) to samples, images in [-1, 1].
@@ -51,6 +52,9 @@ def run_gan(args, article, build, references):
     if args.mixed_precision:
         keras.mixed_precision.set_global_policy(f"mixed_{args.mixed_precision}")
     keras.utils.set_random_seed(args.seed)
+
+    if args.dataset not in TOYS and args.width % (args.size // 8):
+        raise UserError(f"--width must be a multiple of {args.size // 8} at {args.size} pixels")
 
     # data
     subject = Points(args) if args.dataset in TOYS else Pictures(args, getattr(args, "without", None))

@@ -10,7 +10,7 @@ python energy_gan/train.py --energy hinge --momentum 0 --n-energy 1             
 
 import argparse
 
-from common.cli import main, natural, parser, positive_int, real_in, resolve
+from common.cli import gan_parser, main, natural, positive_int, real_in, resolve
 from common.errors import UserError
 from common.toys import TOYS
 
@@ -43,7 +43,7 @@ REFERENCES = {  # arXiv 1901.08508, table 1: stacked MNIST of three digits
 
 
 def flags():
-    p = parser(__doc__, PRESETS, toys=True)
+    p = gan_parser(__doc__, PRESETS)
     p.add_argument("--energy", choices=ENERGIES, default="zero_centred", help="what digs the pits")
     p.add_argument("--entropy", choices=ENTROPIES, default="none", help="what keeps the fakes apart")
     p.add_argument("--entropy-weight", type=real_in(0, 1e6), help="of that term")
@@ -51,16 +51,9 @@ def flags():
     p.add_argument("--margin", type=real_in(1e-6, 1e6), help="up to which fakes are lifted (ebgan)")
     p.add_argument("--spectral-norm", action=argparse.BooleanOptionalAction, help="on every kernel of the energy")
     p.add_argument("--momentum", type=real_in(0, 0.999), help="b1 of Adam, both players; 0: none")
-    p.add_argument("--learning-rate", type=real_in(1e-8, 1), help="of Adam at the start, both players")
     p.add_argument("--n-energy", type=positive_int, help="digging steps in a round")
     p.add_argument("--n-generator", type=positive_int, help="rolling steps in a round")
-    p.add_argument("--latent-dim", type=positive_int, help="length of z")
-    p.add_argument("--width", type=positive_int, help="channels of the 4 x 4 image, or units of a hidden layer")
-    p.add_argument("--kernel-size", type=int, choices=[4, 5], help="of all convolutions")
     p.add_argument("--without", type=natural, metavar="CLASS", help="leave this class out of the training images")
-    p.add_argument("--features", choices=["classifier", "pixels", "inception"], help="in which distances are measured")
-    p.add_argument("--every", type=positive_int, help="steps, of either player, between pictures and checkpoints")
-    p.add_argument("--limit", type=positive_int, help="use only the first images of the data set")
     return p
 
 
@@ -129,8 +122,6 @@ def run(args):
 
     toy = args.dataset in TOYS
     resolve(args, flags(), PLANE_PRESETS if toy else PRESETS)
-    if not toy and args.width % (args.size // 8):
-        raise UserError(f"--width must be a multiple of {args.size // 8} at {args.size} pixels")
     if args.entropy == "correlation" and args.latent_dim < 3:
         raise UserError("--entropy correlation needs --latent-dim 3 at least: of two numbers it can only be 1 or -1")
     where, critic, generator = run_gan(args, ARTICLE, build, REFERENCES)

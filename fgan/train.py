@@ -5,8 +5,7 @@ python fgan/train.py --dataset 8gaussians --divergence kl      # in the plane
 python fgan/train.py --divergence js --swap-roles              # the embedded cartoon faces, D(q||p) instead of D(p||q)
 """
 
-from common.cli import main, parser, positive_int, real_in, resolve
-from common.errors import UserError
+from common.cli import gan_parser, main, resolve
 from common.toys import TOYS
 
 ARTICLE = "fgan"
@@ -27,17 +26,10 @@ REFERENCES = {"article": "https://kexue.fm/archives/6016"}  # it has no script, 
 
 
 def flags():
-    p = parser(__doc__, PRESETS, toys=True)
+    p = gan_parser(__doc__, PRESETS)
     p.add_argument("--divergence", choices=NAMES, default="js")
     p.add_argument("--swap-roles", action="store_true", help="of data and samples in the divergence: D(q||p)")
     p.add_argument("--spectral-norm", action="store_true", help="on every kernel of the critic")
-    p.add_argument("--latent-dim", type=positive_int, help="length of z")
-    p.add_argument("--width", type=positive_int, help="channels of the 4 x 4 image in both networks")
-    p.add_argument("--kernel-size", type=int, choices=[4, 5], help="of all convolutions")
-    p.add_argument("--learning-rate", type=real_in(1e-8, 1), help="of Adam (b1 = .5), both players")
-    p.add_argument("--features", choices=["classifier", "pixels", "inception"], help="in which distances are measured")
-    p.add_argument("--every", type=positive_int, help="steps between pictures, distances and checkpoints")
-    p.add_argument("--limit", type=positive_int, help="use only the first images of the data set")
     return p
 
 
@@ -77,8 +69,6 @@ def run(args):
 
     toy = args.dataset in TOYS
     resolve(args, flags(), PLANE_PRESETS if toy else PRESETS)
-    if not toy and args.width % (args.size // 8):
-        raise UserError(f"--width must be a multiple of {args.size // 8} at {args.size} pixels")
     run_gan(args, ARTICLE, build, REFERENCES)
 
 

@@ -8,7 +8,7 @@ python rsgan/train.py --dataset 25gaussians --loss rsgan    # in the plane
 
 import argparse
 
-from common.cli import main, parser, positive_int, real_in, resolve
+from common.cli import gan_parser, main, positive_int, real_in, resolve
 from common.errors import UserError
 from common.toys import TOYS
 from rsgan.methods import METHODS
@@ -31,7 +31,7 @@ REFERENCES = {"figure": "https://kexue.fm/usr/uploads/2018/10/2687059029.jpg"}  
 
 
 def flags():
-    p = parser(__doc__, PRESETS, toys=True)
+    p = gan_parser(__doc__, PRESETS)
     p.add_argument("--loss", choices=METHODS, default="rsgan", help=", ".join(METHODS), metavar="NAME")
     p.add_argument(
         "--spectral-norm", action=argparse.BooleanOptionalAction, help="on every kernel of the critic (else by loss)"
@@ -40,16 +40,9 @@ def flags():
     p.add_argument(
         "--batch-norm", action=argparse.BooleanOptionalAction, help="in the critic; never with a penalty on its slope"
     )
-    p.add_argument("--latent-dim", type=positive_int, help="length of z")
-    p.add_argument("--width", type=positive_int, help="channels of the 4 x 4 image in both networks")
-    p.add_argument("--kernel-size", type=int, choices=[4, 5], help="of all convolutions")
-    p.add_argument("--learning-rate", type=real_in(1e-8, 1), help="of Adam (b1 = .5), both players")
     p.add_argument("--trainer", choices=["single", "alternating"], help="one step for both players, or in turn")
     p.add_argument("--n-d", type=positive_int, help="critic steps in a round (alternating; else by loss)")
     p.add_argument("--n-g", type=positive_int, help="generator steps in a round (alternating; else by loss)")
-    p.add_argument("--features", choices=["classifier", "pixels", "inception"], help="in which distances are measured")
-    p.add_argument("--every", type=positive_int, help="steps between pictures, distances and checkpoints")
-    p.add_argument("--limit", type=positive_int, help="use only the first images of the data set")
     return p
 
 
@@ -129,8 +122,6 @@ def run(args):
         raise UserError(f"--penalty-weight: {args.loss} has no penalty")
     if args.trainer == "single" and (args.n_d or args.n_g):
         raise UserError("--n-d and --n-g belong to --trainer alternating: a single loss moves both players at once")
-    if not toy and args.width % (args.size // 8):
-        raise UserError(f"--width must be a multiple of {args.size // 8} at {args.size} pixels")
     if args.spectral_norm is None:
         args.spectral_norm = method.spectral_norm
     run_gan(args, ARTICLE, build, REFERENCES)
