@@ -1,0 +1,38 @@
+"""What the README shows works as it stands there."""
+
+import json
+import re
+
+from test_scripts import ROOT, home, start  # noqa: F401 - `home` is a fixture
+
+
+def test_the_next_article_trains_as_it_is_printed(home, tmp_path):  # noqa: F811
+    code = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL).group(1)
+    assert len(code.splitlines()) < 70
+    script = tmp_path / "squared_hinge/train.py"
+    script.parent.mkdir()
+    script.write_text(code)
+    done = start(home, "tensorflow", script, "--preset", "smoke", "--limit", "100", "--out", tmp_path / "runs")
+    assert done.returncode == 0, done.stderr
+    (results,) = tmp_path.rglob("results.json")
+    assert results.parent.parent.name == "squared_hinge"
+    assert json.loads(results.read_text())["metrics"]["fid"] > 0
+
+
+def test_every_link_to_a_file_leads_somewhere():
+    for readme in ROOT.glob("**/README*.md"):
+        if ".venv" in readme.parts or "runs" in readme.parts:
+            continue
+        text = readme.read_text()
+        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text):
+            if "://" not in target:
+                assert (readme.parent / target).exists(), f"{readme.relative_to(ROOT)}: {target}"
+
+
+def test_every_anchor_is_a_heading():
+    slug = lambda title: re.sub(r"[^\w\- ]", "", title.strip().lower()).replace(" ", "-")
+    for readme in ROOT.glob("*/README.md"):
+        text = (ROOT / "README.md").read_text()
+        headings = {slug(line.lstrip("#")) for line in readme.read_text().splitlines() if line.startswith("#")}
+        for anchor in re.findall(rf"\]\({readme.parent.name}/README\.md#([^)]+)\)", text):
+            assert anchor in headings, f"{readme.parent.name}/README.md has no heading {anchor}"
