@@ -4,11 +4,15 @@ PY = $(VENV)/bin/python
 ON_JAX = $(patsubst %,tests/test_%.py,single_loss training backend penalties flow_training)
 PIP = $(PY) -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help setup demo test lint bench clean
+ASKED = $(if $(PRESET),--preset "$(PRESET)") $(if $(DATASET),--dataset "$(DATASET)") $(if $(ONLY),--only "$(ONLY)") \
+  $(if $(DATA_DIR),--data-dir "$(DATA_DIR)") $(if $(JOBS),--jobs "$(JOBS)")
+INTO = $(if $(OUT),--out "$(OUT)")
+
+.PHONY: help setup demo reproduce-all compare test lint bench clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
-	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 setup: $(VENV)/.ready  ## make .venv and install everything in it
 
@@ -27,6 +31,12 @@ $(VENV)/.ready-dev: requirements-dev.txt $(VENV)/.ready
 
 demo: setup  ## train O-GAN on cartoon faces drawn by code: a few minutes on 2 CPU cores
 	$(PY) ogan/train.py --dataset toy_faces --preset quick --steps 1200 --resume
+
+reproduce-all: setup  ## all runs of all articles: PRESET=quick ONLY=ogan,flow/nice DATASET= DATA_DIR= OUT= JOBS=
+	$(PY) -m common.reproduce $(ASKED) $(INTO)
+
+compare: setup  ## a page that sets the articles beside what came out here: runs/report/index.html
+	$(PY) -m common.report $(INTO)
 
 test: lint  ## all tests: formulas, scripts end to end on TensorFlow and JAX
 	$(PY) -m pytest -n 2 --dist worksteal

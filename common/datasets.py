@@ -178,29 +178,30 @@ def find(name: str, split: str, data_dir=None) -> tuple[Path, ...]:
 
     Downloads if need be. Raises `UserError` saying which file to get, from where, and where to put it.
     """
-    spec, roots = DATASETS[name], _roots(data_dir)
-    found = next(filter(None, (_find_in(root, spec, name, split) for root in roots)), None)
+    spec, places = DATASETS[name], roots(data_dir)
+    found = next(filter(None, (find_in(root, spec, name, split) for root in places)), None)
     reason = "it has no stable address to download from"
     if not found and spec.downloads:
         reason = _download(name, spec.downloads)
-        found = _find_in(roots[-1], spec, name, split)
+        found = find_in(places[-1], spec, name, split)
     if not found:
-        searched = ", ".join(str(root) for root in roots)
+        searched = ", ".join(str(root) for root in places)
         raise UserError(f"{name} is not in {searched} ({reason}): get {spec.get}, and put it into one of these folders")
     return found
 
 
-def _roots(data_dir):
-    roots = []
+def roots(data_dir):
+    """Folders that are searched, in order."""
+    places = []
     for what, given in (("--data-dir", data_dir), ("$DATA_DIR", os.environ.get("DATA_DIR"))):
         if given:
-            roots.append(Path(given).expanduser())
-            if not os.path.exists(roots[-1]):
+            places.append(Path(given).expanduser())
+            if not os.path.exists(places[-1]):
                 raise UserError(f"{what} {given} does not exist: give the folder that holds the data sets")
-    return [*roots, keras_home() / "datasets"]
+    return [*places, keras_home() / "datasets"]
 
 
-def _find_in(root, spec, name, split):
+def find_in(root, spec, name, split):
     for folder in spec.idx_folders:
         # MNIST and Fashion-MNIST share their file names: only the folder's own name tells one from the other.
         if folder != "." or ("fashion" in root.name.lower()) == (name == "fashion_mnist"):

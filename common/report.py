@@ -1,0 +1,140 @@
+"""One page that sets what the articles show and claim beside what came out here.
+
+    python -m common.report                    # -> runs/report/index.html
+
+Reads the lists of the articles, `<article>/reproduction.toml`, and what `python -m common.reproduce` has left under
+--out. The page is static and works from the disk; the blog's pictures are linked, never stored. What was not run is
+called missing, with the command that makes it; a picture kept in the repository stands in for it where there is one.
+"""
+
+import os
+import shlex
+from pathlib import Path
+from urllib.parse import quote
+
+from common import reproduce
+from common.cli import Parser, main
+from common.runs import read_json, write_whole
+
+HIDDEN = {"out", "data_dir", "resume"}  # settings that say where things lie, not what came out
+
+
+def flags():
+    p = Parser(description=__doc__, formatter_class=Parser.RAW)
+    p.add_argument("--out", default="runs", help="folder of the runs, and of the page (default runs)")
+    return p
+
+
+def in_words(seconds):
+    return f"{seconds:.0f} seconds" if seconds < 100 else f"{seconds / 60:.0f} minutes"
+
+
+def address(path, page):
+    """A file as the page names it: relative to its folder, quoted; None if it is not there."""
+    return quote(os.path.relpath(path, page)) if path.is_file() else None
+
+
+def results_of(where):
+    """(settings, versions, metrics) of a run directory; what a script does not write is empty."""
+    read = lambda path: read_json(path) if path.is_file() else {}
+    config, results = read(where / "config.json"), read(where / "results.json")
+    # a comparison keeps the versions with its trainings alone
+    origin = results | config if "versions" in results | config else read(next(where.glob("**/config.json"), where))
+    commit = origin.get("git_commit")
+    versions = origin.get("versions", {}) | ({"git commit": commit} if commit else {})
+    return config.get("flags") or results.get("flags") or {}, versions, results.get("metrics", {})
+
+
+def run_view(key, listed, out, record, preset):
+    """What the page shows of a run; `record` is its entry in `reproduction.json`, {} if it has none."""
+    where, page = out / (record.get("directory") or ""), out / "report"
+    done = record.get("state") == "finished" and all((where / leaf).is_file() for leaf in listed["leaves"])
+    settings, versions, metrics = results_of(where) if done else ({}, {}, {})
+    pictures = {leaf: address(where / leaf, page) for leaf in listed["leaves"] if leaf.endswith((".png", ".gif"))}
+    words = ["make", "reproduce-all", f"PRESET={preset}", f"ONLY={key}"]
+    if record.get("dataset") not in (None, listed.get("dataset"), listed.get("fallback")):
+        words.append(f"DATASET={record['dataset']}")
+    if (folder := os.path.relpath(out, reproduce.ROOT)) != "runs":
+        words.append(f"OUT={folder}")
+    return {
+        "key": key,
+        "anchor": key.replace("/", "-"),
+        "done": done,
+        "state": "finished" if done else "failed" if record.get("state") == "failed" else "missing",
+        "why": "" if done else record.get("why", ""),
+        "log": address(out / record.get("log", "log.txt"), page),
+        "command": record.get("command", ""),
+        "make": shlex.join(words),
+        "preset": record.get("preset"),
+        "dataset": record.get("dataset"),
+        "own": listed.get("dataset"),
+        "fallback": record.get("fallback", False),
+        "took": in_words(record.get("seconds", 0)),
+        "pictures": pictures if done else {},
+        "metrics": {name: f"{value:.5g}" for name, value in metrics.items()},
+        "settings": {name: value for name, value in settings.items() if name not in HIDDEN and value is not None},
+        "versions": versions,
+    }
+
+
+def article_view(folder, listed, out, recorded):
+    """What the page shows of an article: its list, with its runs looked up."""
+    page, preset = out / "report", recorded["preset"]
+    runs = {}
+    for run in listed["run"]:
+        key = f"{folder}/{run['name']}"
+        runs[run["name"]] = run_view(key, run, out, recorded["runs"].get(key, {}), preset)
+
+    figures = []
+    for figure in listed.get("figure", []):
+        run = runs[figure["run"]]
+        kept_at = "committed" in figure and address(reproduce.ROOT / folder / "figures" / figure["committed"], page)
+        picture = run["pictures"].get(figure["file"])
+        figures.append({"blog": None, "kept": None} | figure | {"run": run, "picture": picture, "kept_at": kept_at})
+    numbers = []
+    for number in listed.get("number", []):
+        run = runs.get(number.get("run"))
+        here = run and run["metrics"].get(number["key"])
+        doubts = []  # why it is not to be set beside the published one
+        if here and run["preset"] != number["preset"]:
+            doubts.append(f"preset {run['preset']} in place of {number['preset']}")
+        if here and run["fallback"]:
+            doubts.append(f"{run['dataset']} in place of {run['own']}")
+        # the command for the preset that the number is of
+        make = run and run["make"].replace(f"PRESET={preset}", f"PRESET={number['preset']}")
+        numbers.append(number | {"run": run, "here": here, "doubts": doubts, "make": make})
+    readme = address(reproduce.ROOT / folder / "README.md", page)
+    return listed["article"] | {
+        "folder": folder,
+        "readme": readme,
+        "figures": figures,
+        "claims": listed.get("claim", []),
+        "numbers": numbers,
+        "runs": list(runs.values()),
+    }
+
+
+def render(out):
+    """The page, as text."""
+    import jinja2
+
+    path = out / "reproduction.json"
+    recorded = read_json(path) if path.exists() else {"preset": "quick", "runs": {}}
+    articles = [article_view(*item, out, recorded) for item in reproduce.read_lists().items()]
+    loader = jinja2.FileSystemLoader(Path(__file__).parent)
+    how = {"autoescape": True, "trim_blocks": True, "lstrip_blocks": True, "undefined": jinja2.StrictUndefined}
+    template = jinja2.Environment(loader=loader, **how).get_template("report.html.jinja")
+    runs = [run for article in articles for run in article["runs"]]
+    counts = {state: sum(run["state"] == state for run in runs) for state in ("finished", "failed", "missing")}
+    return template.render(articles=articles, preset=recorded["preset"], counts=counts)
+
+
+def run(args):
+    out = Path(args.out).resolve()
+    text = render(out)
+    write_whole(out / "report/index.html", lambda path: path.write_text(text, encoding="utf-8"))
+    print(Path(args.out) / "report/index.html")
+
+
+if __name__ == "__main__":
+    main(run, flags())

@@ -1,0 +1,261 @@
+"""The lists of the articles, and what runs them. Nothing here trains: the runs are stubs."""
+
+import importlib
+import json
+import os
+import signal
+import string
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from common import reproduce
+from common.errors import UserError
+
+ROOT = Path(__file__).parents[1]
+LISTS = reproduce.read_lists()
+RUNS = [(folder, run) for folder, content in LISTS.items() for run in content["run"]]
+TRAINS = {"flow/compare_mixing.py": "flow/glow.py"}  # else a comparison hands its flags to train.py
+VERDICTS = {"stands", "does not stand", "stands in part", "not measured"}
+KEYS = {
+    "article": ({"title", "place", "idea", "links"}, set()),
+    "run": (
+        {"name", "command", "folder", "leaves", "minutes"},
+        {"dataset", "fallback", "after", "smoke", "quick", "paper"},
+    ),
+    "figure": ({"caption", "run", "file", "ours"}, {"blog", "committed", "kept"}),
+    "claim": ({"says", "verdict", "numbers", "link"}, set()),
+    "number": ({"what", "published", "protocol", "readme"}, {"run", "key", "preset"}),
+}
+
+
+# the lists
+
+
+@pytest.mark.parametrize("folder", LISTS)
+def test_a_list_is_well_formed(folder):
+    content = LISTS[folder]
+    assert content.keys() <= {*KEYS, "not_run"}
+    for kind, (needed, allowed) in KEYS.items():
+        for entry in [content["article"]] if kind == "article" else content.get(kind, []):
+            assert needed <= entry.keys() <= needed | allowed, f"[[{kind}]] {entry}"
+    runs = {run["name"]: run for run in content["run"]}
+    assert len(runs) == len(content["run"]), "names are told apart"
+    for figure in content.get("figure", []):
+        assert figure["file"] in runs[figure["run"]]["leaves"]
+        assert figure.get("blog", "https://kexue.fm/").startswith("https://kexue.fm/")
+        assert "committed" not in figure or (ROOT / folder / "figures" / figure["committed"]).is_file()
+    assert {claim["verdict"] for claim in content.get("claim", [])} <= VERDICTS
+    for number in content.get("number", []):
+        assert ("run" in number) == ("key" in number) == ("preset" in number)
+        assert number.get("run") in {None, *runs}
+
+
+@pytest.mark.parametrize("folder", LISTS)
+def test_links_lead_to_headings_of_the_readme(folder):
+    claims = LISTS[folder].get("claim", [])
+    if not claims:
+        pytest.skip(f"{folder} lists no claims")
+    lines = [line for line in (ROOT / folder / "README.md").read_text().splitlines() if line.startswith("#")]
+    kept = string.ascii_lowercase + string.digits + " -_"
+    anchors = {"".join(c for c in line.lstrip("# ").lower() if c in kept).replace(" ", "-") for line in lines}
+    assert {claim["link"] for claim in claims} <= anchors
+
+
+def test_every_script_is_run_or_said_not_to_be():
+    scripts = {
+        str(p.relative_to(ROOT)) for f in LISTS for p in (ROOT / f).glob("*.py") if "\n    main(run" in p.read_text()
+    }
+    run = {listed["command"].split()[0] for _, listed in RUNS}
+    not_run = {f"{folder}/{name}" for folder, content in LISTS.items() for name in content.get("not_run", {})}
+    assert run | not_run == scripts and not run & not_run
+    assert {p.parent.name for p in ROOT.glob("*/train.py")} <= LISTS.keys(), "every article has a list"
+
+
+def parser_of(script):
+    module = importlib.import_module(script.removesuffix(".py").replace("/", "."))
+    return getattr(module, "all_flags", None) or module.flags, "rest=True" in (ROOT / script).read_text()
+
+
+@pytest.mark.parametrize("preset", reproduce.PRESETS)
+def test_the_scripts_know_every_flag_of_the_commands(tmp_path, preset):
+    plan = reproduce.make_plan(preset, "runs")
+    for folder, listed in RUNS:
+        script, *words = plan[f"{folder}/{listed['name']}"].command
+        flags, hands_on = parser_of(script)
+        parser = flags("", "mnist") if script.startswith(("ogan/ablation", "flow/compare")) else flags()
+        _, rest = parser.parse_known_args(words)
+        if hands_on:
+            train, _ = parser_of(TRAINS.get(script, f"{folder}/train.py"))
+            _, rest = train().parse_known_args(rest)
+        assert not rest, f"{script} does not know {rest}"
+
+
+def test_a_run_that_needs_another_comes_after_it():
+    for folder, content in LISTS.items():
+        before = set()
+        for run in content["run"]:
+            assert run.get("after", None) in {None, *before}, f"{folder}/{run['name']}"
+            before.add(run["name"])
+
+
+def test_data_is_the_articles_own_where_it_is_at_hand(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    monkeypatch.delenv("DATA_DIR", raising=False)
+    plan = reproduce.make_plan("smoke", "runs")
+    assert plan["flow/nice"].data == "toy_faces" and plan["flow/nice"].state == "waiting"
+    assert plan["flow/glow-mnist"].state == "not at hand" and "mnist.npz" in plan["flow/glow-mnist"].why
+    (tmp_path / "mnist.npz").write_bytes(b"only looked for, not read")
+    plan = reproduce.make_plan("smoke", "runs", data_dir=tmp_path)
+    assert plan["flow/nice"].data == plan["flow/glow-mnist"].data == "mnist"
+    assert plan["flow/glow-mnist"].state == "waiting"
+    plan = reproduce.make_plan("smoke", "runs", images="lfw", data_dir=tmp_path)
+    assert plan["flow/nice"].data == "lfw", "what was asked for"
+    assert plan["flow/glow-mnist"].data == "mnist", "has no fallback: keeps its own"
+
+
+# running them
+
+STUB = """
+import sys, time, numpy as np, imageio.v3 as iio
+from pathlib import Path
+what, out = sys.argv[1], Path(sys.argv[2]) / "figures"
+if what == "fail": sys.exit("stub: error: no luck today")
+if what == "wait": print("waiting", flush=True); time.sleep(60)
+out.mkdir(parents=True, exist_ok=True)
+with open(out / "calls", "a") as calls: calls.write(what)
+picture = np.zeros((8, 8, 3), "uint8")
+iio.imwrite(out / "a.png", picture if what == "blank" else picture + np.arange(8, dtype="uint8")[:, None] * 30)
+"""
+HEAD = '[article]\ntitle = "Stubs"\nplace = 1\nidea = "None."\nlinks = {}\n'
+
+
+def listed(name, what, **more):
+    lines = {"name": name, "command": f"stubs/stub.py {what} {{out}}/x", "folder": "x"} | more
+    text = "".join(f'{key} = "{value}"\n' for key, value in lines.items())
+    return f'[[run]]\n{text}leaves = ["figures/a.png"]\nminutes = 0.1\n'
+
+
+@pytest.fixture
+def stubs(tmp_path, monkeypatch):
+    """A function that makes a project of the runs given; what it returns runs them and gives the exit code."""
+    monkeypatch.setattr(reproduce, "ROOT", tmp_path)
+    (tmp_path / "stubs").mkdir()
+    (tmp_path / "stubs/stub.py").write_text(STUB)
+
+    def make(*runs):
+        (tmp_path / "stubs/reproduction.toml").write_text(HEAD + "".join(runs))
+
+        def go(*words):
+            with pytest.raises(SystemExit) as end:
+                reproduce.run(reproduce.flags().parse_args(["--out", str(tmp_path / "runs"), *words]))
+            return int(end.value.code)
+
+        return go
+
+    return make
+
+
+def records(tmp_path):
+    return json.loads((tmp_path / "runs/reproduction.json").read_text())["runs"]
+
+
+def test_one_fails_and_the_others_go_on(stubs, tmp_path, capsys):
+    late = listed("late", "late", after="good", command="stubs/stub.py late {good}/late", folder="{good}/late")
+    held = listed("held", "held", after="bad")
+    go = stubs(listed("bad", "fail"), held, listed("good", "good"), late)
+    assert go("--jobs", "2") == 1
+    said = capsys.readouterr().out
+    assert "stubs/bad: failed, stub: error: no luck today; runs/reproduction/quick/stubs/bad/log.txt" in said
+    assert "min left" in said and "[ 4/4]" in said
+    states = {key: record["state"] for key, record in records(tmp_path).items()}
+    assert states == {
+        "stubs/bad": "failed",
+        "stubs/held": "held up",
+        "stubs/good": "finished",
+        "stubs/late": "finished",
+    }
+    late = records(tmp_path)["stubs/late"]
+    assert late["directory"] == "reproduction/quick/stubs/good/x/late"
+    assert late["command"] == "python stubs/stub.py late runs/reproduction/quick/stubs/good/x/late"
+
+
+def test_what_is_finished_is_not_done_again(stubs, tmp_path):
+    go = stubs(listed("one", "1"), listed("two", "2"))
+    calls = lambda name: (tmp_path / f"runs/reproduction/quick/stubs/{name}/x/figures/calls").read_text()
+    assert go("--only", "stubs/one") == 0
+    assert {key: r["state"] for key, r in records(tmp_path).items()} == {
+        "stubs/one": "finished",
+        "stubs/two": "waiting",
+    }
+    assert go() == go() == 0
+    assert (calls("one"), calls("two")) == ("1", "2")
+    (tmp_path / "runs/reproduction/quick/stubs/two/x/figures/a.png").unlink()
+    go = stubs(listed("one", "3"), listed("two", "2"))
+    assert go() == 0
+    assert (calls("one"), calls("two")) == ("13", "22"), "another command, and a picture that is gone"
+
+
+def test_a_blank_or_missing_picture_is_found(stubs, capsys):
+    go = stubs(listed("good", "good"), listed("empty", "blank"))
+    assert go("--check") == 1
+    assert "figures/a.png not all there" in capsys.readouterr().out
+    assert go() == 0
+    capsys.readouterr()
+    assert go("--check") == 1
+    assert (
+        capsys.readouterr().out.strip() == "stubs/empty: runs/reproduction/quick/stubs/empty/x/figures/a.png is blank"
+    )
+    assert go("--check", "--only", "stubs/good") == 0
+
+
+def test_a_run_that_leaves_nothing_has_failed(stubs, tmp_path):
+    assert stubs(listed("lost", "good", folder="elsewhere"))() == 1
+    assert records(tmp_path)["stubs/lost"]["why"] == "it did not leave figures/a.png"
+
+
+def test_wrong_names_get_one_line(stubs, tmp_path):
+    go = stubs(listed("one", "1"))
+    with pytest.raises(UserError, match="--only stubs/onne: there is no such article or run; there are stubs/one"):
+        reproduce.run(reproduce.flags().parse_args(["--out", str(tmp_path / "runs"), "--only", "stubs/onne"]))
+    (tmp_path / "stubs/reproduction.toml").write_text("[article")
+    with pytest.raises(UserError, match=r"cannot read .*reproduction.toml"):
+        go()
+
+
+def test_ctrl_c_ends_what_was_started_and_says_how_to_go_on(stubs, tmp_path):
+    stubs(listed("slow", "wait"), listed("next", "good"))
+    code = f"from common import reproduce as r; from pathlib import Path; r.ROOT = Path({str(tmp_path)!r})\n"
+    code += "try: r.run(r.flags().parse_args(['--out', r.ROOT.joinpath('runs').as_posix()]))\n"
+    code += "except KeyboardInterrupt as stop: print(stop)"
+    ours = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    log = tmp_path / "runs/reproduction/quick/stubs/slow/log.txt"
+    while ours.poll() is None and not (log.exists() and "\nwaiting" in log.read_text()):
+        time.sleep(0.05)
+    ours.send_signal(signal.SIGTERM)
+    said, _ = ours.communicate(timeout=20)
+    assert said.rstrip().endswith("0 of 2 runs are done; the same command goes on")
+    assert "KeyboardInterrupt" in log.read_text(), "the run was told, and has ended"
+    assert records(tmp_path)["stubs/slow"]["state"] == "waiting"
+
+
+def test_the_time_left_goes_by_what_was_measured():
+    run = lambda state, seconds: reproduce.Run(
+        "a/b", {}, "quick", 10.0, None, "x", "x/log", state=state, seconds=seconds
+    )
+    assert reproduce.time_left([run("waiting", 0.0)] * 6, 2) == "about 30 min left"
+    runs = [run("finished", 1200.0), *[run("waiting", 0.0)] * 6]
+    assert reproduce.time_left(runs, 1) == "about 120 min left", "twice as slow as declared"
+    assert reproduce.time_left(runs[:1], 1) == "nothing left"
+
+
+def test_the_makefile_hands_its_words_on():
+    words = ["PRESET=smoke", "ONLY=ogan,flow/nice", "DATA_DIR=a b", "OUT=x", "JOBS=2"]
+    env = {k: v for k, v in os.environ.items() if k not in ("DATA_DIR", "OUT", "DATASET", "MAKEFLAGS")}
+    done = subprocess.run(["make", "-n", "reproduce-all", *words], cwd=ROOT, env=env, capture_output=True, text=True)
+    *_, line = done.stdout.splitlines()
+    asked = line.partition("common.reproduce")[2].split()
+    assert " ".join(asked) == '--preset "smoke" --only "ogan,flow/nice" --data-dir "a b" --jobs "2" --out "x"'
