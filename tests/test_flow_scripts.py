@@ -57,59 +57,6 @@ def test_mixings_are_compared_on_the_same_terms(home, tmp_path):  # noqa: F811
 
 
 @pytest.mark.parametrize(
-    ("backend", "words"),
-    [
-        ("jax", ["flow/glow.py", *IMAGES, "--mixing", "exp", "--noise", "article", "--input", "scaled"]),
-        ("tensorflow", ["flow/nice.py", *IMAGES]),
-        ("tensorflow", ["flow/realnvp.py", *IMAGES]),
-    ],
-    ids=["glow-jax", "nice", "realnvp"],
-)
-def test_a_flow_on_images(home, tmp_path, backend, words):  # noqa: F811
-    done = start(home, backend, *words, "--out", tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert not done.stderr.strip(), "nothing but the run's own words"
-    (results,) = tmp_path.rglob("results.json")
-    for name in PICTURES:
-        assert iio.imread(results.parent / "figures" / name).std() > 5, f"{name} is blank"
-    assert len(iio.imread(results.parent / "figures/training.gif")) == 3
-    metrics = json.loads(results.read_text())["metrics"]
-    assert 1 < metrics["bits_per_dim"] < 20 and metrics["bits_per_dim"] != metrics["bits_per_dim/training_images"]
-    assert metrics["rescues"] == 0
-    assert (results.parent / "flow.keras").exists() and (results.parent / "best.npz").exists()
-
-
-def test_a_flow_in_the_plane(home, tmp_path):  # noqa: F811
-    done = start(home, "jax", "flow/realnvp.py", "--preset", "smoke", "--out", tmp_path)
-    assert done.returncode == 0, done.stderr
-    run = tmp_path / "flow/realnvp/two_moons-2-smoke-s0"
-    metrics = json.loads((run / "results.json").read_text())["metrics"]
-    assert metrics["kl"] > 0.2, "six steps do not learn two moons"
-    assert metrics["nats/fresh"] == pytest.approx(metrics["entropy"] + metrics["kl"], abs=0.02)
-    assert iio.imread(run / "figures/density.png").std() > 5
-
-
-def test_mixings_are_compared_on_the_same_terms(home, tmp_path):  # noqa: F811
-    words = ["flow/compare_mixing.py", "--dataset", "toy_faces", "--seeds", "1", "--jobs", "2"]
-    done = start(home, "tensorflow", *words, "--out", tmp_path, "--preset", "smoke", "--limit", "100")
-    assert done.returncode == 0, done.stderr
-    where = tmp_path / "flow/mixing-toy_faces"
-    rows = (where / "table.md").read_text().splitlines()
-    assert [row.split("|")[1].strip() for row in rows[2:]] == ["reverse", "shuffle", "1x1", "exp"]
-    metrics = json.loads((where / "results.json").read_text())["metrics"]
-    assert len({metrics[f"test bits/dim/{kind}/0"] for kind in ("reverse", "shuffle", "1x1", "exp")}) == 4
-    assert metrics["minus shuffle, same seed/shuffle/0"] == 0
-    assert iio.imread(where / "figures/mixing.png").std() > 5
-
-
-def test_bench_prints_ratios(home):  # noqa: F811
-    done = start(home, "tensorflow", "flow/bench.py", "--size", "16", "--batch-size", "4", "--mixing", "1x1")
-    assert done.returncode == 0, done.stderr
-    name, _, _, inverse, step = done.stdout.splitlines()[-1].split()
-    assert name == "1x1" and float(inverse.rstrip("x")) > 0.1 and float(step.rstrip("x")) > 0.1
-
-
-@pytest.mark.parametrize(
     ("backend", "words", "message"),  # most on JAX alone, which starts in half the time: the lines are the same
     [
         ("tensorflow", ["flow/glow.py", *IMAGES, "--levels", "6"], "cannot be halved 6 times"),
