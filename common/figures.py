@@ -120,9 +120,11 @@ def curves(path, series, xlabel, ylabel, title="", logy=False, references=None):
     if not series:
         raise ValueError(f"Curves need at least one series. Received: {series}")
     figure, axes = _axes(xlabel, ylabel, title)
-    for colour, (name, runs) in zip(cycle(COLOURS), series.items(), strict=False):
+    for i, (name, runs) in enumerate(series.items()):
         x, ys = _runs(name, runs)
-        axes.plot(x, ys.mean(0), color=colour, label=name, linewidth=1.8, marker="o" if len(x) == 1 else None)
+        colour = COLOURS[i % len(COLOURS)]
+        how = {"linestyle": "--" if i >= len(COLOURS) else "-", "marker": "o" if len(x) == 1 else None}
+        axes.plot(x, ys.mean(0), color=colour, label=name, linewidth=1.8, **how)
         if len(ys) > 1:
             axes.fill_between(x, ys.min(0), ys.max(0), color=colour, alpha=0.2, linewidth=0)
     if logy:

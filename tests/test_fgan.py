@@ -336,7 +336,7 @@ def test_symbolic_scores(name):
 def test_how_hard_the_generator_is_pulled(name):
     """|d(-g(T(v)))/dv| at the best critic, at fakes that it sees through (u = e^-4), doubts, and takes for real (e^4).
 
-    Where it stays bounded and does not vanish on both sides digits are learned (`fgan/compare.py`): reverse KL and JS.
+    On digits those learn for which it stays bounded and does not vanish on both sides (`fgan/compare.py`).
     """
     row = DIVERGENCES[name]
     v = np.clip(row.best(np.exp([-4.0, 0.0, 4.0])), -30, 30).astype("float32")
