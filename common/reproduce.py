@@ -284,11 +284,13 @@ def run(args):
 
     print(f"{len(runs)} runs, {settled(runs)} of them done or without data; preset {args.preset}", flush=True)
     jobs, path = args.jobs or (2 if args.preset == "smoke" else 1), ROOT / out / "reproduction.json"
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # both stop us, and what we start hears SIGINT again where a shell made its background jobs deaf to it
+    before = {sign: signal.signal(sign, signal.default_int_handler) for sign in (signal.SIGINT, signal.SIGTERM)}
     try:
         carry_out(runs, jobs, args.data_dir, lambda: record(path, plan, args.preset))
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for sign, handler in before.items():
+            signal.signal(sign, handler)
     for other in runs:
         if other.state != "finished":
             print(f"{other.key}: {other.state}, {other.why}" + f"; {other.log}" * (other.state == "failed"))
