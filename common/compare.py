@@ -48,8 +48,11 @@ def compare_gans(args, article, flag, kinds, once=(), name="compare"):
     runs = variants(script, flag, kinds, where, args, failed)
     single = argparse.Namespace(**vars(args) | {"seeds": 1})
     runs |= variants(script, flag, once, where, single, failed)
-    if not runs:
-        raise UserError(f"no training was finished; {failed}")
+    seeds = {kind: [s for s in range(args.seeds) if f"{kind}-{s}" in runs] for kind in (*kinds, *once)}
+    seeds = {kind: of for kind, of in seeds.items() if of}
+    kinds = [kind for kind in kinds if kind in seeds]
+    if not kinds:
+        raise UserError("; ".join(f"{name}: {line}" for name, line in failed.items()))
 
     # the table
     results = {run: read_json(path / "results.json")["metrics"] for run, path in runs.items()}
@@ -58,9 +61,6 @@ def compare_gans(args, article, flag, kinds, once=(), name="compare"):
     distance = "swd" if toy else "fid"
     for run, metrics in results.items():
         metrics["half_way"] = curves[run][1][(len(curves[run][1]) - 1) // 2]
-    seeds = {kind: [s for s in range(args.seeds) if f"{kind}-{s}" in runs] for kind in (*kinds, *once)}
-    seeds = {kind: of for kind, of in seeds.items() if of}
-    kinds = [kind for kind in kinds if kind in seeds]
     shown = {title: key for title, key in SHOWN.items() if key in next(iter(results.values()))}
     rows = {k: {n: [results[f"{k}-{s}"][key] for s in seeds[k]] for n, key in shown.items()} for k in seeds}
     text = write_table(where, flag.removeprefix("--"), rows, args)

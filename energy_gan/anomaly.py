@@ -43,7 +43,7 @@ def average_precision(scores, positive):
     return float(np.sum(precision * np.diff(recall, prepend=0.0)))
 
 
-def energy_and_slope(critic, images, batch_size=500):
+def energy_and_slope(critic, images):
     """U(x) and ||grad U(x)|| of uint8 images, two arrays (n,)."""
     import keras
     from keras import ops
@@ -54,8 +54,7 @@ def energy_and_slope(critic, images, batch_size=500):
 
     x = keras.Input(critic.input_shape[1:])
     both = keras.Model(x, ops.stack([-critic(x)[:, 0], ops.sqrt(SquaredSlope(critic)(x))], axis=-1))
-    parts = [predict(both, to_float(images[i : i + batch_size])) for i in range(0, len(images), batch_size)]
-    return np.concatenate(parts).T
+    return predict(both, to_float(images)).T
 
 
 def run(args):
