@@ -31,6 +31,8 @@ ROOT = Path(__file__).parents[1]
 PRESETS = ("smoke", "quick", "paper")
 PATIENCE = 60  # seconds that a run has to save what it has when it is stopped
 NEWS = 60  # seconds between two lines about what is going on
+# else TensorFlow and JAX take nearly all memory of an accelerator, and a second run finds none
+SHARING = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 
 
 def flags():
@@ -40,7 +42,7 @@ def flags():
     add("--dataset", type=dataset, help="images for every run that has a fallback, in place of the article's own")
     add("--data-dir", help="where your downloads lie (else $DATA_DIR, the Keras cache)")
     add("--only", help="articles or runs, separated by commas: ogan,flow/mixing")
-    add("--jobs", type=positive_int, help="runs at a time (default 1; of smoke 2, which is mostly starting up)")
+    add("--jobs", type=positive_int, help="runs at a time (default 2; 1 with --preset paper)")
     add("--out", default="runs", help="folder that holds the run directories (default runs)")
     add("--check", action="store_true", help="run nothing: exit code 1 if a listed picture is missing or blank")
     return p
@@ -114,7 +116,7 @@ class Run:
         with open(ROOT / self.log, "a") as log:
             print("$ python", shlex.join(self.command), file=log, flush=True)
             how = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": subprocess.STDOUT, "process_group": 0}
-            env = os.environ | ({"DATA_DIR": os.path.abspath(data_dir)} if data_dir else {})
+            env = os.environ | SHARING | ({"DATA_DIR": os.path.abspath(data_dir)} if data_dir else {})
             return subprocess.Popen([sys.executable, *self.command], cwd=ROOT, env=env, **how)
 
     def end(self, code):
@@ -283,7 +285,7 @@ def run(args):
         sys.exit(bool(found))
 
     print(f"{len(runs)} runs, {settled(runs)} of them done or without data; preset {args.preset}", flush=True)
-    jobs, path = args.jobs or (2 if args.preset == "smoke" else 1), ROOT / out / "reproduction.json"
+    jobs, path = args.jobs or (1 if args.preset == "paper" else 2), ROOT / out / "reproduction.json"
     # both stop us, and what we start hears SIGINT again where a shell made its background jobs deaf to it
     before = {sign: signal.signal(sign, signal.default_int_handler) for sign in (signal.SIGINT, signal.SIGTERM)}
     try:

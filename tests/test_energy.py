@@ -66,7 +66,7 @@ def test_the_zero_centred_penalty_wants_the_data_at_the_bottom_of_a_pit():
     x = keras.Input((2,))
     for centre, expected in (((1.0, -2.0), [0, 0.25, 25]), ((0.0, 0.0), [5, 6.25, 20])):
         energy = keras.Model(x, ops.sum(ops.square(x - np.array(centre, "float32")), -1, keepdims=True) / 2)
-        np.testing.assert_allclose(SquaredSlope(energy)(points), expected, atol=1e-5)
+        np.testing.assert_allclose(ops.convert_to_numpy(SquaredSlope(energy)(points)), expected, atol=1e-5)
 
 
 def test_the_gradient_of_the_likelihood_is_the_positive_minus_the_negative_phase():

@@ -39,7 +39,7 @@ def tanh_critic():
 
 
 def test_the_slope_of_a_linear_critic_is_its_weight():
-    np.testing.assert_allclose(SquaredSlope(linear())(X), np.full(5, 9.0), rtol=1e-6)
+    np.testing.assert_allclose(numpy(SquaredSlope(linear())(X)), np.full(5, 9.0), rtol=1e-6)
 
 
 def test_the_slope_is_taken_sample_by_sample_over_all_axes():
@@ -47,7 +47,7 @@ def test_the_slope_is_taken_sample_by_sample_over_all_axes():
     a, b, c, _ = (np.asarray(numpy(ops.convert_to_tensor(w)), "float64") for w in critic.weights)
     x = np.random.default_rng(1).normal(size=(6, 2, 2, 1)).astype("float32")
     slopes = ((1 - np.tanh(x.reshape(6, 4) @ a + b) ** 2) * c[:, 0]) @ a.T
-    np.testing.assert_allclose(SquaredSlope(critic)(x), np.sum(slopes**2, 1), rtol=1e-4)
+    np.testing.assert_allclose(numpy(SquaredSlope(critic)(x)), np.sum(slopes**2, 1), rtol=1e-4)
     assert np.ptp(np.sum(slopes**2, 1)) > 0.1
 
 
@@ -68,7 +68,7 @@ def test_the_gradient_of_a_penalty_reaches_the_weights(name):
                 moved = values.copy().ravel()
                 moved[i] += sign * step
                 variable.assign(moved.reshape(values.shape))
-                sides.append(float(penalty()))
+                sides.append(float(numpy(penalty())))
             expected[i] = (sides[0] - sides[1]) / (2 * step)
         variable.assign(values)
         np.testing.assert_allclose(grad.ravel(), expected, rtol=0.02, atol=0.02 * np.abs(expected).max() + 1e-3)
@@ -134,7 +134,7 @@ def test_the_slope_in_half_precision_is_summed_in_float32():
     finally:
         keras.mixed_precision.set_global_policy("float32")
     assert keras.backend.standardize_dtype(slope.dtype) == "float32"
-    np.testing.assert_allclose(slope, [160_000.0] * 2, rtol=1e-3)  # beyond float16's 65,504
+    np.testing.assert_allclose(numpy(slope), [160_000.0] * 2, rtol=1e-3)  # beyond float16's 65,504
 
 
 def test_a_model_with_a_penalty_can_be_saved(tmp_path):
@@ -142,4 +142,4 @@ def test_a_model_with_a_penalty_can_be_saved(tmp_path):
     x = keras.Input((3,))
     keras.Model(x, SquaredSlope(critic)(Between()(x, x + 1))).save(tmp_path / "m.keras")
     model = keras.models.load_model(tmp_path / "m.keras", safe_mode=True)
-    np.testing.assert_allclose(model(X), np.full(5, 9.0), rtol=1e-6)
+    np.testing.assert_allclose(numpy(model(X)), np.full(5, 9.0), rtol=1e-6)

@@ -93,7 +93,7 @@ def test_each_part_reaches_its_own_player_alone(name):
     assert max(np.abs(g).max() for g in d_of_d) > 1e-3
     assert max(np.abs(g).max() for g in g_of_g) > 1e-4
     for a, b in zip(d_of_both + g_of_both, d_of_d + g_of_g, strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-6)
+        np.testing.assert_allclose(a, b, atol=3e-6)
     # and the generator's gradient is that of its plain loss
     plain = gradients(lambda real, fake, **_: {"loss": LOSSES[name].generator(real, fake)}, nets)[1]
     for a, b in zip(g_of_g, plain, strict=True):
@@ -128,7 +128,7 @@ def test_a_zero_sum_loss_needs_one_pass_over_the_fakes(name, weight):
         part = inner_only(lambda s: loss.generator(t["real"], s), t["fake"], t["fake_ng"])
         return ops.mean(loss.critic(t["real"], t["fake_ng"]) + weight * part)
 
-    np.testing.assert_allclose(float(one_pass()), float(two_passes()), rtol=1e-5)
+    np.testing.assert_allclose(*(ops.convert_to_numpy(value()) for value in (one_pass, two_passes)), rtol=1e-5)
     one, two = (weight_gradients(fn, judges + painter) for fn in (one_pass, two_passes))
     assert max(np.abs(g).max() for g in two[len(judges) :]) > 1e-4
     for a, b in zip(one, two, strict=True):
