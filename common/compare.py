@@ -22,6 +22,7 @@ SHOWN = {
     "near a mode": "near",
     "modes": "modes",
     "KL of modes": "mode_kl",
+    "width of modes": "mode_width",
     "half-way": "half_way",
     "seconds": "train_seconds",
 }

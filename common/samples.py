@@ -137,7 +137,9 @@ def modes_of_points(name, points):
 
     Returns:
         `near`, the share of points within three standard deviations of a mode, and, of these, `modes` and `mode_kl`
-        of `common.distances.mode_coverage` (the protocol of VEEGAN, arXiv 1705.07761, with 2500 points).
+        of `common.distances.mode_coverage` (the protocol of VEEGAN, arXiv 1705.07761, with 2500 points), and
+        `mode_width`: their standard deviation about the mean of their mode's, in the standard deviation of the data.
+        Of the data that is 0.974, since the far ones are left out; points that shrink to their centres are all near.
     """
     centres, std = _modes(name)
     if not len(centres):
@@ -145,8 +147,13 @@ def modes_of_points(name, points):
     square = np.sum((points[:, None] - centres) ** 2, -1)
     near = square.min(1) < (3 * std) ** 2
     if not near.any():
-        return {"near": 0.0, "modes": 0, "mode_kl": float(np.log(len(centres)))}  # the worst there is
-    return {"near": float(near.mean()), **mode_coverage(square.argmin(1)[near], len(centres))}
+        # the worst there is
+        return {"near": 0.0, "modes": 0, "mode_kl": float(np.log(len(centres))), "mode_width": 0.0}
+    labels, kept = square.argmin(1)[near], points[near]
+    own = [kept[labels == label] for label in np.unique(labels)]
+    about_mean = np.concatenate([of_mode - of_mode.mean(0) for of_mode in own])
+    width = np.sqrt(np.mean(about_mean**2)) / std
+    return {"near": float(near.mean()), **mode_coverage(labels, len(centres)), "mode_width": float(width)}
 
 
 def _modes(name):

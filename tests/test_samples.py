@@ -14,15 +14,23 @@ def test_the_modes_of_points():
     drawn = modes_of_points("8gaussians", toys.sample("8gaussians", 20_000, 3))
     assert drawn["near"] == pytest.approx(1 - np.exp(-4.5), abs=0.002)  # of a round normal in the plane, 3 deviations
     assert drawn["modes"] == 8 and drawn["mode_kl"] < 2e-3
+    inside = (1 - 5.5 * np.exp(-4.5)) / (1 - np.exp(-4.5))  # variance of those that are near
+    assert drawn["mode_width"] == pytest.approx(np.sqrt(inside), abs=0.01) and np.sqrt(inside) == pytest.approx(
+        0.974, abs=5e-4
+    )
+    nearest = centres[np.square(toys.sample("8gaussians", 2000, 3)[:, None] - centres).sum(-1).argmin(1)]
+    narrow = nearest + 0.3 * (toys.sample("8gaussians", 2000, 3) - nearest)
+    assert modes_of_points("8gaussians", narrow + [std / 2, 0])["mode_width"] == pytest.approx(0.3, abs=0.01)
     # half of the points on one mode, a quarter on another, a quarter just outside of a third's three deviations
     points = centres[[0, 0, 1, 2]] + np.array([[0, 0], [0, 2.9 * std], [0, 0], [3.1 * std, 0]])
     assert modes_of_points("8gaussians", points) == {
         "near": 0.75,
         "modes": 2,
         "mode_kl": pytest.approx(np.log(8) + 2 / 3 * np.log(2 / 3) + 1 / 3 * np.log(1 / 3)),
+        "mode_width": pytest.approx(1.45 / np.sqrt(3)),  # two points 2.9 apart and one alone, over two axes
     }
     nowhere = modes_of_points("8gaussians", np.full((5, 2), 100.0))
-    assert nowhere == {"near": 0.0, "modes": 0, "mode_kl": pytest.approx(np.log(8))}
+    assert nowhere == {"near": 0.0, "modes": 0, "mode_kl": pytest.approx(np.log(8)), "mode_width": 0.0}
     assert modes_of_points("two_moons", points) == {}, "its modes are no points"
 
 
