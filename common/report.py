@@ -90,7 +90,11 @@ def article_view(folder, listed, out, recorded):
         run = runs[figure["run"]]
         kept_at = "committed" in figure and address(reproduce.ROOT / folder / "figures" / figure["committed"], page)
         picture = run["pictures"].get(figure["file"])
-        figures.append({"blog": None, "kept": None} | figure | {"run": run, "picture": picture, "kept_at": kept_at})
+        # a few steps make a picture, but none to look at
+        shown = kept_at if kept_at and run["preset"] == "smoke" else picture or kept_at
+        figures.append(
+            {"blog": None, "kept": None} | figure | {"run": run, "picture": picture, "kept_at": kept_at, "shown": shown}
+        )
     numbers = []
     for number in listed.get("number", []):
         run = runs.get(number.get("run"))

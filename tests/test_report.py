@@ -149,6 +149,23 @@ def test_a_finished_run_is_shown_with_what_may_be_said_of_it(nasty):
     assert Page(report.render(nasty)).figures.popitem()[1]["words"].count("missing") == 1, "what is gone is missing"
 
 
+@pytest.mark.parametrize("preset", ["smoke", "quick"])
+def test_a_kept_picture_says_more_than_that_of_a_few_steps(nasty, preset):
+    text = (nasty.parent / "stubs/reproduction.toml").read_text()
+    (nasty.parent / "stubs/reproduction.toml").write_text(
+        text.replace("[[figure]]", '[[figure]]\ncommitted = "kept.png"', 1)
+    )
+    (nasty.parent / "stubs/figures").mkdir()
+    iio.imwrite(nasty.parent / "stubs/figures/kept.png", np.zeros((4, 4, 3), "uint8"))
+    record = json.loads((nasty / "reproduction.json").read_text())
+    record["runs"]["stubs/done"]["preset"] = preset
+    (nasty / "reproduction.json").write_text(json.dumps(record))
+    done = next(iter(Page(report.render(nasty)).figures.values()))
+    kept = "../../stubs/figures/kept.png"
+    assert (done["pictures"] == [kept]) == (preset == "smoke")
+    assert ("kept in the repository" in done["words"]) == (preset == "smoke") == ("Another" in done["words"])
+
+
 def test_what_comes_from_files_is_text(nasty):
     text = report.render(nasty)
     assert not Page(text).all("script")
