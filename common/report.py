@@ -42,7 +42,7 @@ def results_of(where):
     origin = results | config if "versions" in results | config else read(next(where.glob("**/config.json"), where))
     commit = origin.get("git_commit")
     versions = origin.get("versions", {}) | ({"git commit": commit} if commit else {})
-    return config.get("flags") or results.get("flags") or {}, versions, results.get("metrics", {})
+    return config.get("flags", {}), versions, results.get("metrics", {})
 
 
 def run_view(key, listed, out, record, preset):

@@ -85,10 +85,11 @@ def draw(path, found):
 def run(args):
     import numpy as np
 
-    from common.runs import write_results, write_whole
+    from common.runs import origin, write_json, write_results, write_whole
     from energy_gan.chains import sample_chain
 
     where = Path(args.out) / "energy_gan/rules"
+    write_json(where / "config.json", origin(args))
     start = np.random.default_rng(args.seed).standard_normal((args.chains, 2), "float32")
     found, metrics = {}, {}
     for step_size, steps in STEPS.items():
@@ -105,7 +106,7 @@ def run(args):
     text = table(found)
     write_whole(where / "table.md", lambda path: path.write_text(text))
     draw(where / "figures/rules.png", found)
-    write_results(where, metrics, flags=vars(args))
+    write_results(where, metrics)
     print(text, where / "figures/rules.png", sep="\n")
 
 

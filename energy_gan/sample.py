@@ -99,7 +99,7 @@ def run(args):
 
     from common.batches import predict
     from common.data import to_float
-    from common.runs import load_model, read_json, write_results
+    from common.runs import load_model, origin, read_json, write_json, write_results
     from common.samples import Pictures, Points
     from energy_gan.chains import effective_sample_size, sample_chain
 
@@ -143,7 +143,8 @@ def run(args):
     folder = where / (args.rule if args.prior else f"{args.rule}-no-prior")
     film = np.stack([decode(z) for z in kept])
     draw(folder / "figures", subject, film, moments, u, u_data)
-    write_results(folder, metrics, trained=str(where), flags=vars(args))
+    write_json(folder / "config.json", origin(args) | {"trained": str(where)})
+    write_results(folder, metrics)
 
     print(f"acceptance {metrics['acceptance']:.3f}; the second half of a chain is worth {metrics['ess']:.1f} draws")
     print(f"{'':16s}{'before':>10s}{'after':>10s}")
