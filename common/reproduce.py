@@ -116,7 +116,7 @@ class Run:
         with open(ROOT / self.log, "a") as log:
             print("$ python", shlex.join(self.command), file=log, flush=True)
             how = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": subprocess.STDOUT, "process_group": 0}
-            env = os.environ | SHARING | ({"DATA_DIR": os.path.abspath(data_dir)} if data_dir else {})
+            env = SHARING | os.environ | ({"DATA_DIR": os.path.abspath(data_dir)} if data_dir else {})
             return subprocess.Popen([sys.executable, *self.command], cwd=ROOT, env=env, **how)
 
     def end(self, code):

@@ -15,11 +15,11 @@ def test_the_modes_of_points():
     assert drawn["near"] == pytest.approx(1 - np.exp(-4.5), abs=0.002)  # of a round normal in the plane, 3 deviations
     assert drawn["modes"] == 8 and drawn["mode_kl"] < 2e-3
     inside = (1 - 5.5 * np.exp(-4.5)) / (1 - np.exp(-4.5))  # variance of those that are near
-    assert drawn["mode_width"] == pytest.approx(np.sqrt(inside), abs=0.01) and np.sqrt(inside) == pytest.approx(
-        0.974, abs=5e-4
-    )
-    nearest = centres[np.square(toys.sample("8gaussians", 2000, 3)[:, None] - centres).sum(-1).argmin(1)]
-    narrow = nearest + 0.3 * (toys.sample("8gaussians", 2000, 3) - nearest)
+    assert drawn["mode_width"] == pytest.approx(np.sqrt(inside), abs=0.01)
+    assert np.sqrt(inside) == pytest.approx(0.974, abs=5e-4)
+    points = toys.sample("8gaussians", 2000, 3)
+    nearest = centres[np.square(points[:, None] - centres).sum(-1).argmin(1)]
+    narrow = nearest + 0.3 * (points - nearest)
     assert modes_of_points("8gaussians", narrow + [std / 2, 0])["mode_width"] == pytest.approx(0.3, abs=0.01)
     # half of the points on one mode, a quarter on another, a quarter just outside of a third's three deviations
     points = centres[[0, 0, 1, 2]] + np.array([[0, 0], [0, 2.9 * std], [0, 0], [3.1 * std, 0]])
