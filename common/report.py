@@ -12,7 +12,7 @@ import shlex
 from pathlib import Path
 from urllib.parse import quote
 
-from common import reproduce
+from common import plan
 from common.cli import Parser, main
 from common.runs import read_json, write_whole
 
@@ -32,6 +32,12 @@ def in_words(seconds):
 def address(path, page):
     """A file as the page names it: relative to its folder, quoted; None if it is not there."""
     return quote(os.path.relpath(path, page)) if path.is_file() else None
+
+
+def form(blog):
+    """What an address at the blog is of: "picture", "film", or "article" where that of the picture is not known."""
+    end = os.path.splitext(blog or "")[1]
+    return {"": "article", ".mp4": "film"}.get(end, "picture")
 
 
 def results_of(where):
@@ -54,7 +60,7 @@ def run_view(key, listed, out, record, preset):
     words = ["make", "reproduce-all", f"PRESET={preset}", f"ONLY={key}"]
     if record.get("dataset") not in (None, listed.get("dataset"), listed.get("fallback")):
         words.append(f"DATASET={record['dataset']}")
-    if (folder := os.path.relpath(out, reproduce.ROOT)) != "runs":
+    if (folder := os.path.relpath(out, plan.ROOT)) != "runs":
         words.append(f"OUT={folder}")
     return {
         "key": key,
@@ -87,14 +93,13 @@ def article_view(folder, listed, out, recorded):
 
     figures = []
     for figure in listed.get("figure", []):
-        run = runs[figure["run"]]
-        kept_at = "committed" in figure and address(reproduce.ROOT / folder / "figures" / figure["committed"], page)
-        picture = run["pictures"].get(figure["file"])
+        run = runs.get(figure.get("run"))  # none makes other people's pictures again
+        kept_at = "committed" in figure and address(plan.ROOT / folder / "figures" / figure["committed"], page)
+        picture = run and run["pictures"].get(figure["file"])
         # a few steps make a picture, but none to look at
         shown = kept_at if kept_at and run["preset"] == "smoke" else picture or kept_at
-        figures.append(
-            {"blog": None, "kept": None} | figure | {"run": run, "picture": picture, "kept_at": kept_at, "shown": shown}
-        )
+        found = {"run": run, "picture": picture, "kept_at": kept_at, "shown": shown}
+        figures.append({"blog": None, "kept": None, "form": form(figure.get("blog"))} | figure | found)
     numbers = []
     for number in listed.get("number", []):
         run = runs.get(number.get("run"))
@@ -107,7 +112,7 @@ def article_view(folder, listed, out, recorded):
         # the command for the preset that the number is of
         make = run and run["make"].replace(f"PRESET={preset}", f"PRESET={number['preset']}")
         numbers.append(number | {"run": run, "here": here, "doubts": doubts, "make": make})
-    readme = address(reproduce.ROOT / folder / "README.md", page)
+    readme = address(plan.ROOT / folder / "README.md", page)
     return listed["article"] | {
         "folder": folder,
         "readme": readme,
@@ -124,7 +129,7 @@ def render(out):
 
     path = out / "reproduction.json"
     recorded = read_json(path) if path.exists() else {"preset": "quick", "runs": {}}
-    articles = [article_view(*item, out, recorded) for item in reproduce.read_lists().items()]
+    articles = [article_view(*item, out, recorded) for item in plan.read_lists().items()]
     loader = jinja2.FileSystemLoader(Path(__file__).parent)
     how = {"autoescape": True, "trim_blocks": True, "lstrip_blocks": True, "undefined": jinja2.StrictUndefined}
     template = jinja2.Environment(loader=loader, **how).get_template("report.html.jinja")

@@ -1,6 +1,7 @@
 """Does O-GAN need the correlation, and does the mean square error fail in its place (article 6409)?
 
     python ogan/ablation.py --dataset lfw --steps 1500
+    python ogan/ablation.py --dataset lfw --latent-loss correlation mse --lam 128     # the weight as printed
 
 Trains correlation, mse and none from the same seeds, everything else equal, and writes a table and a figure to
 `<out>/ogan/ablation-<dataset>-.../`. Every flag it does not know is handed to `ogan/train.py`. What is finished is
@@ -22,22 +23,28 @@ SHOWN = {
 }
 
 
+def all_flags():
+    p = flags(__doc__, "toy_faces")
+    p.add_argument("--latent-loss", nargs="+", choices=KINDS, default=KINDS, metavar="NAME", help=", ".join(KINDS))
+    return p
+
+
 def run(args):
     from common import figures
     from common.runs import read_json
 
-    where, seeds = home(args, "ogan", "ablation"), range(args.seeds)
-    runs = variants(Path(__file__).with_name("train.py"), "--latent-loss", KINDS, where, args)
+    where, seeds, kinds = home(args, "ogan", "ablation"), range(args.seeds), args.latent_loss
+    runs = variants(Path(__file__).with_name("train.py"), "--latent-loss", kinds, where, args)
 
     results = {name: read_json(run / "results.json")["metrics"] for name, run in runs.items()}
     for metrics in results.values():
         metrics["reconstruction_ratio"] = metrics["reconstruction_mse"] / metrics["mean_image_mse"]
     shown = {name: key for name, key in SHOWN.items() if key in next(iter(results.values()))}
-    rows = {kind: {n: [results[f"{kind}-{s}"][key] for s in seeds] for n, key in shown.items()} for kind in KINDS}
+    rows = {kind: {n: [results[f"{kind}-{s}"][key] for s in seeds] for n, key in shown.items()} for kind in kinds}
     text = write_table(where, "latent loss", rows, args)
-    figures.save_png(where / "figures/pictures.png", _side_by_side([runs[f"{kind}-0"] for kind in KINDS]))
+    figures.save_png(where / "figures/pictures.png", _side_by_side([runs[f"{kind}-0"] for kind in kinds]))
     # the rest fits on one axis
-    bounded = {n: {kind: rows[kind][n] for kind in KINDS} for n in shown if n != "pca_frechet"}
+    bounded = {n: {kind: rows[kind][n] for kind in kinds} for n in shown if n != "pca_frechet"}
     figures.bars(where / "figures/ablation.png", bounded, "value", f"O-GAN on {args.dataset}, {args.seeds} seeds")
     print(text, f"{where}/figures/ablation.png", sep="\n")
 
@@ -56,4 +63,4 @@ def _side_by_side(runs, pixels=256):
 
 
 if __name__ == "__main__":
-    main(run, flags(__doc__, "toy_faces"), rest=True)
+    main(run, all_flags(), rest=True)

@@ -44,7 +44,7 @@ def test_a_flow_in_the_plane(home, tmp_path):  # noqa: F811
 
 
 def test_mixings_are_compared_on_the_same_terms(home, tmp_path):  # noqa: F811
-    words = ["flow/compare_mixing.py", "--dataset", "toy_faces", "--seeds", "1", "--jobs", "2"]
+    words = ["flow/compare.py", "--dataset", "toy_faces", "--seeds", "1", "--jobs", "2"]
     done = start(home, "tensorflow", *words, "--out", tmp_path, "--preset", "smoke", "--limit", "100")
     assert done.returncode == 0, done.stderr
     where = tmp_path / "flow/mixing-toy_faces"

@@ -12,7 +12,7 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
-from common import report, reproduce
+from common import plan, report
 
 ROOT = Path(__file__).parents[1]
 NASTY = "<script>alert('x')</script>"
@@ -63,7 +63,7 @@ def empty(tmp_path_factory):
 @pytest.fixture
 def nasty(tmp_path, monkeypatch):
     """A project of two runs, one finished, whose names and settings are none that one would choose."""
-    monkeypatch.setattr(reproduce, "ROOT", tmp_path)
+    monkeypatch.setattr(plan, "ROOT", tmp_path)
     (tmp_path / "stubs").mkdir()
     (tmp_path / "stubs/reproduction.toml").write_text(
         f"""
@@ -123,18 +123,19 @@ def nasty(tmp_path, monkeypatch):
 
 def test_every_figure_has_a_picture_or_the_command_that_makes_it(empty):
     page = Page(empty.read_text())
-    declared = {
-        f"{folder}/{figure['run']}/{figure['file']}": figure
-        for folder, content in reproduce.read_lists().items()
-        for figure in content.get("figure", [])
-    }
+    listed = [(folder, figure) for folder, content in plan.read_lists().items() for figure in content["figure"]]
+    declared = {f"{folder}/{f['run']}/{f['file']}": f for folder, f in listed if "run" in f}
     assert page.figures.keys() == declared.keys()
     for name, figure in declared.items():
         assert "missing" in page.figures[name]["words"]
         assert f"make reproduce-all PRESET=quick ONLY={'/'.join(name.split('/')[:2])}" in page.figures[name]["words"]
         assert len(page.figures[name]["pictures"]) >= ("committed" in figure)
-    blog = [attrs["src"] for _, attrs in page.all("img") if attrs["src"].startswith("https://kexue.fm/")]
-    assert blog == [figure["blog"] for figure in declared.values() if "blog" in figure]
+    shown = [attrs["src"] for _, attrs in page.all("img", "video") if attrs["src"].startswith("https://kexue.fm/")]
+    linked = [attrs["href"] for _, attrs in page.all("a")]
+    blog = [figure["blog"] for _, figure in listed if "blog" in figure]
+    assert shown == [address for address in blog if "/uploads/" in address]
+    assert set(blog) <= set(linked)
+    assert {attrs["src"] for _, attrs in page.all("video")} == {a for a in blog if a.endswith(".mp4")}
 
 
 def test_a_finished_run_is_shown_with_what_may_be_said_of_it(nasty):
@@ -193,7 +194,7 @@ def test_the_page_works_from_the_disk_and_is_accessible(empty, nasty):
 
 def test_a_claim_says_its_verdict_in_words(empty):
     words = " ".join(" ".join(Page(empty.read_text()).words).split())
-    for content in reproduce.read_lists().values():
+    for content in plan.read_lists().values():
         for claim in content.get("claim", []):
             assert f"{claim['verdict']} {' '.join(claim['says'].split())}" in words
 
