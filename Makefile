@@ -29,8 +29,8 @@ $(VENV)/.ready-dev: requirements-dev.txt $(VENV)/.ready
 	@$(PIP) -r requirements-dev.txt
 	@touch $@
 
-demo: setup  ## train O-GAN on cartoon faces drawn by code: a few minutes on 2 CPU cores
-	$(PY) ogan/train.py --dataset toy_faces --preset quick --steps 1200 --resume
+demo: setup  ## train O-GAN on cartoon faces drawn by code: some five minutes on 2 CPU cores
+	$(PY) ogan/train.py --dataset toy_faces --preset quick --steps 2000 --resume
 
 reproduce-all: setup  ## all runs of all articles: PRESET=quick ONLY=ogan,flow/nice DATASET= DATA_DIR= OUT= JOBS=
 	$(PY) -m common.reproduce $(ASKED) $(INTO)

@@ -16,6 +16,7 @@ from common import plan
 from common.cli import Parser, main
 from common.runs import read_json, write_whole
 
+VERDICTS = ("stands", "stands in part", "does not stand", "not measured")
 HIDDEN = {"out", "data_dir", "resume"}  # settings that say where things lie, not what came out
 
 
@@ -36,8 +37,7 @@ def address(path, page):
 
 def form(blog):
     """What an address at the blog is of: "picture", "film", or "article" where that of the picture is not known."""
-    end = os.path.splitext(blog or "")[1]
-    return {"": "article", ".mp4": "film"}.get(end, "picture")
+    return {"": "article", ".mp4": "film"}.get(os.path.splitext(blog)[1], "picture") if blog else None
 
 
 def results_of(where):
@@ -117,7 +117,8 @@ def article_view(folder, listed, out, recorded):
         "folder": folder,
         "readme": readme,
         "figures": figures,
-        "claims": listed.get("claim", []),
+        "claims": (claims := listed.get("claim", [])),
+        "verdicts": {verdict: n for verdict in VERDICTS if (n := sum(c["verdict"] == verdict for c in claims))},
         "numbers": numbers,
         "runs": list(runs.values()),
     }

@@ -2,8 +2,32 @@
 
 import json
 import re
+import shlex
+import subprocess
 
+import pytest
+from test_reproduce import LISTS, rest_of
 from test_scripts import ROOT, home, start  # noqa: F401 - `home` is a fixture
+
+READMES = [ROOT / "README.md", ROOT / "README.zh.md", *(ROOT / folder / "README.md" for folder in LISTS)]
+
+
+@pytest.mark.parametrize("readme", READMES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_command_is_one_that_the_script_knows(readme):
+    text = re.sub(r"```.*?```", "", readme.read_text(), flags=re.DOTALL)
+    lines = re.findall(r"^    (?:\.venv/bin/)?python (\w+/\w+\.py.*)$", text, re.MULTILINE)
+    inline = re.findall(r"`(?:python )?(\w+/\w+\.py [^`]*)`", text)
+    assert lines + inline
+    for command in [part for line in lines + inline for part in line.split("#")[0].split("&& python")]:
+        words = [word for word in shlex.split(command) if word != "--help"]
+        if "NAME" not in words:  # of one that a table beside it lists
+            assert not rest_of(words), command
+
+
+def test_every_make_command_is_one_that_make_knows():
+    for readme in READMES[:2]:
+        for words in re.findall(r"^    (make .*?)(?: +#.*)?$", readme.read_text(), re.MULTILINE):
+            assert subprocess.run([*words.split(), "-n"], cwd=ROOT, capture_output=True).returncode == 0, words
 
 
 def test_the_next_article_trains_as_it_is_printed(home, tmp_path):  # noqa: F811

@@ -12,14 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from common import plan, reproduce
+from common import plan, report, reproduce
 from common.errors import UserError
 
 ROOT = Path(__file__).parents[1]
 LISTS = plan.read_lists()
 RUNS = [(folder, run) for folder, content in LISTS.items() for run in content["run"]]
 TRAINS = {"flow/compare.py": "flow/glow.py"}  # else a comparison hands its flags to train.py
-VERDICTS = {"stands", "does not stand", "stands in part", "not measured"}
 KEYS = {
     "article": ({"title", "place", "idea", "links"}, set()),
     "run": (
@@ -49,7 +48,7 @@ def test_a_list_is_well_formed(folder):
         assert "run" not in figure or figure["file"] in runs[figure["run"]]["leaves"]
         assert figure.get("blog", "https://kexue.fm/").startswith("https://kexue.fm/")
         assert "committed" not in figure or (ROOT / folder / "figures" / figure["committed"]).is_file()
-    assert {claim["verdict"] for claim in content.get("claim", [])} <= VERDICTS
+    assert {claim["verdict"] for claim in content.get("claim", [])} <= set(report.VERDICTS)
     for number in content.get("number", []):
         assert ("run" in number) == ("key" in number) == ("preset" in number)
         assert number.get("run") in {None, *runs}
@@ -112,17 +111,23 @@ def parser_of(script):
     return getattr(module, "all_flags", None) or module.flags, "rest=True" in (ROOT / script).read_text()
 
 
+def rest_of(command):
+    """The words of a command, a script and its flags, that neither the script nor what it hands them on to knows."""
+    script, *words = command
+    flags, hands_on = parser_of(script)
+    _, rest = flags().parse_known_args(words)
+    if hands_on:
+        train, _ = parser_of(TRAINS.get(script, f"{script.split('/')[0]}/train.py"))
+        _, rest = train().parse_known_args(rest)
+    return rest
+
+
 @pytest.mark.parametrize("preset", plan.PRESETS)
-def test_the_scripts_know_every_flag_of_the_commands(tmp_path, preset):
+def test_the_scripts_know_every_flag_of_the_commands(preset):
     runs = plan.make_plan(preset, "runs")
     for folder, listed in RUNS:
-        script, *words = runs[f"{folder}/{listed['name']}"].command
-        flags, hands_on = parser_of(script)
-        _, rest = flags().parse_known_args(words)
-        if hands_on:
-            train, _ = parser_of(TRAINS.get(script, f"{folder}/train.py"))
-            _, rest = train().parse_known_args(rest)
-        assert not rest, f"{script} does not know {rest}"
+        command = runs[f"{folder}/{listed['name']}"].command
+        assert not rest_of(command), f"{command[0]} does not know {rest_of(command)}"
 
 
 def test_a_run_that_needs_another_comes_after_it():
