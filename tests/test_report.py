@@ -209,7 +209,7 @@ def test_a_browser_draws_it_without_scrolling_sideways(empty, tmp_path, width):
     if not browser:
         pytest.skip("no Chromium on this machine's PATH")
     words = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
-    how = {"capture_output": True, "text": True, "timeout": 60, "check": True}
+    how = {"capture_output": True, "text": True, "timeout": 180, "check": True}
     frame = empty.with_name("frame.html")  # Chromium has no window as narrow as a telephone
     frame.write_text(FRAME.format(width=width))
     found = subprocess.run([*words, "--allow-file-access-from-files", "--dump-dom", frame.as_uri()], **how).stdout
