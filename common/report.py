@@ -48,7 +48,9 @@ def results_of(where):
     origin = results | config if "versions" in results | config else read(next(where.glob("**/config.json"), where))
     commit = origin.get("git_commit")
     versions = origin.get("versions", {}) | ({"git commit": commit} if commit else {})
-    return config.get("flags", {}), versions, results.get("metrics", {})
+    # of a comparison: what it handed on
+    handed_on = {"seeds": results["seeds"], "flags": shlex.join(results["train_flags"])} if "seeds" in results else {}
+    return handed_on | config.get("flags", {}), versions, results.get("metrics", {})
 
 
 def run_view(key, listed, out, record, preset):
