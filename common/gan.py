@@ -36,7 +36,7 @@ class Progress:
         return steps, [self.at[str(step)] for step in steps]
 
 
-def run_gan(args, article, build, references):
+def run_gan(args, article, build, references, settled=()):
     """Trains a GAN in its run directory and measures its samples.
 
     Args:
@@ -45,6 +45,7 @@ def run_gan(args, article, build, references):
         build: function of (args, shape of a sample) that returns (trainer, critic, generator); `trainer` is a compiled
             `SingleLoss` or an `Alternating`, `generator` maps latents (n, latent_dim) to samples, images in [-1, 1].
         references: published numbers for `results.json`.
+        settled: flags that a resumed run may not change though most may, as "steps" where rates fall with them.
 
     Returns:
         (run directory, critic, generator).
@@ -61,7 +62,7 @@ def run_gan(args, article, build, references):
     batches = Batches(subject.train, args.batch_size)  # too few samples: said before a run directory is made
     steps = args.steps = args.steps or args.epochs * batches.steps_per_epoch
     devices = backend.distribution(args.distribute)
-    where = open_run(args, article, len(batches.images))
+    where = open_run(args, article, len(batches.images), settled)
 
     with devices:
         trainer, critic, generator = build(args, subject.shape)

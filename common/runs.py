@@ -105,10 +105,11 @@ def run_name(args):
     return re.sub(r"[^\w.=-]+", "_", f"{source}-{args.size}-{args.variant}-s{args.seed}")
 
 
-def open_run(args, article, images):
+def open_run(args, article, images, settled=()):
     """Makes or reopens `<out>/<article>/<run name>/` and returns its path.
 
-    Writes `config.json`: every flag, the number of training images, versions and git commit.
+    Writes `config.json`: every flag, the number of training images, versions and git commit. A run that goes on may be
+    longer and lie elsewhere, unless `settled` names the flag: that the steps, say, must be those it was begun with.
 
     Raises:
         UserError: if the run exists and --resume was not given, or was begun with other settings or other data.
@@ -122,21 +123,19 @@ def open_run(args, article, images):
     if (run / "config.json").exists():
         if not args.resume:
             raise UserError(f"{run} holds a run already: add --resume to go on with it, or delete it to begin again")
-        _check_same(read_json(run / "config.json"), config, run)
+        _check_same(read_json(run / "config.json"), config, run, MAY_CHANGE.difference(settled))
         for stale in run.rglob(".part-*"):  # of a process that was killed while it wrote
             stale.unlink(missing_ok=True)
     write_json(run / "config.json", config)
     return run
 
 
-def _check_same(old, new, run):
+def _check_same(old, new, run, may_change):
     """Refuses, by name, to go on with a run under other settings."""
     if not isinstance(old, dict) or not isinstance(old.get("flags"), dict):
         raise UserError(f"{run}/config.json is damaged (it names no flags); use another --out")
     before, now = old["flags"], new["flags"]
-    for flag in sorted(
-        before.keys() - MAY_CHANGE
-    ):  # one that is newer than the run is left out of its name: its default
+    for flag in sorted(before.keys() - may_change):  # one that is newer than the run was its default
         if before.get(flag) != now.get(flag):
             name = flag.replace("_", "-")
             raise UserError(f"{run} was begun with --{name} {before.get(flag)}, not {now.get(flag)}; use another --out")

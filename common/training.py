@@ -131,7 +131,8 @@ def train(
 
     Raises:
         KeyboardInterrupt: after Ctrl-C, once the step in progress is finished and saved.
-        UserError: if a loss is no longer a number; the checkpoint of the last good stretch stays.
+        UserError: if a loss is no longer a number, the checkpoint of the last good stretch stays; if the run has had
+            more steps than that.
     """
 
     def variables():
@@ -139,7 +140,9 @@ def train(
 
     keeper = Stretches(run, variables, every, steps, pictures)
     start = keeper.restore()
-    if start >= steps:
+    if start > steps:
+        raise UserError(f"{run} has had {start} steps, more than the {steps} asked for; use another --out")
+    if start == steps:
         print(f"{run} is finished: {start} steps are done")
         return keeper.rows
     if start:

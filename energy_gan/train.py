@@ -124,7 +124,7 @@ def run(args):
     resolve(args, flags(), PLANE_PRESETS if toy else PRESETS)
     if args.entropy == "correlation" and args.latent_dim < 3:
         raise UserError("--entropy correlation needs --latent-dim 3 at least: of two numbers it can only be 1 or -1")
-    where, critic, generator = run_gan(args, ARTICLE, build, REFERENCES)
+    where, critic, generator = run_gan(args, ARTICLE, build, REFERENCES, settled=("steps",))
     if toy:
         from energy_gan.maps import draw_maps
 

@@ -61,6 +61,13 @@ def test_names_are_safe_as_folders(tmp_path, dataset, name):
     assert run_name(args(tmp_path, dataset=dataset)) == f"{name}-32-quick-s0"
 
 
+def test_what_is_settled_does_not_change(tmp_path):
+    open_run(args(tmp_path, steps=9), "ogan", 5, settled=("steps",))
+    assert open_run(args(tmp_path, steps=9, resume=True, data_dir="/elsewhere"), "ogan", 5, settled=("steps",))
+    with pytest.raises(UserError, match="begun with --steps 9, not 99; use another --out"):
+        open_run(args(tmp_path, steps=99, resume=True), "ogan", 5, settled=("steps",))
+
+
 def test_files_appear_whole_or_not_at_all(tmp_path):
     path = tmp_path / "deep/file.json"
     write_json(path, {"a": 1})

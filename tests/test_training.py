@@ -141,6 +141,8 @@ def test_a_finished_run_is_left_as_it_is(tmp_path, capsys):
     for a, b in zip(first, second, strict=True):
         np.testing.assert_array_equal(a, b)
     assert "is finished: 5 steps are done" in capsys.readouterr().out
+    with pytest.raises(UserError, match="has had 5 steps, more than the 4 asked for; use another --out"):
+        fit(tmp_path, 4)
 
 
 def test_a_nan_stops_the_run_and_leaves_the_last_good_checkpoint(tmp_path):
