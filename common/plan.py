@@ -1,6 +1,7 @@
 """What there is to run: the lists of the articles, `<article>/reproduction.toml`, and how each of their runs stands."""
 
 import glob
+import itertools
 import os
 import shlex
 import subprocess
@@ -77,12 +78,20 @@ class Run:
         path = ROOT / self.home / "run.json"
         before = read_json(path) if path.exists() else {}
         ready = not self.needs or self.needs.state == "finished"
-        if ready and before.get("command") == self.command and self.found():
+        if ready and before.get("command") == self.command and before["seconds"] and self.found():
             self.state, self.seconds = "finished", before["seconds"]
+
+    def make_room(self):
+        """Its folder. What another command began there is moved aside: no script goes on with it under other flags."""
+        note = ROOT / self.home / "run.json"
+        if note.exists() and read_json(note)["command"] != self.command:
+            aside = next(p for i in itertools.count(1) if not (p := ROOT / f"{self.home}.old-{i}").exists())
+            os.replace(ROOT / self.home, aside)
+        write_json(note, {"command": self.command, "seconds": None})
 
     def start(self, data_dir):
         """Its process, in a group of its own, so that Ctrl-C reaches it through us alone and once."""
-        (ROOT / self.home).mkdir(parents=True, exist_ok=True)
+        self.make_room()
         self.state, self.begun = "running", time.monotonic()
         with open(ROOT / self.log, "a") as log:
             print("$ python", shlex.join(self.command), file=log, flush=True)

@@ -252,7 +252,20 @@ def test_what_is_finished_is_not_done_again(stubs, tmp_path):
     (tmp_path / "runs/reproduction/quick/stubs/two/x/figures/a.png").unlink()
     go = stubs(listed("one", "3"), listed("two", "2"))
     assert go() == 0
-    assert (calls("one"), calls("two")) == ("13", "22"), "another command, and a picture that is gone"
+    assert (calls("one"), calls("two")) == ("3", "22"), "another command begins afresh, a picture that is gone does not"
+    old = tmp_path / "runs/reproduction/quick/stubs/one.old-1"
+    assert (old / "x/figures/calls").read_text() == "1", "what the other command left is kept"
+
+
+def test_what_another_command_only_began_is_not_gone_on_with(stubs, tmp_path):
+    where = tmp_path / "runs/reproduction/quick/stubs/one"
+    assert stubs(listed("one", "fail"))() == 1
+    assert json.loads((where / "run.json").read_text())["seconds"] is None
+    (where / "half").write_text("")
+    go = stubs(listed("one", "good"))
+    assert go() == go() == 0
+    assert not (where / "half").exists() and (where.with_name("one.old-1") / "half").exists()
+    assert (where / "x/figures/calls").read_text() == "good", "once"
 
 
 def test_several_machines_can_share_a_folder(stubs, tmp_path, monkeypatch):
@@ -298,7 +311,7 @@ def test_wrong_names_get_one_line(stubs, tmp_path):
 
 
 def test_ctrl_c_ends_what_was_started_and_says_how_to_go_on(stubs, tmp_path):
-    stubs(listed("slow", "wait"), listed("next", "good"))
+    stubs(listed("slow", "wait"), listed("next", "wait"))
     code = f"from common import plan as p, reproduce as r; from pathlib import Path; p.ROOT = Path({str(tmp_path)!r})\n"
     code += "try: r.run(r.flags().parse_args(['--out', p.ROOT.joinpath('runs').as_posix()]))\n"
     code += "except KeyboardInterrupt as stop: print(stop)"
