@@ -145,10 +145,11 @@ def resolve(args, args_parser, presets):
     return args
 
 
-def main(run, args_parser, rest=False):
+def main(run, args_parser, rest=False, backend_needed=True):
     """Parses the flags and calls `run(args)`; the body of every script's `if __name__ == "__main__"`.
 
-    With `rest=True`, flags that the script does not know are left to it, in `args.rest`.
+    With `rest=True`, flags that the script does not know are left to it, in `args.rest`. With `backend_needed=False`
+    Keras is not started first, which takes seconds.
     """
     args, unknown = args_parser.parse_known_args()
     if rest:
@@ -156,7 +157,8 @@ def main(run, args_parser, rest=False):
     elif unknown:
         args_parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     try:
-        backend.prepare()
+        if backend_needed:
+            backend.prepare()
         run(args)
     except UserError as error:
         sys.exit(_fail(args_parser.prog, error))

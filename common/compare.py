@@ -10,7 +10,7 @@ from common import figures
 from common.errors import UserError
 from common.gan import Progress
 from common.runs import read_json
-from common.sweep import home, variants, write_table
+from common.sweep import KILLED, home, variants, write_table
 from common.toys import TOYS
 
 SHOWN = {
@@ -35,7 +35,7 @@ def compare_gans(args, article, flag, kinds, once=(), name="compare"):
     To `<out>/<article>/<name>-<dataset>/`: `table.md`, `results.json`, `figures/samples.png` (kinds down, training
     across, as in 6110-F1), `figures/convergence.png`, and `figures/modes.png` where modes can be counted. What is
     finished is not trained again. A training that failed, as one whose loss stopped being a number, is named below the
-    table and left out of it.
+    table and left out of it; of one that was killed, `UserError` is raised in the end.
 
     Args:
         args: flags of `common.sweep.flags`, and `rest`, handed to the training.
@@ -64,12 +64,12 @@ def compare_gans(args, article, flag, kinds, once=(), name="compare"):
         metrics["half_way"] = curves[run][1][(len(curves[run][1]) - 1) // 2]
     shown = {title: key for title, key in SHOWN.items() if key in next(iter(results.values()))}
     rows = {k: {n: [results[f"{k}-{s}"][key] for s in seeds[k]] for n, key in shown.items()} for k in seeds}
-    text = write_table(where, flag.removeprefix("--"), rows, args)
     first = next(iter(results.values()))
     floors = {title: first[f"{key}_floor"] for title, key in shown.items() if f"{key}_floor" in first}
     floors["half-way, of fewer samples,"] = first["floor/on_the_way"]
-    text += "\nfloors, between two samples of the data: " + ", ".join(f"{n} {v:.3f}" for n, v in floors.items()) + "\n"
-    text += "".join(f"failed: {name}: {line}\n" for name, line in failed.items())
+    below = "\nfloors, between two samples of the data: " + ", ".join(f"{n} {v:.3f}" for n, v in floors.items()) + "\n"
+    below += "".join(f"failed: {name}: {line}\n" for name, line in failed.items())
+    text = write_table(where, flag.removeprefix("--"), rows, args, below, failed=failed)
 
     # the figures
     grid = {kind: _moments(runs[f"{kind}-{of[0]}"], COLUMNS, toy) for kind, of in seeds.items()}
@@ -86,6 +86,9 @@ def compare_gans(args, article, flag, kinds, once=(), name="compare"):
         figures.curves(where / "figures/modes.png", found, "step", "modes found", title)
     best = min(rows, key=lambda kind: np.mean([results[f"{kind}-{s}"][distance] for s in seeds[kind]]))
     print(text, f"nearest to the data: {best}", f"{where}/figures/samples.png", sep="\n")
+    killed = [f"{name}: {line}" for name, line in failed.items() if line.startswith(KILLED)]
+    if killed:  # nothing was learned of those
+        raise UserError(f"{'; '.join(killed)}; the same command tries them again")
 
 
 def _moments(run, count, toy, across=4, down=2, grid=9):

@@ -1,5 +1,6 @@
 """What there is to run: the lists of the articles, `<article>/reproduction.toml`, and how each of their runs stands."""
 
+import fcntl
 import glob
 import itertools
 import os
@@ -11,14 +12,14 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from common import datasets
+from common import backend, datasets
 from common.errors import UserError
 from common.runs import read_json, write_json
-from common.sweep import last_line
+from common.sweep import ending
 
 ROOT = Path(__file__).parents[1]
 PRESETS = ("smoke", "quick", "paper")
-SMALL = ("mnist",)  # 11 MB: fetched unasked
+SMALL = {name: "mnist" for name in ("mnist", "stacked_mnist", "stacked_mnist_2")}  # made of 11 MB: fetched unasked
 # else TensorFlow and JAX take nearly all memory of an accelerator, and a second run finds none
 SHARING = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 
@@ -52,12 +53,12 @@ class Run:
     words: str = ""  # of the list for this preset alone
     state: str = "waiting"
     why: str = ""  # it failed, or was not begun
-    seconds: float = 0.0  # since it was last begun
-    begun: float = 0.0
+    seconds: float = 0.0  # spent on it, but for the present go
+    begun: float = 0.0  # the present go
 
-    def fill(self, text):
+    def fill(self, text, quote=str):
         """A text of the list with its placeholders filled: {dataset}, {preset}, {out}, {name of the run it needs}."""
-        earlier = {self.needs.listed["name"]: self.needs.found() or "RUN"} if self.needs else {}
+        earlier = {self.needs.listed["name"]: quote(self.needs.found() or "RUN")} if self.needs else {}
         return text.format(dataset=self.data, preset=self.preset, out=self.home, **earlier)
 
     @property
@@ -65,48 +66,80 @@ class Run:
         """Words after `python`."""
         return [self.fill(word) for word in shlex.split(f"{self.listed['command']} {self.words}")]
 
+    @property
+    def signature(self):
+        """The command without where it lies: folders of runs are moved."""
+        out, _, _ = self.home.rpartition("/reproduction/")
+        return [word.replace(f"{out}/reproduction/", "{out}/reproduction/") for word in self.command]
+
     def found(self):
         """The newest folder with all that it must leave, or None."""
-        pattern = self.fill(self.listed["folder"])
+        pattern = self.fill(self.listed["folder"], glob.escape)
         pattern = pattern if self.needs else f"{glob.escape(self.home)}/{pattern}"
         leaves = self.listed["leaves"]
         whole = [p for p in glob.glob(pattern, root_dir=ROOT) if all((ROOT / p / leaf).is_file() for leaf in leaves)]
         return max(whole, key=lambda path: (ROOT / path / leaves[0]).stat().st_mtime, default=None)
 
+    def noted(self):
+        """`signature`, `seconds` and `finished` of what lies in its folder; {} if nobody knows what does."""
+        try:
+            before = read_json(ROOT / self.home / "run.json")
+            return before if {"signature", "seconds", "finished"} <= before.keys() else {}
+        except (UserError, AttributeError):
+            return {}
+
+    def note(self, finished=False):
+        write = {"signature": self.signature, "seconds": round(self.seconds, 1), "finished": finished}
+        write_json(ROOT / self.home / "run.json", write)
+
     def recognise(self):
         """Finished, if the same command ended well before and all that it left is still there."""
-        path = ROOT / self.home / "run.json"
-        before = read_json(path) if path.exists() else {}
-        ready = not self.needs or self.needs.state == "finished"
-        if ready and before.get("command") == self.command and before["seconds"] and self.found():
+        before, ready = self.noted(), not self.needs or self.needs.state == "finished"
+        if ready and before and before["finished"] and before["signature"] == self.signature and self.found():
             self.state, self.seconds = "finished", before["seconds"]
 
     def make_room(self):
         """Its folder. What another command began there is moved aside: no script goes on with it under other flags."""
-        note = ROOT / self.home / "run.json"
-        if note.exists() and read_json(note)["command"] != self.command:
+        before = self.noted()
+        if before and before["signature"] != self.signature:
             aside = next(p for i in itertools.count(1) if not (p := ROOT / f"{self.home}.old-{i}").exists())
             os.replace(ROOT / self.home, aside)
-        write_json(note, {"command": self.command, "seconds": None})
+            before = {}
+        self.seconds = before.get("seconds", 0.0)
+        self.note()
 
     def start(self, data_dir):
-        """Its process, in a group of its own, so that Ctrl-C reaches it through us alone and once."""
-        self.make_room()
-        self.state, self.begun = "running", time.monotonic()
-        with open(ROOT / self.log, "a") as log:
-            print("$ python", shlex.join(self.command), file=log, flush=True)
-            how = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": subprocess.STDOUT, "process_group": 0}
-            env = SHARING | os.environ | ({"DATA_DIR": os.path.abspath(data_dir)} if data_dir else {})
-            return subprocess.Popen([sys.executable, *self.command], cwd=ROOT, env=env, **how)
+        """Its process, in a group of its own, so that Ctrl-C reaches it through us alone and once.
+
+        None if it is done already, or still going on: the process holds a lock, for it may outlive who started it.
+        """
+        lock = ROOT / f"{self.home}.lock"
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        with open(lock, "w") as held:
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                return None
+            self.recognise()
+            if self.state == "finished":
+                return None
+            self.make_room()
+            self.state, self.begun = "running", time.monotonic()
+            with open(ROOT / self.log, "a") as log:
+                print("$ python", shlex.join(self.command), file=log, flush=True)
+                how = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": subprocess.STDOUT, "process_group": 0}
+                where = {"DATA_DIR": os.path.abspath(os.path.expanduser(data_dir))} if data_dir else {}
+                env = SHARING | os.environ | where
+                command = [sys.executable, *self.command]
+                return subprocess.Popen(command, cwd=ROOT, env=env, pass_fds=[held.fileno()], **how)
 
     def end(self, code):
-        self.seconds = time.monotonic() - self.begun
-        if code == 0 and self.found():
-            self.state = "finished"
-            write_json(ROOT / self.home / "run.json", {"command": self.command, "seconds": self.seconds})
-        else:
-            self.state = "failed"
-            self.why = last_line(ROOT / self.log) if code else f"it did not leave {', '.join(self.listed['leaves'])}"
+        """Of its process: `code` is how it ended; None, that it was stopped and will go on."""
+        self.seconds += time.monotonic() - self.begun
+        self.state = "waiting" if code is None else "finished" if code == 0 and self.found() else "failed"
+        if self.state == "failed":
+            self.why = ending(code, ROOT / self.log) if code else f"it did not leave {', '.join(self.listed['leaves'])}"
+        self.note(self.state == "finished")
 
 
 def at_hand(name, data_dir=None):
@@ -117,11 +150,13 @@ def at_hand(name, data_dir=None):
     return any(datasets.find_in(root, spec, name, "train") for root in datasets.roots(data_dir))
 
 
-def fetch_small(runs, data_dir=None):
+def fetch_small(runs, images=None, data_dir=None):
     """Downloads what `runs` want and is small, where it is not at hand; where that fails there is the fallback."""
-    for name in SMALL:
-        if any(run.listed.get("dataset") == name for run in runs) and not at_hand(name, data_dir):
+    on_their_own = [run for run in runs if run.state != "finished" and not (images and "fallback" in run.listed)]
+    for name in {SMALL.get(run.listed.get("dataset")) for run in on_their_own} - {None}:
+        if not at_hand(name, data_dir):
             try:
+                backend.prepare()
                 datasets.find(name, "train", data_dir)
             except UserError as error:
                 print(f"{error}; going on without it", flush=True)
@@ -139,7 +174,7 @@ def make_plan(preset, out, images=None, data_dir=None):
             own = data = listed.get("dataset")
             if "fallback" in listed:
                 data = images or (own if at_hand(own, data_dir) else listed["fallback"])
-            home = f"{out}/reproduction/{preset}/{key}" + (f"-{data}" if data != own else "").replace("/", "_")
+            home = f"{out}/reproduction/{preset}/{key}" + (f"@{data}" if data != own else "").replace("/", "_")
             needs = plan[f"{article}/{listed['after']}"] if "after" in listed else None
             run = Run(key, listed, its, known[its], data, home, f"{home}/log.txt", needs, listed.get(its, ""))
             run.recognise()
@@ -152,9 +187,54 @@ def make_plan(preset, out, images=None, data_dir=None):
 def choose(plan, only):
     """The runs that `only` names, and what they need."""
     wanted = set()
-    for name in only.split(",") if only else sorted({key.split("/")[0] for key in plan}):
+    names = [name for word in (only or "").split(",") if (name := word.strip())]
+    for name in names or sorted({key.split("/")[0] for key in plan}):
         hits = [run for key, run in plan.items() if key == name or key.startswith(f"{name}/")]
         if not hits:
             raise UserError(f"--only {name}: there is no such article or run; there are {', '.join(plan)}")
         wanted |= {run.key for run in hits} | {run.needs.key for run in hits if run.needs}
     return [run for key, run in plan.items() if key in wanted]
+
+
+def record(path, every, preset, chosen):
+    """Writes `reproduction.json`: how every run stands, with paths relative to its folder.
+
+    What is not finished and was not asked for now stays as it was written last: with another preset, or elsewhere.
+    """
+    here = lambda name: os.path.relpath(ROOT / name, path.parent)
+    rows = {
+        run.key: {
+            "state": run.state,
+            "why": run.why,
+            "command": f"python {shlex.join(run.command)}",
+            "seconds": round(run.seconds, 1),
+            "directory": here(found) if run.state == "finished" and (found := run.found()) else None,
+            "log": here(run.log),
+            "preset": run.preset if isinstance(run.listed["minutes"], dict) else None,
+            "dataset": run.data,
+            "fallback": run.data != run.listed.get("dataset"),
+        }
+        for run in every.values()
+    }
+    kept = recorded(path)["runs"]
+    for key in rows.keys() & kept.keys() - {run.key for run in chosen}:
+        if rows[key]["state"] != "finished":
+            rows[key] = kept[key]
+    write_json(path, {"preset": preset, "runs": rows})
+
+
+def recorded(path):
+    """What `record` wrote; as of no run where there is no such file, or a damaged one."""
+    try:
+        found = read_json(path)
+        return {"preset": found["preset"], "runs": dict(found["runs"])}
+    except (UserError, KeyError, TypeError, ValueError):
+        return {"preset": "quick", "runs": {}}
+
+
+def in_words(seconds):
+    """A time, so that one sees its size."""
+    for unit, length, least in (("days", 86400, 2), ("hours", 3600, 3), ("minutes", 60, 100 / 60)):
+        if seconds >= least * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} seconds"

@@ -7,13 +7,16 @@ Reads the lists of the articles, `<article>/reproduction.toml`, and what `python
 called missing, with the command that makes it; a picture kept in the repository stands in for it where there is one.
 """
 
+import math
 import os
 import shlex
+from collections import Counter
 from pathlib import Path
 from urllib.parse import quote
 
 from common import plan
 from common.cli import Parser, main
+from common.errors import UserError
 from common.runs import read_json, write_whole
 
 VERDICTS = ("stands", "stands in part", "does not stand", "not measured")
@@ -24,10 +27,6 @@ def flags():
     p = Parser(description=__doc__, formatter_class=Parser.RAW)
     p.add_argument("--out", default="runs", help="folder of the runs, and of the page (default runs)")
     return p
-
-
-def in_words(seconds):
-    return f"{seconds:.0f} seconds" if seconds < 100 else f"{seconds / 60:.0f} minutes"
 
 
 def address(path, page):
@@ -41,23 +40,46 @@ def form(blog):
 
 
 def results_of(where):
-    """(settings, versions, metrics) of a run directory; what a script does not write is empty."""
-    read = lambda path: read_json(path) if path.is_file() else {}
+    """(settings, versions, metrics, what failed) of a run directory; what a script does not write is empty.
+
+    Raises:
+        UserError: if a file is damaged.
+    """
+
+    def read(path):
+        content = read_json(path) if path.is_file() else {}
+        if not isinstance(content, dict):
+            raise UserError(f"{path} is damaged")
+        return content
+
     config, results = read(where / "config.json"), read(where / "results.json")
     # a comparison keeps the versions with its trainings alone
     origin = results | config if "versions" in results | config else read(next(where.glob("**/config.json"), where))
     commit = origin.get("git_commit")
     versions = origin.get("versions", {}) | ({"git commit": commit} if commit else {})
     # of a comparison: what it handed on
-    handed_on = {"seeds": results["seeds"], "flags": shlex.join(results["train_flags"])} if "seeds" in results else {}
-    return handed_on | config.get("flags", {}), versions, results.get("metrics", {})
+    handed_on = (
+        {"seeds": results["seeds"], "flags": shlex.join(results["train_flags"])} if "train_flags" in results else {}
+    )
+    return handed_on | config.get("flags", {}), versions, results.get("metrics", {}), results.get("failed", {})
+
+
+def number(value):
+    """A metric as the page shows it."""
+    return f"{value:.5g}" if isinstance(value, int | float) and math.isfinite(value) else "not a number"
 
 
 def run_view(key, listed, out, record, preset):
     """What the page shows of a run; `record` is its entry in `reproduction.json`, {} if it has none."""
     where, page = out / (record.get("directory") or ""), out / "report"
-    done = record.get("state") == "finished" and all((where / leaf).is_file() for leaf in listed["leaves"])
-    settings, versions, metrics = results_of(where) if done else ({}, {}, {})
+    done, why = record.get("state") == "finished", record.get("why", "")
+    if done and not all((where / leaf).is_file() for leaf in listed["leaves"]):
+        done, why = False, "some of what it left is gone"
+    try:
+        settings, versions, metrics, failed = results_of(where) if done else ({}, {}, {}, {})
+    except UserError as error:
+        done, why, settings, versions, metrics, failed = False, str(error), {}, {}, {}, {}
+    state = "finished" if done else record.get("state") if record.get("state") in ("failed", "running") else "missing"
     pictures = {leaf: address(where / leaf, page) for leaf in listed["leaves"] if leaf.endswith((".png", ".gif"))}
     words = ["make", "reproduce-all", f"PRESET={preset}", f"ONLY={key}"]
     if record.get("dataset") not in (None, listed.get("dataset"), listed.get("fallback")):
@@ -68,8 +90,8 @@ def run_view(key, listed, out, record, preset):
         "key": key,
         "anchor": key.replace("/", "-"),
         "done": done,
-        "state": "finished" if done else "failed" if record.get("state") == "failed" else "missing",
-        "why": "" if done else record.get("why", ""),
+        "state": state,
+        "why": "" if done else why,
         "log": address(out / record.get("log", "log.txt"), page),
         "command": record.get("command", ""),
         "make": shlex.join(words),
@@ -77,9 +99,10 @@ def run_view(key, listed, out, record, preset):
         "dataset": record.get("dataset"),
         "own": listed.get("dataset"),
         "fallback": record.get("fallback", False),
-        "took": in_words(record.get("seconds", 0)),
+        "took": plan.in_words(record.get("seconds", 0)),
+        "failed": failed,  # trainings of a comparison
         "pictures": pictures if done else {},
-        "metrics": {name: f"{value:.5g}" for name, value in metrics.items()},
+        "metrics": {name: number(value) for name, value in metrics.items()},
         "settings": {name: value for name, value in settings.items() if name not in HIDDEN and value is not None},
         "versions": versions,
     }
@@ -103,17 +126,19 @@ def article_view(folder, listed, out, recorded):
         found = {"run": run, "picture": picture, "kept_at": kept_at, "shown": shown}
         figures.append({"blog": None, "kept": None, "form": form(figure.get("blog"))} | figure | found)
     numbers = []
-    for number in listed.get("number", []):
-        run = runs.get(number.get("run"))
-        here = run and run["metrics"].get(number["key"])
+    for entry in listed.get("number", []):
+        run = runs.get(entry.get("run"))
+        here = run and run["metrics"].get(entry["key"])
         doubts = []  # why it is not to be set beside the published one
-        if here and run["preset"] != number["preset"]:
-            doubts.append(f"preset {run['preset']} in place of {number['preset']}")
+        if here and run["preset"] != entry["preset"]:
+            doubts.append(f"preset {run['preset']} in place of {entry['preset']}")
+        if here and "steps" in entry and run["metrics"].get("steps") not in (None, steps := number(entry["steps"])):
+            doubts.append(f"{run['metrics']['steps']} steps in place of {steps}")
         if here and run["fallback"]:
             doubts.append(f"{run['dataset']} in place of {run['own']}")
         # the command for the preset that the number is of
-        make = run and run["make"].replace(f"PRESET={preset}", f"PRESET={number['preset']}")
-        numbers.append(number | {"run": run, "here": here, "doubts": doubts, "make": make})
+        make = run and run["make"].replace(f"PRESET={preset}", f"PRESET={entry['preset']}")
+        numbers.append(entry | {"run": run, "here": here, "doubts": doubts, "make": make})
     readme = address(plan.ROOT / folder / "README.md", page)
     return listed["article"] | {
         "folder": folder,
@@ -130,23 +155,23 @@ def render(out):
     """The page, as text."""
     import jinja2
 
-    path = out / "reproduction.json"
-    recorded = read_json(path) if path.exists() else {"preset": "quick", "runs": {}}
+    recorded = plan.recorded(out / "reproduction.json")
     articles = [article_view(*item, out, recorded) for item in plan.read_lists().items()]
     loader = jinja2.FileSystemLoader(Path(__file__).parent)
     how = {"autoescape": True, "trim_blocks": True, "lstrip_blocks": True, "undefined": jinja2.StrictUndefined}
     template = jinja2.Environment(loader=loader, **how).get_template("report.html.jinja")
     runs = [run for article in articles for run in article["runs"]]
-    counts = {state: sum(run["state"] == state for run in runs) for state in ("finished", "failed", "missing")}
-    return template.render(articles=articles, preset=recorded["preset"], counts=counts)
+    counts = Counter(run["state"] for run in runs)
+    presets = sorted({run["preset"] for run in runs if run["done"] and run["preset"]}) or [recorded["preset"]]
+    return template.render(articles=articles, presets=presets, counts=counts)
 
 
 def run(args):
-    out = Path(args.out).resolve()
+    out = Path(os.path.abspath(os.path.expanduser(args.out)))  # a link stays one: addresses are relative to it
     text = render(out)
     write_whole(out / "report/index.html", lambda path: path.write_text(text, encoding="utf-8"))
     print(Path(args.out) / "report/index.html")
 
 
 if __name__ == "__main__":
-    main(run, flags())
+    main(run, flags(), backend_needed=False)

@@ -12,7 +12,6 @@ how every run stands. Several machines may share <out>, each with its own part o
 
 import contextlib
 import os
-import shlex
 import signal
 import subprocess
 import sys
@@ -20,9 +19,9 @@ import time
 
 from common import plan
 from common.cli import Parser, dataset, main, positive_int
-from common.runs import write_json
 
 PATIENCE = 60  # seconds that a run has to save what it has when it is stopped
+UNSETTLED = ("waiting", "running")
 NEWS = 60  # seconds between two lines about what is going on
 
 
@@ -39,9 +38,17 @@ def flags():
     return p
 
 
-def carry_out(runs, jobs, data_dir, note):
-    """Runs what waits, `jobs` at a time, in order, and goes on when one fails. `note()` is called at every change."""
-    going, told = {}, time.monotonic()
+def carry_out(runs, jobs, data_dir, note, stopped):
+    """Runs what waits, `jobs` at a time, in order, and goes on when one fails.
+
+    Args:
+        note: called without arguments at every change.
+        stopped: list; once there is something in it, what is going on is asked to save and end.
+
+    Raises:
+        KeyboardInterrupt: when it was stopped.
+    """
+    going, elsewhere, told = {}, set(), time.monotonic()
 
     def say(run, what):
         print(f"[{settled(runs):2d}/{len(runs)}] {run.key}: {what}", flush=True)
@@ -49,14 +56,20 @@ def carry_out(runs, jobs, data_dir, note):
 
     note()
     try:
-        while going or any(run.state == "waiting" for run in runs):
+        while not stopped and (going or any(run.state == "waiting" for run in runs)):
             for run in (run for run in runs if run.state == "waiting"):
                 if run.needs and run.needs.state in ("failed", "not at hand", "held up"):
                     run.state, run.why = "held up", f"it needs {run.needs.key}"
                     say(run, f"held up, {run.why}")
                 elif len(going) < jobs and (not run.needs or run.needs.state == "finished"):
-                    going[run.key] = run, run.start(data_dir)
-                    say(run, f"begun{f' on {run.data}' if run.data else ''}; {run.log}")
+                    if process := run.start(data_dir):
+                        going[run.key] = run, process
+                        say(run, f"begun{f' on {run.data}' if run.data else ''}; {run.log}")
+                    elif run.state == "finished":
+                        say(run, "finished elsewhere")
+                    elif run.key not in elsewhere:
+                        elsewhere.add(run.key)
+                        say(run, f"still going on, begun by another; waiting for it; {run.log}")
             time.sleep(0.1)
             for run, process in [pair for pair in going.values() if pair[1].poll() is not None]:
                 del going[run.key]
@@ -67,28 +80,33 @@ def carry_out(runs, jobs, data_dir, note):
             if time.monotonic() - told > NEWS:
                 told = time.monotonic()
                 print(f"        {', '.join(going)} going on; {time_left(runs, jobs)}", flush=True)
-    except KeyboardInterrupt:
-        print("\nstopping: what is being trained is saved", flush=True)
-        raise KeyboardInterrupt(f"{settled(runs)} of {len(runs)} runs are done; the same command goes on") from None
+        if stopped:
+            print("\nstopping: what is being trained is saved", flush=True)
+            raise KeyboardInterrupt(f"{settled(runs)} of {len(runs)} runs are done; the same command goes on")
     finally:
         stop([process for _, process in going.values()])
         for run, _ in going.values():
-            run.state = "waiting"
+            run.end(None)
         note()
 
 
 def settled(runs):
-    return sum(run.state not in ("waiting", "running") for run in runs)
+    return sum(run.state not in UNSETTLED for run in runs)
 
 
 def time_left(runs, jobs):
     """In words: the declared minutes of what is not done, at the pace of what was measured."""
+    if settled(runs) == len(runs):
+        return "nothing left"
     measured = [run for run in runs if run.seconds and run.state == "finished"]
     pace = sum(run.seconds for run in measured) / sum(60 * run.minutes for run in measured) if measured else 1.0
-    left = sum(60 * pace * run.minutes for run in runs if run.state == "waiting")
-    going = [60 * pace * run.minutes - (time.monotonic() - run.begun) for run in runs if run.state == "running"]
-    left += sum(max(0, seconds) for seconds in going)
-    return f"about {max(1, round(left / jobs / 60))} min left" if left else "nothing left"
+
+    def left(run):
+        spent = run.seconds + (time.monotonic() - run.begun if run.state == "running" else 0.0)
+        return max(0.0, 60 * pace * run.minutes - spent)
+
+    seconds = sum(left(run) for run in runs if run.state in UNSETTLED) / jobs
+    return f"about {plan.in_words(max(60, seconds))} left"
 
 
 def stop(processes):
@@ -107,26 +125,6 @@ def stop(processes):
                 os.killpg(process.pid, signal.SIGKILL)
 
 
-def record(path, runs, preset):
-    """Writes `reproduction.json`: how every run stands, with paths relative to its folder."""
-    here = lambda name: os.path.relpath(plan.ROOT / name, path.parent)
-    rows = {
-        run.key: {
-            "state": run.state,
-            "why": run.why,
-            "command": f"python {shlex.join(run.command)}",
-            "seconds": round(run.seconds, 1),
-            "directory": here(run.found()) if run.state == "finished" else None,
-            "log": here(run.log),
-            "preset": run.preset if isinstance(run.listed["minutes"], dict) else None,
-            "dataset": run.data,
-            "fallback": run.data != run.listed.get("dataset"),
-        }
-        for run in runs.values()
-    }
-    write_json(path, {"preset": preset, "runs": rows})
-
-
 def faults(runs):
     """What is wrong with the listed pictures, in words. A picture is blank if it is all of nearly one colour."""
     import imageio.v3 as iio
@@ -142,10 +140,10 @@ def faults(runs):
 
 
 def run(args):
-    out = os.path.relpath(args.out, plan.ROOT)
+    out = os.path.relpath(os.path.expanduser(args.out), plan.ROOT)
     asked = args.preset, out, args.dataset, args.data_dir
     if not args.check:
-        plan.fetch_small(plan.choose(plan.make_plan(*asked), args.only), args.data_dir)
+        plan.fetch_small(plan.choose(plan.make_plan(*asked), args.only), args.dataset, args.data_dir)
     every = plan.make_plan(*asked)
     runs = plan.choose(every, args.only)
     if args.check:
@@ -153,22 +151,18 @@ def run(args):
         print(*found or [f"the pictures of all {len(runs)} runs are there, but of those without data"], sep="\n")
         sys.exit(bool(found))
 
-    print(f"{len(runs)} runs, {settled(runs)} of them done or without data; preset {args.preset}", flush=True)
     jobs, path = args.jobs or (1 if args.preset == "paper" else 2), plan.ROOT / out / "reproduction.json"
+    done = f"{settled(runs)} of them done or without data"
+    print(f"{len(runs)} runs, {done}; preset {args.preset}; {time_left(runs, jobs)}", flush=True)
     others = [run for run in every.values() if run not in runs and run.state == "waiting"]
 
     def note():
         for other in others:  # another machine may have done it
             other.recognise()
-        record(path, every, args.preset)
+        plan.record(path, every, args.preset, runs)
 
-    # both stop us, and what we start hears SIGINT again where a shell made its background jobs deaf to it
-    before = {sign: signal.signal(sign, signal.default_int_handler) for sign in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        carry_out(runs, jobs, args.data_dir, note)
-    finally:
-        for sign, handler in before.items():
-            signal.signal(sign, handler)
+    with stopping() as stopped:
+        carry_out(runs, jobs, args.data_dir, note, stopped)
     for other in runs:
         if other.state != "finished":
             print(f"{other.key}: {other.state}, {other.why}" + f"; {other.log}" * (other.state == "failed"))
@@ -176,5 +170,29 @@ def run(args):
     sys.exit(any(other.state == "failed" for other in runs))
 
 
+@contextlib.contextmanager
+def stopping():
+    """A list that gets the first signal to stop; the second one interrupts.
+
+    What we start hears SIGINT again where a shell made its background jobs deaf to it.
+    """
+    stopped = []
+
+    def ask(number, frame):
+        if stopped:
+            raise KeyboardInterrupt("stopped at once; the same command goes on")
+        stopped.append(number)
+
+    signs = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # else it was begun under nohup
+        signs.append(signal.SIGHUP)
+    before = {sign: signal.signal(sign, ask) for sign in signs}
+    try:
+        yield stopped
+    finally:
+        for sign, handler in before.items():
+            signal.signal(sign, handler)
+
+
 if __name__ == "__main__":
-    main(run, flags())
+    main(run, flags(), backend_needed=False)

@@ -11,6 +11,8 @@ from common.cli import Parser, dataset, positive_int
 from common.errors import UserError
 from common.runs import write_json, write_whole
 
+KILLED = "killed by signal"
+
 
 def flags(description, default_dataset, toys=()):
     """Parser of a script that compares variants of another one, over seeds; it leaves all other flags to that one.
@@ -33,7 +35,7 @@ def sweep(script, jobs, where, workers=1, failed=None):
         jobs: dict name -> list of flags. What a job prints goes to `<where>/<name>/log.txt`.
         where: path, folder of all jobs.
         workers: int, jobs at a time.
-        failed: dict; if it is given, the last line of a job that failed goes there, and the others go on without it.
+        failed: dict; if it is given, the `ending` of a job that failed goes there, and the others go on without it.
 
     Raises:
         UserError: naming the job that failed, with the last line that it printed.
@@ -46,13 +48,15 @@ def sweep(script, jobs, where, workers=1, failed=None):
         with open(home / "log.txt", "a") as log:
             done = subprocess.run(list(map(str, command)), stdout=log, stderr=subprocess.STDOUT)
         if done.returncode:
-            last = last_line(home / "log.txt")
+            why = ending(done.returncode, home / "log.txt")
             if failed is None:
-                raise UserError(f"{name}: {last}")
-            failed[name] = last
-            print(f"{name}: {last}", flush=True)
+                raise UserError(f"{name}: {why}")
+            failed[name] = why
+            print(f"{name}: {why}", flush=True)
             return None
         found = sorted(home.rglob("results.json"), key=lambda path: path.stat().st_mtime)
+        if not found:
+            raise UserError(f"{name} ended well and left no results.json; {home}/log.txt")
         print(f"{name}: {found[-1]}", flush=True)
         return found[-1].parent
 
@@ -61,9 +65,10 @@ def sweep(script, jobs, where, workers=1, failed=None):
     return {name: run for name, run in found.items() if run}
 
 
-def last_line(log):
-    """What was printed last into a log."""
-    return (Path(log).read_text(errors="replace").strip().splitlines() or ["it printed nothing"])[-1]
+def ending(code, log):
+    """Why a process failed, in a line: what it printed last into its log, and the signal, if one killed it."""
+    last = (Path(log).read_text(errors="replace").strip().splitlines() or ["it printed nothing"])[-1]
+    return f"{KILLED} {-code}; the last it printed: {last}" if code < 0 else last
 
 
 def variants(script, flag, kinds, where, args, failed=None):
@@ -81,18 +86,21 @@ def home(args, article, name):
     return Path(args.out) / article / re.sub(r"[^\w.-]+", "_", f"{name}-{args.dataset}")
 
 
-def write_table(where, corner, rows, args):
-    """Writes `results.json` and `table.md` of rows {kind: {column: numbers over seeds}}; returns the table."""
+def write_table(where, corner, rows, args, below="", **more):
+    """Writes `results.json` and `table.md` of rows {kind: {column: numbers over seeds}}; returns the table.
+
+    `below`: text under the table. `more`: entries of `results.json` beside `metrics`.
+    """
     flat = {f"{n}/{kind}/{s}": float(x) for kind, row in rows.items() for n, v in row.items() for s, x in enumerate(v)}
-    write_json(where / "results.json", {"metrics": flat, "seeds": args.seeds, "train_flags": args.rest})
-    text = table(corner, rows)
+    write_json(where / "results.json", {"metrics": flat, "seeds": args.seeds, "train_flags": args.rest, **more})
+    text = table(corner, rows) + below
     write_whole(where / "table.md", lambda path: path.write_text(text))
     return text
 
 
 def table(corner, rows):
     """Markdown table of rows {row: {column: numbers over seeds}}: their mean and, where they differ, their range."""
-    columns = list(next(iter(rows.values())))
+    columns = list(dict.fromkeys(column for row in rows.values() for column in row))
 
     def cell(numbers):
         if min(numbers) == max(numbers):
@@ -100,5 +108,6 @@ def table(corner, rows):
         return f"{sum(numbers) / len(numbers):.3f} ({min(numbers):.3f} to {max(numbers):.3f})"
 
     lines = [f"| {corner} | {' | '.join(columns)} |", f"|---|{'---|' * len(columns)}"]
-    lines += [f"| {name} | {' | '.join(cell(row[column]) for column in columns)} |" for name, row in rows.items()]
+    cells = lambda row: " | ".join(cell(row[column]) if column in row else "" for column in columns)
+    lines += [f"| {name} | {cells(row)} |" for name, row in rows.items()]
     return "\n".join(lines) + "\n"

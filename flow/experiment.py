@@ -26,6 +26,12 @@ def prepare(args):
     keras.utils.set_random_seed(args.seed)
 
 
+def image_size(args):
+    """--size; without it 28 for digits, where that can be halved as often as there are scales, else 32."""
+    small = "mnist" in args.dataset.split(":")[0] and 28 % 2**args.levels == 0
+    return args.size or (28 if small else 32)
+
+
 def run_on_images(args, article, build, references, *, data_start, prior="normal", columns=9):
     """Trains a flow on 8-bit images in its run directory, and measures it on held-out ones.
 
@@ -42,7 +48,7 @@ def run_on_images(args, article, build, references, *, data_start, prior="normal
     prepare(args)
 
     # data
-    args.size = args.size or (28 if "mnist" in args.dataset.split(":")[0] else 32)
+    args.size = image_size(args)
     images = data.load(args.dataset, args.size, "train", args.data_dir, limit=args.limit)
     held_out = data.load(args.dataset, args.size, "test", args.data_dir, limit=args.limit)
     shape, test = images.array.shape[1:], np.asarray(held_out.array)

@@ -25,9 +25,12 @@ def test_every_command_is_one_that_the_script_knows(readme):
 
 
 def test_every_make_command_is_one_that_make_knows():
+    known = set(re.findall(r"\$\(if \$\((\w+)\)", (ROOT / "Makefile").read_text()))
+    assert {"PRESET", "OUT"} < known
     for readme in READMES[:2]:
         for words in re.findall(r"^    (make .*?)(?: +#.*)?$", readme.read_text(), re.MULTILINE):
             assert subprocess.run([*words.split(), "-n"], cwd=ROOT, capture_output=True).returncode == 0, words
+            assert {word.split("=")[0] for word in words.split() if "=" in word} <= known
 
 
 def test_the_next_article_trains_as_it_is_printed(home, tmp_path):  # noqa: F811

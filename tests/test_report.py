@@ -164,7 +164,42 @@ def test_a_kept_picture_says_more_than_that_of_a_few_steps(nasty, preset):
     done = next(iter(Page(report.render(nasty)).figures.values()))
     kept = "../../stubs/figures/kept.png"
     assert (done["pictures"] == [kept]) == (preset == "smoke")
-    assert ("kept in the repository" in done["words"]) == (preset == "smoke") == ("Another" in done["words"])
+    assert ("is the one kept in the repository" in done["words"]) == (preset == "smoke") == ("Another" in done["words"])
+    assert ("The one kept in the repository" in done["words"]) == (preset != "smoke")
+
+
+def test_one_damaged_file_costs_one_run_and_not_the_page(nasty):
+    where = nasty / "some where #1"
+    (where / "results.json").write_text('{"metrics": {"n": null, "m": NaN}}')
+    words = " ".join(Page(report.render(nasty)).words)
+    assert words.count("not a number") == 3, "both in the run's card, one in the table"
+    for damage in ("[]", "", "{"):
+        (where / "results.json").write_text(damage)
+        done = next(iter(Page(report.render(nasty)).figures.values()))
+        assert "missing" in done["words"] and "results.json" in done["words"]
+    for damage in ("[]", "{}", "", '{"preset": "quick", "runs": 3}'):
+        (nasty / "reproduction.json").write_text(damage)
+        assert "0 finished" in " ".join(Page(report.render(nasty)).words)
+
+
+def test_a_finished_run_that_lacks_a_number_says_so(nasty):
+    (nasty / "some where #1/results.json").write_text('{"metrics": {"other": 1.0}, "failed": {"rsgan-0": "no luck"}}')
+    words = " ".join(" ".join(Page(report.render(nasty)).words).split())
+    assert "not measured by this run , preset smoke" in words.replace("run,", "run ,") and "not run yet" in words
+    assert "failed rsgan-0: no luck" in words, "a training that the comparison lost"
+    text = (nasty.parent / "stubs/reproduction.toml").read_text()
+    (nasty.parent / "stubs/reproduction.toml").write_text(text.rstrip() + "\nsteps = 500\n")
+    (nasty / "some where #1/results.json").write_text('{"metrics": {"n": 2.5, "steps": 30}}')
+    words = " ".join(" ".join(Page(report.render(nasty)).words).split())
+    assert "30 steps in place of 500" in words
+
+
+def test_a_link_in_place_of_the_folder_of_runs(nasty):
+    link = nasty.with_name("link")
+    link.symlink_to(nasty, target_is_directory=True)
+    report.run(report.flags().parse_args(["--out", str(link)]))
+    sources = [a["src"] for _, a in Page((link / "report/index.html").read_text()).all("img") if "://" not in a["src"]]
+    assert sources and all((link / "report" / unquote(source)).is_file() for source in sources)
 
 
 def test_what_comes_from_files_is_text(nasty):

@@ -3,6 +3,7 @@
 import importlib
 import json
 import os
+import shutil
 import signal
 import string
 import subprocess
@@ -27,7 +28,7 @@ KEYS = {
     ),
     "figure": ({"caption", "ours"}, {"run", "file", "blog", "committed", "kept"}),
     "claim": ({"says", "verdict", "numbers", "link"}, set()),
-    "number": ({"what", "published", "protocol", "readme"}, {"run", "key", "preset"}),
+    "number": ({"what", "published", "protocol", "readme"}, {"run", "key", "preset", "steps"}),
 }
 
 
@@ -123,6 +124,24 @@ def rest_of(command):
 
 
 @pytest.mark.parametrize("preset", plan.PRESETS)
+def test_flows_can_halve_their_images(preset):
+    """Said at run time only: 28 pixels have two halves, and the article's Glow has three scales."""
+    from common.cli import resolve
+    from flow import glow, nice
+    from flow.experiment import image_size
+
+    for key, run in plan.make_plan(preset, "runs", "mnist").items():
+        script, *words = run.command
+        module = {"flow/glow.py": glow, "flow/compare.py": glow, "flow/nice.py": nice}.get(script)
+        if module:
+            if script == "flow/compare.py":
+                words = parser_of(script)[0]().parse_known_args(words)[1]
+            args = resolve(module.flags().parse_args([*words, "--dataset", "mnist"]), module.flags(), module.PRESETS)
+            args.levels = getattr(args, "levels", 0)
+            assert image_size(args) % 2**args.levels == 0, key
+
+
+@pytest.mark.parametrize("preset", plan.PRESETS)
 def test_the_scripts_know_every_flag_of_the_commands(preset):
     runs = plan.make_plan(preset, "runs")
     for folder, listed in RUNS:
@@ -165,11 +184,14 @@ def test_what_is_small_is_fetched_and_what_fails_is_said(tmp_path, monkeypatch, 
     monkeypatch.setattr(plan.datasets, "find", find)
     runs = plan.make_plan("smoke", "runs")
     plan.fetch_small([runs["ogan/train"], runs["energy_gan/landscape"]])
+    plan.fetch_small([runs["flow/nice"]], "toy_faces")
     assert not asked, "nobody wants it, and faces are large"
+    plan.fetch_small([runs["rsgan/modes"]])
+    assert asked.pop() == "mnist", "stacked digits are made of it"
     plan.fetch_small([runs["flow/nice"], runs["flow/glow-mnist"]])
-    assert asked == ["mnist"] and capsys.readouterr().out == "no network here; going on without it\n"
+    assert asked == ["mnist"] and capsys.readouterr().out == 2 * "no network here; going on without it\n"
     (tmp_path / "mnist.npz").write_bytes(b"only looked for, not read")
-    plan.fetch_small([runs["flow/nice"]], tmp_path)
+    plan.fetch_small([runs["flow/nice"]], data_dir=tmp_path)
     assert asked == ["mnist"], "at hand"
 
 
@@ -180,6 +202,8 @@ import sys, time, numpy as np, imageio.v3 as iio
 from pathlib import Path
 what, out = sys.argv[1], Path(sys.argv[2]) / "figures"
 if what == "fail": sys.exit("stub: error: no luck today")
+if what == "die": print("step 400 of 2000", flush=True); __import__("os").kill(__import__("os").getpid(), 9)
+if what == "nap": time.sleep(1); print("awake", flush=True)
 if what == "wait": print("waiting", flush=True); time.sleep(60)
 out.mkdir(parents=True, exist_ok=True)
 with open(out / "calls", "a") as calls: calls.write(what)
@@ -226,7 +250,7 @@ def test_one_fails_and_the_others_go_on(stubs, tmp_path, capsys):
     assert go("--jobs", "2") == 1
     said = capsys.readouterr().out
     assert "stubs/bad: failed, stub: error: no luck today; runs/reproduction/quick/stubs/bad/log.txt" in said
-    assert "min left" in said and "[ 4/4]" in said
+    assert "about 60 seconds left" in said and "[ 4/4]" in said
     states = {key: record["state"] for key, record in records(tmp_path).items()}
     assert states == {
         "stubs/bad": "failed",
@@ -260,7 +284,7 @@ def test_what_is_finished_is_not_done_again(stubs, tmp_path):
 def test_what_another_command_only_began_is_not_gone_on_with(stubs, tmp_path):
     where = tmp_path / "runs/reproduction/quick/stubs/one"
     assert stubs(listed("one", "fail"))() == 1
-    assert json.loads((where / "run.json").read_text())["seconds"] is None
+    assert not json.loads((where / "run.json").read_text())["finished"]
     (where / "half").write_text("")
     go = stubs(listed("one", "good"))
     assert go() == go() == 0
@@ -281,6 +305,86 @@ def test_several_machines_can_share_a_folder(stubs, tmp_path, monkeypatch):
     monkeypatch.setattr(plan, "make_plan", planned)
     assert go("--only", "stubs/one") == 0
     assert {record["state"] for record in records(tmp_path).values()} == {"finished"}
+
+
+def test_what_was_asked_for_before_stays_on_record(stubs, tmp_path):
+    bad = listed("bad", "fail").replace("minutes = 0.1", "minutes = { quick = 0.1, paper = 0.1 }")
+    go = stubs(listed("one", "1"), listed("two", "2"), bad)
+    assert go() == 1
+    before = records(tmp_path)
+    assert go("--preset", "paper", "--only", "stubs/one") == 0
+    assert records(tmp_path)["stubs/two"] == before["stubs/two"], "finished with another preset"
+    assert records(tmp_path)["stubs/bad"] == before["stubs/bad"], "and failed with it"
+    assert records(tmp_path)["stubs/one"]["directory"] == "reproduction/paper/stubs/one/x"
+
+
+def test_a_folder_of_runs_may_be_moved(stubs, tmp_path):
+    go = stubs(
+        listed("one", "1"), listed("late", "2", after="one", command="stubs/stub.py 2 {one}/y", folder="{one}/y")
+    )
+    assert go() == 0
+    moved = tmp_path / "deeper [1]/moved"  # nor do brackets and blanks in a path matter
+    moved.parent.mkdir()
+    (tmp_path / "runs").rename(moved)
+    with pytest.raises(SystemExit) as end:
+        reproduce.run(reproduce.flags().parse_args(["--out", str(moved)]))
+    assert end.value.code == 0
+    home = moved / "reproduction/quick/stubs"
+    assert (home / "one/x/figures/calls").read_text() == "1" and (home / "one/x/y/figures/calls").read_text() == "2"
+    assert not list(home.glob("*.old-*"))
+
+
+@pytest.mark.parametrize("damage", ["", "[]", "null", "{}", '{"finished": true}'])
+def test_a_damaged_note_costs_one_run(stubs, tmp_path, damage):
+    go = stubs(listed("one", "1"), listed("two", "2"))
+    assert go() == 0
+    home = tmp_path / "runs/reproduction/quick/stubs"
+    (home / "one/run.json").write_text(damage)
+    assert go() == 0
+    calls = [(home / f"{name}/x/figures/calls").read_text() for name in ("one", "two")]
+    assert calls == ["11", "2"]
+
+
+def test_two_runs_never_share_a_folder():
+    for images in (None, *plan.datasets.DATASETS, "toy_faces", "folder:/a/b"):
+        homes = [run.home for run in plan.make_plan("quick", "runs", images).values()]
+        assert len(set(homes)) == len(homes), images
+
+
+def test_a_run_that_outlived_who_began_it_is_waited_for(stubs, tmp_path, capsys):
+    go = stubs(listed("slow", "nap"), listed("next", "good"))
+    slow = plan.make_plan("quick", "runs")["stubs/slow"]
+    outlived = slow.start(None)  # and nobody will note its end
+    assert go() == 0
+    said = capsys.readouterr().out
+    assert outlived.wait() == 0
+    assert "stubs/slow: still going on, begun by another; waiting for it" in said
+    log = (tmp_path / slow.log).read_text()
+    assert log.index("nap") < log.index("awake") < log.rindex("$ python"), "the second began when the first had ended"
+
+
+def test_a_killed_run_says_so(stubs, tmp_path):
+    assert stubs(listed("gone", "die"))() == 1
+    assert records(tmp_path)["stubs/gone"]["why"] == "killed by signal 9; the last it printed: step 400 of 2000"
+
+
+def test_a_finished_run_that_disappears_is_no_ones_end(stubs, tmp_path, monkeypatch):
+    go = stubs(listed("one", "1"), listed("two", "2"))
+    assert go("--only", "stubs/one") == 0
+    plain = plan.Run.start
+
+    def start(run, data_dir):
+        shutil.rmtree(tmp_path / "runs/reproduction/quick/stubs/one", ignore_errors=True)
+        return plain(run, data_dir)
+
+    monkeypatch.setattr(plan.Run, "start", start)
+    assert go() == 0
+    assert records(tmp_path)["stubs/two"]["state"] == "finished"
+
+
+def test_names_may_have_blanks_between_them(stubs):
+    go = stubs(listed("one", "1"), listed("two", "2"))
+    assert go("--only", " stubs/one, stubs/two,") == 0
 
 
 def test_a_blank_or_missing_picture_is_found(stubs, capsys):
@@ -328,16 +432,27 @@ def test_ctrl_c_ends_what_was_started_and_says_how_to_go_on(stubs, tmp_path):
 
 def test_the_time_left_goes_by_what_was_measured():
     run = lambda state, seconds: plan.Run("a/b", {}, "quick", 10.0, None, "x", "x/log", state=state, seconds=seconds)
-    assert reproduce.time_left([run("waiting", 0.0)] * 6, 2) == "about 30 min left"
+    assert reproduce.time_left([run("waiting", 0.0)] * 6, 2) == "about 30 minutes left"
     runs = [run("finished", 1200.0), *[run("waiting", 0.0)] * 6]
-    assert reproduce.time_left(runs, 1) == "about 120 min left", "twice as slow as declared"
+    assert reproduce.time_left(runs, 1) == "about 120 minutes left", "twice as slow as declared"
+    assert reproduce.time_left([run("waiting", 300.0)], 1) == "about 5 minutes left", "half of it was done before"
+    late = run("running", 0.0)
+    late.begun = time.monotonic() - 3600
+    assert reproduce.time_left([late], 1) == "about 60 seconds left", "not nothing, while it goes on"
+    assert [plan.in_words(s) for s in (99, 100, 9000, 15000, 86400 * 3)] == [
+        "99 seconds",
+        "2 minutes",
+        "150 minutes",
+        "4 hours",
+        "3 days",
+    ]
     assert reproduce.time_left(runs[:1], 1) == "nothing left"
 
 
 def test_the_makefile_hands_its_words_on():
-    words = ["PRESET=smoke", "ONLY=ogan,flow/nice", "DATA_DIR=a b", "OUT=x", "JOBS=2"]
+    words = ["PRESET=smoke", "DATASET=lfw", "ONLY=ogan,flow/nice", "DATA_DIR=a b", "OUT=x", "JOBS=2"]
     env = {k: v for k, v in os.environ.items() if k not in ("DATA_DIR", "OUT", "DATASET", "MAKEFLAGS")}
     done = subprocess.run(["make", "-n", "reproduce-all", *words], cwd=ROOT, env=env, capture_output=True, text=True)
     (line,) = [line for line in done.stdout.splitlines() if "common.reproduce" in line]  # make names folders, too
-    asked = line.partition("common.reproduce")[2].split()
-    assert " ".join(asked) == '--preset "smoke" --only "ogan,flow/nice" --data-dir "a b" --jobs "2" --out "x"'
+    asked = " ".join(line.partition("common.reproduce")[2].split())
+    assert asked == '--preset "smoke" --dataset "lfw" --only "ogan,flow/nice" --data-dir "a b" --jobs "2" --out "x"'

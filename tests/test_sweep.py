@@ -5,14 +5,19 @@ import argparse
 import pytest
 
 from common.errors import UserError
-from common.sweep import sweep, table, variants
+from common.sweep import KILLED, sweep, table, variants
 
 STUB = """
-import json, pathlib, sys
+import json, os, pathlib, sys
 words = dict(zip(sys.argv[1::2], sys.argv[2::2]))
 if words["--loss"] == "bad":
     print("stub.py: error: the loss stopped being a number")
     sys.exit(2)
+if words["--loss"] == "killed":
+    print("step 400 of 2000", flush=True)
+    os.kill(os.getpid(), 9)
+if words["--loss"] == "idle":
+    sys.exit()
 run = pathlib.Path(words["--out"]) / "stub"
 run.mkdir(parents=True, exist_ok=True)
 (run / "results.json").write_text(json.dumps({"metrics": {"seed": float(words["--seed"])}}))
@@ -36,6 +41,14 @@ def test_a_job_that_fails_ends_the_sweep_or_is_noted(stub, tmp_path):
     assert failed == {"a": "stub.py: error: the loss stopped being a number"}
 
 
+def test_a_killed_job_says_so_and_an_idle_one_is_no_result(stub, tmp_path):
+    failed = {}
+    sweep(stub, {"a": ["--loss", "killed", "--seed", 0]}, tmp_path, failed=failed)
+    assert failed == {"a": f"{KILLED} 9; the last it printed: step 400 of 2000"}
+    with pytest.raises(UserError, match="a ended well and left no results.json"):
+        sweep(stub, {"a": ["--loss", "idle", "--seed", 0]}, tmp_path / "idle", failed=failed)
+
+
 def test_variants_are_kinds_times_seeds(stub, tmp_path):
     args = argparse.Namespace(dataset="8gaussians", seeds=2, rest=["--steps", "3"], jobs=2)
     failed = {}
@@ -50,4 +63,10 @@ def test_the_table_shows_the_range_over_seeds():
         "|---|---|---|",
         "| one | 3.000 (1.000 to 6.000) | 25 |",
         "| two | 0.500 | 24.500 |",
+    ]
+    rows["two"]["published"] = [0.3]
+    assert table("entropy", rows).splitlines()[0] == "| entropy | FID | modes | published |"
+    assert table("entropy", rows).splitlines()[2:] == [
+        "| one | 3.000 (1.000 to 6.000) | 25 |  |",
+        "| two | 0.500 | 24.500 | 0.300 |",
     ]
