@@ -150,7 +150,7 @@ def draw_tangents(path, rows):
 
 
 def run(args):
-    from common.runs import write_whole
+    from common.runs import origin, write_json, write_whole
     from fgan.divergences import DIVERGENCES
 
     where, rows = Path(args.out) / "fgan/curves", list(DIVERGENCES.values())
@@ -158,6 +158,7 @@ def run(args):
     write_whole(where / "table.md", lambda path: path.write_text(text))
     draw_f_and_g(where / "figures/f-and-g.png", rows)
     draw_tangents(where / "figures/tangents.png", [DIVERGENCES[name] for name in SHOWN])
+    write_json(where / "config.json", origin(args))
     print(text, *(where / "figures" / name for name in ("f-and-g.png", "tangents.png")), sep="\n")
 
 

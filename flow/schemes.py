@@ -289,10 +289,13 @@ def flags():
 
 
 def run(args):
+    from common.runs import origin, write_json
+
+    where = Path(args.out) / "flow/schemes"
     for name, (draw, _) in FIGURES.items():
-        path = Path(args.out) / "flow/schemes" / f"{name}.png"
-        draw().save(path)
-        print(path)
+        draw().save(where / f"{name}.png")
+        print(where / f"{name}.png")
+    write_json(where / "config.json", origin(args))
 
 
 if __name__ == "__main__":

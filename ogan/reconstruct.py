@@ -27,7 +27,7 @@ def run(args):
 
     from common import data, figures, metrics
     from common.errors import UserError
-    from common.runs import load_model, read_json, write_results
+    from common.runs import load_model, origin, read_json, write_json, write_results
     from ogan import evaluate
 
     where = Path(args.run)
@@ -67,6 +67,7 @@ def run(args):
     for name, picture in pictures.items():
         figures.save_png(folder / name, picture)
     numbers = evaluate.reconstruction_metrics(E, G, x, mean_image)
+    write_json(folder / "config.json", origin(args))
     write_results(folder, numbers, trained=str(where), images=str(args.images), count=len(x))
     print(*(f"{name:20s}{value:.4f}" for name, value in numbers.items()), sep="\n")
     print("pictures:", *(folder / name for name in pictures), sep="\n  ")
