@@ -45,7 +45,7 @@ def test_a_killed_job_says_so_and_an_idle_one_is_no_result(stub, tmp_path):
     failed = {}
     sweep(stub, {"a": ["--loss", "killed", "--seed", 0]}, tmp_path, failed=failed)
     assert failed == {"a": f"{KILLED} 9; the last it printed: step 400 of 2000"}
-    with pytest.raises(UserError, match="a ended well and left no results.json"):
+    with pytest.raises(UserError, match=r"a ended well and left no results\.json"):
         sweep(stub, {"a": ["--loss", "idle", "--seed", 0]}, tmp_path / "idle", failed=failed)
 
 
