@@ -289,13 +289,10 @@ def flags():
 
 
 def run(args):
-    from common.runs import origin, write_json
-
-    where = Path(args.out) / "flow/schemes"
     for name, (draw, _) in FIGURES.items():
-        draw().save(where / f"{name}.png")
-        print(where / f"{name}.png")
-    write_json(where / "config.json", origin(args))
+        path = Path(args.out) / "flow/schemes" / f"{name}.png"
+        draw().save(path)
+        print(path)
 
 
 if __name__ == "__main__":
