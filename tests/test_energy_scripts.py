@@ -30,7 +30,9 @@ def test_terms_for_the_entropy_are_compared_in_the_plane(home, tmp_path):  # noq
     done = start(home, "tensorflow", "energy_gan/compare.py", *PLANE, *words)
     assert done.returncode == 0, done.stderr
     where = tmp_path / "energy_gan/compare-8gaussians"
-    rows = (where / "table.md").read_text().splitlines()
+    lines = (where / "table.md").read_text().splitlines()
+    assert lines[-1].startswith("floors, between two samples of the data: ")
+    rows = [line for line in lines if line.startswith("|")]
     assert "near a mode" in rows[0] and [row.split("|")[1].strip() for row in rows[2:]] == ["none", "jsd"]
     starts = [json.loads(path.read_text())["0"] for path in where.rglob("distances.json")]
     assert len(starts) == 2 and starts[0] == starts[1], "both begin with the same networks"
