@@ -75,10 +75,12 @@ def run_view(key, listed, out, record, preset):
     done, why = record.get("state") == "finished", record.get("why", "")
     if done and not all((where / leaf).is_file() for leaf in listed["leaves"]):
         done, why = False, "some of what it left is gone"
+    settings = versions = metrics = failed = {}
     try:
-        settings, versions, metrics, failed = results_of(where) if done else ({}, {}, {}, {})
+        if done:
+            settings, versions, metrics, failed = results_of(where)
     except UserError as error:
-        done, why, settings, versions, metrics, failed = False, str(error), {}, {}, {}, {}
+        done, why = False, str(error)
     state = "finished" if done else record.get("state") if record.get("state") in ("failed", "running") else "missing"
     pictures = {leaf: address(where / leaf, page) for leaf in listed["leaves"] if leaf.endswith((".png", ".gif"))}
     words = ["make", "reproduce-all", f"PRESET={preset}", f"ONLY={key}"]
