@@ -1,14 +1,14 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
 VENV = .venv
 PY = $(VENV)/bin/python
-ON_JAX = $(patsubst %,tests/test_%.py,single_loss training backend penalties flow_training)
+ON_JAX = tests/common/training tests/common/test_backend.py tests/common/losses/test_gradient_penalties.py tests/flow/test_training.py
 PIP = $(PY) -m pip install --quiet --disable-pip-version-check
 
-ASKED = $(if $(PRESET),--preset "$(PRESET)") $(if $(DATASET),--dataset "$(DATASET)") $(if $(ONLY),--only "$(ONLY)") \
+REPRODUCE_FLAGS = $(if $(PRESET),--preset "$(PRESET)") $(if $(DATASET),--dataset "$(DATASET)") $(if $(ONLY),--only "$(ONLY)") \
   $(if $(DATA_DIR),--data-dir "$(DATA_DIR)") $(if $(JOBS),--jobs "$(JOBS)")
-INTO = $(if $(OUT),--out "$(OUT)")
+OUT_FLAG = $(if $(OUT),--out "$(OUT)")
 
-.PHONY: help setup demo reproduce-all compare test lint bench clean
+.PHONY: help setup demo reproduce-all compare test lint format bench clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -17,7 +17,7 @@ help:  ## this list
 setup: $(VENV)/.ready  ## make .venv and install everything in it
 
 # Made again when what is to be installed changes (a new folder, too), and only then.
-$(VENV)/.ready: requirements.txt pyproject.toml $(wildcard */__init__.py)
+$(VENV)/.ready: requirements.txt pyproject.toml $(wildcard */__init__.py */*/__init__.py)
 	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
 	  || { echo "Python 3.11, 3.12 or 3.13 is needed: make PYTHON=/path/to/python3.11 ..."; exit 2; }
 	@echo "installing into $(VENV) (a minute or two)"
@@ -33,10 +33,10 @@ demo: setup  ## train O-GAN on cartoon faces drawn by code: some five minutes on
 	$(PY) ogan/train.py --dataset toy_faces --preset quick --steps 2000 --resume
 
 reproduce-all: setup  ## all runs of all articles: PRESET=quick ONLY=ogan,flow/nice DATASET= DATA_DIR= OUT= JOBS=
-	$(PY) -m common.reproduce $(ASKED) $(INTO)
+	$(PY) -m common.reproduce $(REPRODUCE_FLAGS) $(OUT_FLAG)
 
 compare: setup  ## a page that sets the articles beside what came out here: runs/report/index.html
-	$(PY) -m common.report $(INTO)
+	$(PY) -m common.reproduce.report $(OUT_FLAG)
 
 test: lint  ## all tests: formulas, scripts end to end on TensorFlow and JAX
 	$(PY) -m pytest -n 2 --dist worksteal
@@ -45,6 +45,10 @@ test: lint  ## all tests: formulas, scripts end to end on TensorFlow and JAX
 lint: $(VENV)/.ready-dev  ## ruff check and ruff format --check
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
+
+format: $(VENV)/.ready-dev  ## ruff check --fix and ruff format
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
 
 bench: setup  ## speed, as ratios measured in one run
 	$(PY) ogan/bench.py

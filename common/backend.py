@@ -17,7 +17,7 @@ def _name():
     return keras.backend.backend()
 
 
-def prepare():
+def import_backend():
     """Imports Keras on its backend, without TensorFlow's start-up chatter (set TF_CPP_MIN_LOG_LEVEL to see it).
 
     Raises:
@@ -99,7 +99,7 @@ def accelerators():
     return torch.cuda.device_count()
 
 
-def replica():
+def replica_id_and_count():
     """(index, count) of the replica that is computing now: (0, 1) unless inside a `tf.distribute` replica.
 
     JAX's data parallelism shards one global program, so there it is (0, 1) too.
@@ -138,8 +138,8 @@ def distribution(enabled):
     raise UserError("--distribute works on the tensorflow and jax backends; leave it out or set KERAS_BACKEND")
 
 
-def feed(batches):
-    """`common.batches.Batches` in the form in which `fit` trains on them fastest; the same batches in the same order.
+def to_fast_dataset(batches):
+    """Return `EndlessBatches` in the form on which `fit` trains fastest: the same batches in the same order.
 
     TensorFlow's own conversion lets the input pipeline share the threads of the kernels, and now and then a whole
     `fit` then computes on one core, at half the speed. A pipeline with one thread of its own does not do that.
@@ -161,7 +161,7 @@ def feed(batches):
     return data.prefetch(2).with_options(options)
 
 
-def averaging(shadows, weights, momentum):
+def make_ema_update(shadows, weights, momentum):
     """A function without arguments that moves every shadow to momentum * shadow + (1 - momentum) * weight.
 
     Compiled: one by one through Keras, sixty small variables take longer than a small model's training step.
@@ -193,7 +193,7 @@ def averaging(shadows, weights, momentum):
     return step
 
 
-def sync(model):
+def sync_jax_state(model):
     """Makes `model`'s variables current in the middle of a `fit` (JAX keeps them apart while it trains)."""
     if _name() == "jax":
         model.jax_state_sync()

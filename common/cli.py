@@ -6,9 +6,10 @@ import os
 import re
 import sys
 
-from common import backend, data
+from common import backend
+from common.data.images import NAMES
+from common.data.toy_2d import TOYS
 from common.errors import UserError
-from common.toys import TOYS
 
 SIZES = (16, 32, 64, 128, 256, 512)  # the stride-2 networks halve an image down to 4 x 4
 
@@ -32,13 +33,13 @@ def positive_int(text):
     return int(text)
 
 
-def natural(text):
+def nonnegative_int(text):
     if not re.fullmatch(r"[0-9]{1,9}", text):
         raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of at least 0")
     return int(text)
 
 
-def real_in(low, high):
+def float_in(low, high):
     """Type of a flag that takes a number from low to high."""
 
     def number(text):
@@ -62,7 +63,7 @@ def image_size(text, sizes=SIZES):
 
 def dataset(text, toys=()):
     """Type of --dataset; `toys` are names that it takes besides those of images."""
-    names = (*data.NAMES, *toys)
+    names = (*NAMES, *toys)
     if text not in names and not (text.startswith("folder:") and len(text) > len("folder:")):
         raise argparse.ArgumentTypeError(f"'{text}' is not one of {', '.join(names)}, folder:PATH")
     return text
@@ -72,13 +73,13 @@ def parser(description, presets, default_dataset="toy_faces", toys=False, sizes=
     """Parser with the common flags; the article adds its own.
 
     A flag left out takes its value from the preset; `presets` maps a preset's name to a dict flag -> value. With
-    `toys=True`, --dataset also takes the two-dimensional data sets of `common.toys`; `sizes` are those of --size.
+    `toys=True`, --dataset also takes the data sets of `common.data.toy_2d`; `sizes` are those of --size.
     """
     toys = TOYS if toys else ()
     p = Parser(description=description, formatter_class=Parser.RAW)
     add = p.add_argument
     kind = functools.partial(dataset, toys=toys)
-    add("--dataset", type=kind, default=default_dataset, help=f"{', '.join((*data.NAMES, *toys))} or folder:PATH")
+    add("--dataset", type=kind, default=default_dataset, help=f"{', '.join((*NAMES, *toys))} or folder:PATH")
     add("--data-dir", help="where your downloads lie (else $DATA_DIR, the Keras cache, a download)")
     add("--preset", choices=sorted(presets), help="smoke: seconds; quick: minutes on 2 CPU cores; paper: the author's")
     size = functools.partial(image_size, sizes=sizes)
@@ -87,7 +88,7 @@ def parser(description, presets, default_dataset="toy_faces", toys=False, sizes=
     length = p.add_mutually_exclusive_group()
     length.add_argument("--epochs", type=positive_int, help="passes over the data")
     length.add_argument("--steps", type=positive_int, help="batches to train on")
-    add("--seed", type=natural, default=0, help="start of every random stream (default 0)")
+    add("--seed", type=nonnegative_int, default=0, help="start of every random stream (default 0)")
     add("--out", default="runs", help="folder that holds the run directories (default runs)")
     add("--resume", action="store_true", help="go on with this run if it was begun, else begin it")
     add("--mixed-precision", choices=["float16", "bfloat16"], help="compute in half precision, keep weights in float32")
@@ -96,20 +97,20 @@ def parser(description, presets, default_dataset="toy_faces", toys=False, sizes=
 
 
 def gan_parser(description, presets):
-    """`parser` of a GAN on images or in the plane, with the flags that `common.gan.run_gan` needs besides."""
+    """Return `parser` with the flags that `common.experiments.gan.run_gan` needs besides."""
     p = parser(description, presets, toys=True)
     add = p.add_argument
     add("--latent-dim", type=positive_int, help="length of z")
     add("--width", type=positive_int, help="channels of the 4 x 4 image, in the plane units of a layer; both networks")
     add("--kernel-size", type=int, choices=[4, 5], help="of all convolutions")
-    add("--learning-rate", type=real_in(1e-8, 1), help="of Adam, both players")
+    add("--learning-rate", type=float_in(1e-8, 1), help="of Adam, both players")
     add("--features", choices=["classifier", "pixels", "inception"], help="in which distances are measured")
     add("--every", type=positive_int, help="steps between pictures, distances and checkpoints")
     add("--limit", type=positive_int, help="use only the first images of the data set")
     return p
 
 
-NOT_IN_NAME = {
+FLAGS_NOT_IN_RUN_NAME = {
     "dataset",
     "data_dir",
     "preset",
@@ -124,7 +125,7 @@ NOT_IN_NAME = {
 }
 
 
-def resolve(args, args_parser, presets):
+def apply_preset(args, args_parser, presets):
     """Fills the flags left out from the preset; without --preset, `paper` if there is an accelerator, else `quick`.
 
     Sets `args.variant`, the part of the run's name that tells the preset and the flags that depart from it.
@@ -134,7 +135,7 @@ def resolve(args, args_parser, presets):
     preset = presets[args.preset]
     departures = []
     for flag, value in vars(args).items():
-        if flag in NOT_IN_NAME or value in (args_parser.get_default(flag), preset.get(flag)):
+        if flag in FLAGS_NOT_IN_RUN_NAME or value in (args_parser.get_default(flag), preset.get(flag)):
             continue
         name = flag.replace("_", "-")
         departures.append({True: name, False: f"no-{name}"}[value] if isinstance(value, bool) else f"{name}-{value}")
@@ -145,20 +146,21 @@ def resolve(args, args_parser, presets):
     return args
 
 
-def main(run, args_parser, rest=False, backend_needed=True):
+def main(run, args_parser, forward_unknown=False, backend_needed=True):
     """Parses the flags and calls `run(args)`; the body of every script's `if __name__ == "__main__"`.
 
-    With `rest=True`, flags that the script does not know are left to it, in `args.rest`. With `backend_needed=False`
+    With `forward_unknown=True`, flags that the script does not know are left to it, in `args.rest`. With
+    `backend_needed=False`
     Keras is not started first, which takes seconds.
     """
     args, unknown = args_parser.parse_known_args()
-    if rest:
+    if forward_unknown:
         args.rest = unknown
     elif unknown:
         args_parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     try:
         if backend_needed:
-            backend.prepare()
+            backend.import_backend()
         run(args)
     except UserError as error:
         sys.exit(_fail(args_parser.prog, error))

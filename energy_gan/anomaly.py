@@ -13,17 +13,19 @@ from pathlib import Path
 
 import numpy as np
 
-from common.cli import main, natural
+from common.cli import main, nonnegative_int
 from common.errors import UserError
-from common.sweep import flags, home, variants, write_table
+from common.experiments.sweep import comparison_dir, run_variants, sweep_parser, write_table
 
 DIGITS = (1, 4, 5, 7, 9)
 PUBLISHED = {1: 0.281, 4: 0.401, 5: 0.402, 7: 0.290, 9: 0.342}  # 1901.08508, its table of MEG's AUPRC
 
 
-def all_flags():
-    p = flags(__doc__, "mnist")
-    p.add_argument("--digits", nargs="+", type=natural, default=DIGITS, metavar="DIGIT", help="left out, one by one")
+def make_parser():
+    p = sweep_parser(__doc__, "mnist")
+    p.add_argument(
+        "--digits", nargs="+", type=nonnegative_int, default=DIGITS, metavar="DIGIT", help="left out, one by one"
+    )
     return p
 
 
@@ -48,30 +50,32 @@ def energy_and_slope(critic, images):
     import keras
     from keras import ops
 
-    from common.batches import predict
-    from common.data import to_float
-    from common.penalties import SquaredSlope
+    from common.data.images import to_float
+    from common.losses.gradient_penalties import SquaredGradientNorm
+    from common.models.inference import predict
 
     x = keras.Input(critic.input_shape[1:])
-    both = keras.Model(x, ops.stack([-critic(x)[:, 0], ops.sqrt(SquaredSlope(critic)(x))], axis=-1))
+    both = keras.Model(x, ops.stack([-critic(x)[:, 0], ops.sqrt(SquaredGradientNorm(critic)(x))], axis=-1))
     return predict(both, to_float(images)).T
 
 
 def run(args):
-    from common import data, figures
-    from common.runs import load_model, read_json
+    from common.data.images import load_images
+    from common.files import read_json
+    from common.models.inference import load_model
+    from common.plots.charts import plot_bars
 
     if args.dataset not in ("mnist", "fashion_mnist"):
         raise UserError(f"{args.dataset} has no ten classes, one of which could be left out; use mnist")
-    where = home(args, "energy_gan", "anomaly")
-    runs = variants(Path(__file__).with_name("train.py"), "--without", args.digits, where, args)
+    where = comparison_dir(args, "energy_gan", "anomaly")
+    runs = run_variants(Path(__file__).with_name("train.py"), "--without", args.digits, where, args)
     rows, scores = {}, {}
     for digit in args.digits:
         found = {"energy": [], "slope": []}
         for seed in range(args.seeds):
             run = runs[f"{digit}-{seed}"]
-            asked = read_json(run / "config.json")["flags"]
-            test = data.load(args.dataset, asked["size"], "test", asked["data_dir"], limit=asked["limit"])
+            run_flags = read_json(run / "config.json")["flags"]
+            test = load_images(args.dataset, run_flags["size"], "test", run_flags["data_dir"], limit=run_flags["limit"])
             positive = test.labels == digit
             both = energy_and_slope(load_model(run / "critic.keras"), np.asarray(test.array))
             for name, score in zip(found, both, strict=True):
@@ -83,9 +87,9 @@ def run(args):
             "knowing nothing": [float(positive.mean())],
         } | ({"published": [PUBLISHED[digit]]} if args.dataset == "mnist" and digit in PUBLISHED else {})
     text = write_table(where, "", rows, args)
-    figures.bars(where / "figures/auprc.png", rows, "area under the precision-recall curve", args.dataset)
+    plot_bars(where / "figures/auprc.png", rows, "area under the precision-recall curve", args.dataset)
     print(text, where / "figures/auprc.png", sep="\n")
 
 
 if __name__ == "__main__":
-    main(run, all_flags(), rest=True)
+    main(run, make_parser(), forward_unknown=True)

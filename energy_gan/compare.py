@@ -10,22 +10,22 @@ but the momentum of the optimisers. Writes a table, the grid of samples, the cur
 handed to `energy_gan/train.py`. What is finished is not trained again.
 """
 
-from common.cli import main, real_in
-from common.sweep import flags
-from common.toys import TOYS
+from common.cli import float_in, main
+from common.data.toy_2d import TOYS
+from common.experiments.sweep import sweep_parser
 from energy_gan.train import ENTROPIES
 
 
-def all_flags():
-    p = flags(__doc__, "25gaussians", TOYS)
+def make_parser():
+    p = sweep_parser(__doc__, "25gaussians", TOYS)
     kinds = p.add_mutually_exclusive_group()
     kinds.add_argument("--entropy", nargs="+", choices=ENTROPIES, default=ENTROPIES, metavar="NAME")
-    kinds.add_argument("--momentum", nargs="+", type=real_in(0, 0.999), metavar="B1")
+    kinds.add_argument("--momentum", nargs="+", type=float_in(0, 0.999), metavar="B1")
     return p
 
 
 def run(args):
-    from common.compare import compare_gans
+    from common.experiments.compare_gans import compare_gans
 
     if args.momentum:
         compare_gans(args, "energy_gan", "--momentum", args.momentum, name="compare-momentum")
@@ -34,4 +34,4 @@ def run(args):
 
 
 if __name__ == "__main__":
-    main(run, all_flags(), rest=True)
+    main(run, make_parser(), forward_unknown=True)

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from common.cli import Parser, main
-from energy_gan.dynamics import DIRAC, START, descend, dig, energy, late_radii, slope, which_pit
+from energy_gan.toy_dynamics import DIRAC, START, assign_to_pit, critic_step, energy, heavy_ball, late_radii, slope
 
 VIEW, HEIGHTS = (-4.0, 4.0), (-1.6, 0.45)  # of every landscape that is drawn
 FRAMES = 40  # of a film
@@ -24,12 +24,12 @@ FRAMES = 40  # of a film
 # the landscape of the count: eight reals, some close together and some far apart
 PLACES = [-4.1, -3.1, -1.6, -0.6, 0.4, 1.9, 2.8, 4.3]
 DEPTHS = [0.8, 0.6, 1.0, 0.7, 0.9, 0.6, 1.0, 0.8]
-CROWD = np.stack([PLACES, DEPTHS, np.full(8, 0.3)], 1)
+EIGHT_PITS = np.stack([PLACES, DEPTHS, np.full(8, 0.3)], 1)
 MOMENTA, RATES = (0.0, 0.5, 0.9), (0.01, 0.03, 0.1, 0.3, 0.5)  # plain steps settle below 2 / max U'' = 0.18
 DRAWS, STEPS = 100, 1000
 
 
-def flags():
+def make_parser():
     p = Parser(description=__doc__, formatter_class=Parser.RAW)
     p.add_argument("--out", default="runs", help="folder that holds the run directories (default runs)")
     return p
@@ -40,10 +40,10 @@ def flags():
 
 def roll(pits, start, rate=0.02, momentum=0.0, steps=130):
     """Path of fakes, (steps + 1, n)."""
-    return descend(lambda x: slope(x, pits), start, rate, momentum, steps)
+    return heavy_ball(lambda x: slope(x, pits), start, rate, momentum, steps)
 
 
-def moments(path, n=FRAMES):
+def frames_of(path, n=FRAMES):
     """What of the path has been gone at n moments."""
     return [path[: last + 1] for last in np.linspace(0, len(path) - 1, n).astype(int)]
 
@@ -58,7 +58,7 @@ def rolling():
     pits, fakes = three_pits()
     panel = {"title": "G step: U is fixed, the fakes roll down", "pits": pits, "reals": pits[:, 0]}
     path = roll(pits, fakes)
-    return [panel | {"path": path}], [[panel | {"path": part}] for part in moments(path)]
+    return [panel | {"path": path}], [[panel | {"path": part}] for part in frames_of(path)]
 
 
 def three_pits():
@@ -70,15 +70,15 @@ def spurious_pit():
     reals, deepen, width = [-2.3, 2.3], 0.5, 0.5
     pits = np.array([(-2.3, 0.8, 0.6), (2.3, 0.8, 0.6), (0.7, 0.35, 0.4)])
     first = roll(pits, [-1.5, 0.1])
-    dug = lambda rate: dig(pits, reals, first[-1], rate, width)
+    dug = lambda rate: critic_step(pits, reals, first[-1], rate, width)
     second = roll(dug(deepen), first[-1], steps=250)
     base = {"reals": reals}
     stops = base | {"title": "G step: a fake stops in a pit without a real", "pits": pits}
     digs = base | {"title": "D step: the pit is filled up", "path": first[-1:], "before": [pits]}
     goes = base | {"title": "D step fills that pit up, G step: the fake rolls on", "pits": dug(deepen)}
-    frames = [[stops | {"path": part}] for part in moments(first, 20)]
+    frames = [[stops | {"path": part}] for part in frames_of(first, 20)]
     frames += [[digs | {"pits": dug(rate)}] for rate in np.linspace(0, deepen, 10)]
-    frames += [[goes | {"path": part}] for part in moments(second, 25)]
+    frames += [[goes | {"path": part}] for part in frames_of(second, 25)]
     return [stops | {"path": first}, goes | {"path": second, "before": [pits]}], frames
 
 
@@ -93,7 +93,7 @@ def momentum():
         path = roll(pits, [-2.9, 1.05, 3.4], 0.1, beta, steps=65)
         panel = {"title": title, "pits": pits, "reals": pits[:, 0], "rate": 0.1 if beta else None}
         still.append(panel | {"path": path})
-        frames.append([panel | {"path": part} for part in moments(path)])
+        frames.append([panel | {"path": part} for part in frames_of(path)])
     return still, list(zip(*frames, strict=True))
 
 
@@ -101,7 +101,7 @@ def collapse():
     pits = np.array([(-2.7, 0.8, 0.45), (-0.6, 0.9, 0.5), (2.1, 1.2, 0.6)])
     panel = {"title": "collapse: all fakes began near one pit, and end in it", "pits": pits, "reals": pits[:, 0]}
     path = roll(pits, [0.95, 1.35, 2.9, 3.3])
-    return [panel | {"path": path}], [[panel | {"path": part}] for part in moments(path)]
+    return [panel | {"path": path}], [[panel | {"path": part}] for part in frames_of(path)]
 
 
 # what is drawn
@@ -116,7 +116,7 @@ def draw(axes, title, pits, reals, path, before=(), rate=None):
         before: landscapes drawn as dashed lines, those from before a D step.
         rate: of a descent with momentum; lifts its trails by the energy of motion.
     """
-    from common.figures import COLOURS
+    from common.plots.charts import COLOURS
 
     real, fake, ground = COLOURS[0], COLOURS[1], COLOURS[6]
     x, path = np.linspace(*VIEW, 400), np.asarray(path)
@@ -144,9 +144,9 @@ def draw(axes, title, pits, reals, path, before=(), rate=None):
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def picture(path, panels):
+def save_panels(path, panels):
     """Panels side by side into a PNG."""
-    from common.figures import blank_figure, write_figure
+    from common.plots.charts import blank_figure, write_figure
 
     figure = blank_figure(5.2 * len(panels), 3.0)
     for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
@@ -154,9 +154,10 @@ def picture(path, panels):
     write_figure(path, figure)
 
 
-def film(path, shown):
+def save_animation(path, shown):
     """Lists of panels, one list per frame, into a GIF."""
-    from common.figures import blank_figure, save_gif
+    from common.plots.charts import blank_figure
+    from common.plots.images import save_gif
 
     figure, shots = blank_figure(3.7 * len(shown[0]), 2.3), []
     row = figure.subplots(1, len(shown[0]), squeeze=False)[0]
@@ -172,7 +173,7 @@ def film(path, shown):
 
 def portraits(path, games):
     """The way of theta in every game, {name: ((lowest, highest) late |theta|, path (n, 2))}; its last quarter ochre."""
-    from common.figures import COLOURS, blank_figure, write_figure
+    from common.plots.charts import COLOURS, blank_figure, write_figure
 
     figure = blank_figure(7.2, 5.2)
     for axes, (name, ((lowest, highest), theta)) in zip(figure.subplots(2, 3).flat, games.items(), strict=True):
@@ -202,28 +203,29 @@ def distinct_pits(momentum, rate, draws=DRAWS):
 
     To end in a pit is to end within its width; who was thrown out of all of them does not count.
     """
-    ends = barriers(CROWD)
-    along = np.random.default_rng(0).uniform(0.02, 0.98, (draws, len(CROWD)))  # not on a barrier itself
+    ends = barriers(EIGHT_PITS)
+    along = np.random.default_rng(0).uniform(0.02, 0.98, (draws, len(EIGHT_PITS)))  # not on a barrier itself
     start = ends[:-1] + along * np.diff(ends)
-    last = descend(lambda x: slope(x, CROWD), start, rate, momentum, STEPS)[-1]
-    pits = which_pit(last, CROWD[:, 0], CROWD[:, 2])
+    last = heavy_ball(lambda x: slope(x, EIGHT_PITS), start, rate, momentum, STEPS)[-1]
+    pits = assign_to_pit(last, EIGHT_PITS[:, 0], EIGHT_PITS[:, 2])
     return np.array([len(set(row) - {-1}) for row in pits])
 
 
 def run(args):
-    from common.runs import origin, write_json, write_results, write_whole
-    from common.sweep import table
+    from common.experiments.sweep import table
+    from common.files import atomic_write, write_json
+    from common.training.run_dir import provenance, write_results
 
     where = Path(args.out) / "energy_gan/landscape"
-    write_json(where / "config.json", origin(args))
+    write_json(where / "config.json", provenance(args))
 
     # the pictures
     for scene in (digging, rolling, spurious_pit, momentum, collapse):
         still, frames = scene()
         name = where / "figures" / scene.__name__.replace("_", "-")
-        picture(name.with_suffix(".png"), still)
+        save_panels(name.with_suffix(".png"), still)
         if frames:
-            film(name.with_suffix(".gif"), frames)
+            save_animation(name.with_suffix(".gif"), frames)
         print(name.with_suffix(".png"))
     games = {name: late_radii(name) for name in DIRAC}
     portraits(where / "figures/dirac.png", games)
@@ -232,10 +234,10 @@ def run(args):
     # the tables
     counts = {f"{beta:g}": {f"rate {rate:g}": distinct_pits(beta, rate) for rate in RATES} for beta in MOMENTA}
     late = {name: {"from": [lowest], "to": [highest]} for name, ((lowest, highest), _) in games.items()}
-    text = f"Different pits that {len(CROWD)} fakes reach, mean and range of {DRAWS} draws:\n\n"
+    text = f"Different pits that {len(EIGHT_PITS)} fakes reach, mean and range of {DRAWS} draws:\n\n"
     text += table("momentum", counts) + "\n|theta| in the last quarter of the time, from 0.224:\n\n"
     text += table("game", late)
-    write_whole(where / "table.md", lambda path: path.write_text(text))
+    atomic_write(where / "table.md", lambda path: path.write_text(text))
     metrics = {f"pits/{beta}/{rate}": np.mean(n) for beta, row in counts.items() for rate, n in row.items()}
     metrics |= {f"theta/{name}/{end}": v[0] for name, row in late.items() for end, v in row.items()}
     write_results(where, metrics)
@@ -243,4 +245,4 @@ def run(args):
 
 
 if __name__ == "__main__":
-    main(run, flags())
+    main(run, make_parser())

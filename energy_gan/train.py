@@ -10,9 +10,9 @@ python energy_gan/train.py --energy hinge --momentum 0 --n-energy 1             
 
 import argparse
 
-from common.cli import gan_parser, main, natural, positive_int, real_in, resolve
+from common.cli import apply_preset, float_in, gan_parser, main, nonnegative_int, positive_int
+from common.data.toy_2d import TOYS
 from common.errors import UserError
-from common.toys import TOYS
 
 ARTICLE = "energy_gan"
 ENERGIES = ("zero_centred", "hinge", "ebgan", "wgan_div")
@@ -42,18 +42,20 @@ REFERENCES = {  # arXiv 1901.08508, table 1: stacked MNIST of three digits
 }
 
 
-def flags():
+def make_parser():
     p = gan_parser(__doc__, PRESETS)
     p.add_argument("--energy", choices=ENERGIES, default="zero_centred", help="what digs the pits")
     p.add_argument("--entropy", choices=ENTROPIES, default="none", help="what keeps the fakes apart")
-    p.add_argument("--entropy-weight", type=real_in(0, 1e6), help="of that term")
-    p.add_argument("--penalty-weight", type=real_in(0, 1e6), help="of ||grad U||^2 at the data (zero_centred)")
-    p.add_argument("--margin", type=real_in(1e-6, 1e6), help="up to which fakes are lifted (ebgan)")
+    p.add_argument("--entropy-weight", type=float_in(0, 1e6), help="of that term")
+    p.add_argument("--penalty-weight", type=float_in(0, 1e6), help="of ||grad U||^2 at the data (zero_centred)")
+    p.add_argument("--margin", type=float_in(1e-6, 1e6), help="up to which fakes are lifted (ebgan)")
     p.add_argument("--spectral-norm", action=argparse.BooleanOptionalAction, help="on every kernel of the energy")
-    p.add_argument("--momentum", type=real_in(0, 0.999), help="b1 of Adam, both players; 0: none")
+    p.add_argument("--momentum", type=float_in(0, 0.999), help="b1 of Adam, both players; 0: none")
     p.add_argument("--n-energy", type=positive_int, help="digging steps in a round")
     p.add_argument("--n-generator", type=positive_int, help="rolling steps in a round")
-    p.add_argument("--without", type=natural, metavar="CLASS", help="leave this class out of the training images")
+    p.add_argument(
+        "--without", type=nonnegative_int, metavar="CLASS", help="leave this class out of the training images"
+    )
     return p
 
 
@@ -62,74 +64,71 @@ def build(args, shape):
     import keras
     from keras import ops
 
-    from common.alternating import Alternating
-    from common.layers import Latent
-    from common.networks import generator_for
-    from common.penalties import SquaredSlope, divergence_penalty
-    from common.single_loss import SingleLoss
-    from energy_gan.networks import critic_of, entropy_term
+    from common.losses.gradient_penalties import SquaredGradientNorm
+    from common.models.layers import Latent
+    from common.models.networks import build_generator
+    from common.training.alternating import Alternating
+    from common.training.single_loss import SingleLoss
+    from energy_gan import energies, entropies
+
+    energy = energies.ENERGIES[args.energy]
 
     # networks
-    generator = generator_for(shape, args.latent_dim, args.width, args.kernel_size)
-    critic = critic_of(args.energy, shape, args)
+    generator = build_generator(shape, args.latent_dim, args.width, args.kernel_size)
+    critic = energy.network(shape, args)
 
     # wiring
     x = keras.Input(shape)
     z = Latent(args.latent_dim, seed=args.seed)(x)
     x_fake = generator(z)
     x_fake_ng = ops.stop_gradient(x_fake)
-    digging = {"real": -critic(x), "fake": -critic(x_fake_ng)}
-    if args.energy in ("zero_centred", "wgan_div"):
-        digging |= {"slope": SquaredSlope(critic)(x)}
-    if args.energy == "wgan_div":
-        digging |= {"slope_fake": SquaredSlope(critic)(x_fake_ng)}
-    entropy, helper = entropy_term(args.entropy, z, x_fake, args)
-    rolling = {"fake": -critic(x_fake)} | ({"entropy": entropy} if helper else {})
+    points = {"slope": x, "slope_fake": x_fake_ng}
+    energy_inputs = {"real": -critic(x), "fake": -critic(x_fake_ng)}
+    energy_inputs |= {name: SquaredGradientNorm(critic)(points[name]) for name in energy.penalty_at}
+    entropy, entropy_networks = entropies.ENTROPIES[args.entropy](z, x_fake, args)
+    generator_inputs = {"fake": -critic(x_fake)} | ({"entropy": entropy} if entropy_networks else {})
 
     # losses
-    def pits(real, fake, slope=None, slope_fake=None):
-        if args.energy == "hinge":  # what lies deep enough, or high enough, is left alone
-            loss = ops.relu(1 + real) + ops.relu(1 - fake)
-        elif args.energy == "ebgan":  # U >= 0: a reconstruction error
-            loss = real + ops.relu(args.margin - fake)
-        else:
-            loss = real - fake
-        if args.energy == "zero_centred":
-            loss = loss + args.penalty_weight * slope[:, None]
-        if args.energy == "wgan_div":
-            loss = loss + (divergence_penalty(slope) + divergence_penalty(slope_fake))[:, None]
+    def energy_loss(real, fake, **slopes):
+        loss = energy.loss(real, fake, args)
         values = {"loss": loss, "critic_gap": fake - real, "energy_real": real, "energy_fake": fake}
-        return values if slope is None else values | {"slope": ops.sqrt(slope)}
+        if energy.penalty:
+            values["loss"] += energy.penalty(*slopes.values(), args)
+            values["slope"] = ops.sqrt(slopes["slope"])
+        return values
 
-    def roll(fake, entropy=0.0):
+    def generator_loss(fake, entropy=0.0):
         values = {"loss": ops.mean(fake) + args.entropy_weight * ops.mean(entropy)}
-        return values | ({"entropy_term": entropy} if helper else {})
+        return values | ({"entropy_term": entropy} if entropy_networks else {})
 
-    def player(tensors, loss, trains, share):
+    def player(tensors, loss, trains, step_fraction):
         model = SingleLoss(x, tensors, loss, trains)
         # falls to 0: at a steady rate the pits keep moving, and fakes never come to rest at their bottoms
-        rate = keras.optimizers.schedules.PolynomialDecay(args.learning_rate, args.steps * share, 0.0)
+        rate = keras.optimizers.schedules.PolynomialDecay(args.learning_rate, args.steps * step_fraction, 0.0)
         model.compile(keras.optimizers.Adam(rate, beta_1=args.momentum, beta_2=0.9))
         return model
 
     n, m = args.n_energy, args.n_generator
-    players = player(digging, pits, [critic], n / (n + m)), player(rolling, roll, [generator, *helper], m / (n + m))
+    players = (
+        player(energy_inputs, energy_loss, [critic], n / (n + m)),
+        player(generator_inputs, generator_loss, [generator, *entropy_networks], m / (n + m)),
+    )
     return Alternating(*players, n, m), critic, generator
 
 
 def run(args):
-    from common.gan import run_gan
+    from common.experiments.gan import run_gan
 
     toy = args.dataset in TOYS
-    resolve(args, flags(), PLANE_PRESETS if toy else PRESETS)
+    apply_preset(args, make_parser(), PLANE_PRESETS if toy else PRESETS)
     if args.entropy == "correlation" and args.latent_dim < 3:
         raise UserError("--entropy correlation needs --latent-dim 3 at least: of two numbers it can only be 1 or -1")
-    where, critic, generator = run_gan(args, ARTICLE, build, REFERENCES, settled=("steps",))
+    where, critic, generator = run_gan(args, ARTICLE, build, REFERENCES, fixed_flags=("steps",))
     if toy:
-        from energy_gan.maps import draw_maps
+        from energy_gan.energy_maps import draw_maps
 
         draw_maps(where / "figures/maps.png", critic, generator, args)
 
 
 if __name__ == "__main__":
-    main(run, flags())
+    main(run, make_parser())

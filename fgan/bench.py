@@ -7,13 +7,13 @@ gradient is stopped (article 6387). f-GANs are zero-sum, so the gradient can be 
 left out. Times steps of both in turn and prints the median ratio.
 """
 
-from common.cli import SIZES, Parser, main, positive_int, resolve
-from fgan.train import NAMES
+from common.cli import SIZES, Parser, apply_preset, main, positive_int
+from fgan.names import NAMES
 
 ROUNDS, STEPS = 7, 10
 
 
-def flags():
+def make_parser():
     p = Parser(description=__doc__, formatter_class=Parser.RAW)
     p.add_argument("--divergence", choices=NAMES, default="js")
     p.add_argument("--size", type=int, choices=SIZES, default=32)
@@ -26,17 +26,17 @@ def two_passes(args, shape, critic, generator):
     import keras
     from keras import ops
 
-    from common.layers import Latent
-    from common.single_loss import SingleLoss, inner_only
-    from fgan.divergences import get_divergence, losses
+    from common.models.layers import Latent
+    from common.training.single_loss import SingleLoss, generator_only
+    from fgan.divergences import f_gan_loss, get_divergence
 
     x = keras.Input(shape)
     x_fake = generator(Latent(args.latent_dim)(x))
     scores = {"real": critic(x), "fake": critic(x_fake), "fake_ng": critic(ops.stop_gradient(x_fake))}
-    loss = losses(get_divergence(args.divergence))
+    loss = f_gan_loss(get_divergence(args.divergence))
 
     def both_players(real, fake, fake_ng):
-        return {"loss": loss.critic(real, fake_ng) + inner_only(lambda f: loss.generator(None, f), fake, fake_ng)}
+        return {"loss": loss.critic(real, fake_ng) + generator_only(lambda f: loss.generator(None, f), fake, fake_ng)}
 
     model = SingleLoss(x, scores, both_players)
     model.compile(keras.optimizers.Adam(args.learning_rate, beta_1=0.5))
@@ -44,19 +44,19 @@ def two_passes(args, shape, critic, generator):
 
 
 def run(args):
-    from common.timing import in_turn, noise, print_ratios
+    from common.experiments.benchmark import print_ratios, random_image_batches, time_interleaved
     from fgan import train
 
     words = ["--preset", "quick", "--divergence", args.divergence, "--size", str(args.size)]
-    chosen = resolve(train.flags().parse_args(words), train.flags(), train.PRESETS)
+    chosen = apply_preset(train.make_parser().parse_args(words), train.make_parser(), train.PRESETS)
     shape = (args.size, args.size, 1)
     trainer, *networks = train.build(chosen, shape)
     trainers = {"one pass": trainer, "two passes": two_passes(chosen, shape, *networks)}
 
-    batches = noise(args.size, 1, args.batch_size)
+    batches = random_image_batches(args.size, 1, args.batch_size)
     fit = lambda model: lambda: model.fit(batches, steps_per_epoch=STEPS, verbose=0, shuffle=False)
-    print_ratios(in_turn({name: fit(model) for name, model in trainers.items()}, ROUNDS), "one pass", STEPS)
+    print_ratios(time_interleaved({name: fit(model) for name, model in trainers.items()}, ROUNDS), "one pass", STEPS)
 
 
 if __name__ == "__main__":
-    main(run, flags())
+    main(run, make_parser())

@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from common.cli import Parser, main, positive_int
-from fgan.gaussian import NAMES, bound, normal
+from fgan.names import NAMES
+from fgan.quadrature import bound, normal
 
 SHIFTS = (0.5, 1.0)  # m
 X = np.linspace(-15, 15, 3001)
@@ -28,7 +29,7 @@ PRESETS = {
 LEARNING_RATE = 2e-3  # of Adam (b1 = .5, b2 = .99), falling to a fiftieth by a cosine
 
 
-def flags():
+def make_parser():
     p = Parser(description=__doc__, formatter_class=Parser.RAW)
     add = p.add_argument
     add("--preset", choices=PRESETS, default="quick", help="smoke: seconds; quick: a few minutes (default)")
@@ -45,11 +46,11 @@ def build(name, steps):
     import keras
     from keras import layers
 
-    from common.single_loss import SingleLoss
-    from fgan.divergences import get_divergence, losses
+    from common.training.single_loss import SingleLoss
+    from fgan.divergences import f_gan_loss, get_divergence
 
     network = lambda: keras.Sequential([layers.Dense(64, "tanh"), layers.Dense(1, kernel_initializer="zeros")])
-    loss = losses(get_divergence(name))
+    loss = f_gan_loss(get_divergence(name))
     critics = {m: network() for m in SHIFTS}
     noise = keras.Input((2,))
     scores = {f"real {m}": critic(noise[:, :1] + m) for m, critic in critics.items()}  # of N(m, 1)
@@ -66,7 +67,7 @@ def train(name, seed, steps, every, batch_size):
     import keras
 
     from common import backend
-    from common.batches import Batches
+    from common.data.batches import EndlessBatches
 
     keras.utils.set_random_seed(seed)
     trainer, critics = build(name, steps)
@@ -78,13 +79,13 @@ def train(name, seed, steps, every, batch_size):
 
     class Record(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
-            backend.sync(self.model)
+            backend.sync_jax_state(self.model)
             measure((epoch + 1) * every)
 
     measure(0)
     noise = np.random.default_rng([seed, 0]).standard_normal((steps * batch_size, 2), "float32")
     trainer.fit(
-        Batches(noise, batch_size, seed=seed),
+        EndlessBatches(noise, batch_size, seed=seed),
         epochs=steps // every,
         steps_per_epoch=every,
         callbacks=[Record()],
@@ -100,7 +101,7 @@ def draw(path, exact, paths):
     Args:
         exact: {(name, m): divergence}; `paths` likewise, for every seed a list of [step, bound].
     """
-    from common.figures import COLOURS, blank_figure, write_figure
+    from common.plots.charts import COLOURS, blank_figure, write_figure
 
     figure = blank_figure(9.6, 7.2)
     panels = figure.subplots(3, 3, sharex=True).flat
@@ -122,19 +123,20 @@ def draw(path, exact, paths):
 
 
 def run(args):
-    from common.runs import origin, write_json, write_results, write_whole
-    from common.sweep import table
+    from common.experiments.sweep import table
+    from common.files import atomic_write, write_json
+    from common.training.run_dir import provenance, write_results
     from fgan.divergences import get_divergence
 
     settings = PRESETS[args.preset]
     where = Path(args.out) / "fgan" / ("bounds" if args.preset == "quick" else f"bounds-{args.preset}")
-    write_json(where / "config.json", origin(args) | {"settings": settings})
+    write_json(where / "config.json", provenance(args) | {"settings": settings})
 
     start, exact, paths = time.perf_counter(), {}, {}
     for name in NAMES:
         trained = [train(name, seed, **settings) for seed in range(args.seeds)]
         for m in SHIFTS:
-            exact[name, m] = get_divergence(name).between(normal(X, m, 1), normal(X, 0, 1), X)
+            exact[name, m] = get_divergence(name).from_densities(normal(X, m, 1), normal(X, 0, 1), X)
             paths[name, m] = [path[m] for path in trained]
             reached = ", ".join(f"{path[-1][1]:.4f}" for path in paths[name, m])
             print(f"{name:16s} m = {m:g}: D = {exact[name, m]:.4f}, bound {reached}", flush=True)
@@ -148,11 +150,11 @@ def run(args):
         metrics[f"{name}/{m:g}/divergence"] = divergence
         metrics |= {f"{name}/{m:g}/bound/{seed}": value for seed, value in enumerate(bounds)}
     text = table("divergence", rows)
-    write_whole(where / "table.md", lambda path: path.write_text(text))
+    atomic_write(where / "table.md", lambda path: path.write_text(text))
     write_results(where, metrics, paths={f"{name}/{m:g}": path for (name, m), path in paths.items()})
     draw(where / "figures/bounds.png", exact, paths)
     print(text, where / "figures/bounds.png", f"{seconds:.0f} seconds", sep="\n")
 
 
 if __name__ == "__main__":
-    main(run, flags())
+    main(run, make_parser())

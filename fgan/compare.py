@@ -12,20 +12,20 @@ not see a factor.
 """
 
 from common.cli import main
-from common.sweep import flags
-from common.toys import TOYS
-from fgan.train import NAMES
+from common.data.toy_2d import TOYS
+from common.experiments.sweep import sweep_parser
+from fgan.names import NAMES
 
 
-def all_flags():
-    p, default = flags(__doc__, "mnist", TOYS), [name for name in NAMES if name != "gan"]
+def make_parser():
+    p, default = sweep_parser(__doc__, "mnist", TOYS), [name for name in NAMES if name != "gan"]
     p.add_argument("--divergences", nargs="+", choices=NAMES, default=default, metavar="NAME", help=", ".join(NAMES))
     p.add_argument("--swap-roles", action="store_true", help="of data and samples in the divergence: D(q||p)")
     return p
 
 
 def run(args):
-    from common.compare import compare_gans
+    from common.experiments.compare_gans import compare_gans
 
     args.rest += ["--swap-roles"] * args.swap_roles
     name = "compare-swapped" if args.swap_roles else "compare"
@@ -33,4 +33,4 @@ def run(args):
 
 
 if __name__ == "__main__":
-    main(run, all_flags(), rest=True)
+    main(run, make_parser(), forward_unknown=True)

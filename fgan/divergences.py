@@ -6,8 +6,8 @@ p is the data, q the generator. The critic's raw score v becomes T(v) by an acti
 every critic gives a lower bound of the divergence; the generator lowers it.
 
     row = get_divergence("hellinger")
-    bound = mean(row.activation(v_real)) + mean(row.fake_term(v_fake))     # at most D, and D where v = row.best(p/q)
-    loss = losses(row)                                                     # for the two players, a common.losses.Loss
+    bound = mean(row.activation(v_real)) + mean(row.negative_conjugate(v_fake)) # at most D
+    loss = f_gan_loss(row)      # for the two players, a `common.losses.adversarial.Loss`
 
 Names go with the article's integrals: Pearson is int (q - p)^2 / p and Neyman int (p - q)^2 / q, which other texts
 (arXiv 1606.00709 too) name the other way round; JS carries the factor 1/2, which that paper's does not.
@@ -18,15 +18,13 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import keras
 import numpy as np
 from keras import ops
 
-from common.backend import input_gradient
 from common.errors import UserError
-from common.losses import Loss, wgan_critic
+from common.losses.adversarial import Loss, wgan_critic
 
-FAR = 40.0  # a log ratio log(p/q) that stands for infinity in what is found numerically
+MAX_LOG_RATIO = 40.0  # a log ratio log(p/q) that stands for infinity in what is found numerically
 HALLEY = 4  # steps: three reach float64's last digits, the fourth is for the derivatives
 
 
@@ -40,35 +38,35 @@ class Divergence:
         conjugate: function of t: g(t) = sup_u {t u - f(u)}, numpy float64; below the range -f(0), above it infinite.
         range: (low, high), that of f'.
         activation: T(v) of raw scores v, any shape, in float32 whatever the precision policy.
-        fake_term: -g(T(v)), likewise, composed so that it is stable.
+        negative_conjugate: -g(T(v)), likewise, composed so that it is stable.
         best: function of u: the raw score v at which T(v) = f'(u), numpy float64.
         gaussians: function of m: D(N(m, 1), N(0, 1)) in closed form; `None` if there is none.
     """
 
     name: str
     f: Callable
-    slope: Callable
+    derivative: Callable
     conjugate: Callable
-    range: tuple[float, float]
+    t_range: tuple[float, float]
     activation: Callable
-    fake_term: Callable
-    best: Callable
-    gaussians: Callable | None = None
+    negative_conjugate: Callable
+    optimal_score: Callable
+    gaussian_closed_form: Callable | None = None
 
     def __post_init__(self):
-        g, (low, high) = self.conjugate, self.range
+        g, (low, high) = self.conjugate, self.t_range
         wrapped = {"conjugate": lambda t: np.where(t > high, np.inf, g(np.clip(t, low, high)))}
-        for name in ("f", "slope", "conjugate", "best"):
+        for name in ("f", "derivative", "conjugate", "optimal_score"):
             object.__setattr__(self, name, _in_float64(wrapped.get(name, getattr(self, name))))
-        for name in ("activation", "fake_term"):
+        for name in ("activation", "negative_conjugate"):
             object.__setattr__(self, name, _in_float32(getattr(self, name)))
 
     @property
-    def rises(self):
+    def increasing(self):
         """Whether T rises with v: then reals get the higher raw scores (T = -e^v and 1 - e^v fall)."""
-        return bool(self.best(2.0) > self.best(0.5))
+        return bool(self.optimal_score(2.0) > self.optimal_score(0.5))
 
-    def between(self, p, q, x):
+    def from_densities(self, p, q, x):
         """D(p||q) = int q f(p/q) dx by the trapezoid rule.
 
         Args:
@@ -81,7 +79,7 @@ class Divergence:
         p, q = (np.asarray(density, "float64") for density in (p, q))
         with np.errstate(all="ignore"):
             u = p / q
-            alone = np.where(p > 0, p * self.range[1], 0.0)
+            alone = np.where(p > 0, p * self.t_range[1], 0.0)
             integrand = np.where(u < 1e290, q * self.f(np.where(u < 1e290, u, 1.0)), alone)  # u log u has to fit
         return float(np.trapezoid(integrand, x))
 
@@ -101,7 +99,7 @@ def _in_float32(function):
     return functools.wraps(function)(lambda v: function(ops.cast(v, "float32")))
 
 
-def _tamed(v, limit=30.0):
+def _soft_clip(v, limit=30.0):
     """v; above the limit it goes on as limit + log(1 + v - limit), so that e^v goes on as its tangent.
 
     It is the activation that bends there, T and -g(T) alike, so the bound stays one. e^v of a plain score would be
@@ -142,66 +140,70 @@ INF = math.inf
 ROWS = [
     # 1/2 int |p - q|. f has a corner at u = 1: the best T jumps from -1/2 to 1/2, where no finite score takes it.
     Divergence(
-        "total_variation", f=lambda u: np.abs(u - 1) / 2, slope=lambda u: np.sign(u - 1) / 2,
-        conjugate=lambda t: t, range=(-0.5, 0.5),
-        activation=lambda v: ops.tanh(v) / 2, fake_term=lambda v: -ops.tanh(v) / 2,
-        best=lambda u: np.where(u == 1, 0.0, np.copysign(INF, u - 1)), gaussians=lambda m: math.erf(abs(m) / 8**0.5),
+        "total_variation", f=lambda u: np.abs(u - 1) / 2, derivative=lambda u: np.sign(u - 1) / 2,
+        conjugate=lambda t: t, t_range=(-0.5, 0.5),
+        activation=lambda v: ops.tanh(v) / 2, negative_conjugate=lambda v: -ops.tanh(v) / 2,
+        optimal_score=lambda u: np.where(u == 1, 0.0, np.copysign(INF, u - 1)),
+        gaussian_closed_form=lambda m: math.erf(abs(m) / 8**0.5),
     ),
     # int p log(p/q)
     Divergence(
-        "kl", f=_xlogx, slope=lambda u: 1 + np.log(u), conjugate=lambda t: np.exp(t - 1), range=(-INF, INF),
-        activation=_tamed, fake_term=lambda v: -ops.exp(_tamed(v) - 1),
-        best=lambda u: 1 + np.log(u), gaussians=lambda m: m**2 / 2,
+        "kl", f=_xlogx, derivative=lambda u: 1 + np.log(u), conjugate=lambda t: np.exp(t - 1), t_range=(-INF, INF),
+        activation=_soft_clip, negative_conjugate=lambda v: -ops.exp(_soft_clip(v) - 1),
+        optimal_score=lambda u: 1 + np.log(u), gaussian_closed_form=lambda m: m**2 / 2,
     ),
     # int q log(q/p)
     Divergence(
-        "reverse_kl", f=lambda u: -np.log(u), slope=lambda u: -1 / u,
-        conjugate=lambda t: -1 - np.log(-t), range=(-INF, 0.0),
-        activation=lambda v: -ops.exp(_tamed(v)), fake_term=lambda v: 1 + _tamed(v),
-        best=lambda u: -np.log(u), gaussians=lambda m: m**2 / 2,
+        "reverse_kl", f=lambda u: -np.log(u), derivative=lambda u: -1 / u,
+        conjugate=lambda t: -1 - np.log(-t), t_range=(-INF, 0.0),
+        activation=lambda v: -ops.exp(_soft_clip(v)), negative_conjugate=lambda v: 1 + _soft_clip(v),
+        optimal_score=lambda u: -np.log(u), gaussian_closed_form=lambda m: m**2 / 2,
     ),
     # int (q - p)^2 / p
     Divergence(
-        "pearson", f=lambda u: (1 - u) ** 2 / u, slope=lambda u: 1 - u**-2,
-        conjugate=lambda t: 2 - 2 * np.sqrt(1 - t), range=(-INF, 1.0),
-        activation=lambda v: -ops.expm1(_tamed(v)), fake_term=lambda v: 2 * ops.expm1(_tamed(v) / 2),
-        best=lambda u: -2 * np.log(u), gaussians=lambda m: math.expm1(m**2),
+        "pearson", f=lambda u: (1 - u) ** 2 / u, derivative=lambda u: 1 - u**-2,
+        conjugate=lambda t: 2 - 2 * np.sqrt(1 - t), t_range=(-INF, 1.0),
+        activation=lambda v: -ops.expm1(_soft_clip(v)), negative_conjugate=lambda v: 2 * ops.expm1(_soft_clip(v) / 2),
+        optimal_score=lambda u: -2 * np.log(u), gaussian_closed_form=lambda m: math.expm1(m**2),
     ),
     # int (p - q)^2 / q
     Divergence(
-        "neyman", f=lambda u: (u - 1) ** 2, slope=lambda u: 2 * (u - 1),
-        conjugate=lambda t: t**2 / 4 + t, range=(-2.0, INF),
-        activation=lambda v: ops.exp(_tamed(v, 15.0)) - 2, fake_term=lambda v: 1 - ops.exp(2 * _tamed(v, 15.0)) / 4,
-        best=lambda u: np.log(2 * u), gaussians=lambda m: math.expm1(m**2),
+        "neyman", f=lambda u: (u - 1) ** 2, derivative=lambda u: 2 * (u - 1),
+        conjugate=lambda t: t**2 / 4 + t, t_range=(-2.0, INF),
+        activation=lambda v: ops.exp(_soft_clip(v, 15.0)) - 2,
+        negative_conjugate=lambda v: 1 - ops.exp(2 * _soft_clip(v, 15.0)) / 4,
+        optimal_score=lambda u: np.log(2 * u), gaussian_closed_form=lambda m: math.expm1(m**2),
     ),
     # int (sqrt p - sqrt q)^2
     Divergence(
-        "hellinger", f=lambda u: (np.sqrt(u) - 1) ** 2, slope=lambda u: 1 - 1 / np.sqrt(u),
-        conjugate=lambda t: 1 / (1 - t) - 1, range=(-INF, 1.0),
-        activation=lambda v: -ops.expm1(-_tamed(-_tamed(v))), fake_term=lambda v: -ops.expm1(_tamed(-_tamed(v))),
-        best=lambda u: -np.log(u) / 2, gaussians=lambda m: -2 * math.expm1(-(m**2) / 8),
+        "hellinger", f=lambda u: (np.sqrt(u) - 1) ** 2, derivative=lambda u: 1 - 1 / np.sqrt(u),
+        conjugate=lambda t: 1 / (1 - t) - 1, t_range=(-INF, 1.0),
+        activation=lambda v: -ops.expm1(-_soft_clip(-_soft_clip(v))),
+        negative_conjugate=lambda v: -ops.expm1(_soft_clip(-_soft_clip(v))),
+        optimal_score=lambda u: -np.log(u) / 2, gaussian_closed_form=lambda m: -2 * math.expm1(-(m**2) / 8),
     ),
     # int (p - q) log(p/q)
     Divergence(
-        "jeffrey", f=lambda u: (u - 1) * np.log(u), slope=lambda u: 1 + np.log(u) - 1 / u,
-        conjugate=lambda t: _jeffrey_conjugate(t, np), range=(-INF, INF),
-        activation=_tamed, fake_term=lambda v: -_jeffrey_conjugate(_tamed(v), ops),
-        best=lambda u: 1 + np.log(u) - 1 / u, gaussians=lambda m: m**2,
+        "jeffrey", f=lambda u: (u - 1) * np.log(u), derivative=lambda u: 1 + np.log(u) - 1 / u,
+        conjugate=lambda t: _jeffrey_conjugate(t, np), t_range=(-INF, INF),
+        activation=_soft_clip, negative_conjugate=lambda v: -_jeffrey_conjugate(_soft_clip(v), ops),
+        optimal_score=lambda u: 1 + np.log(u) - 1 / u, gaussian_closed_form=lambda m: m**2,
     ),
     # 1/2 int p log(2p / (p + q)) + q log(2q / (p + q)); g(t) = -1/2 log(2 - e^2t)
     Divergence(
-        "js", f=lambda u: (_xlogx(u) - (u + 1) * np.log((u + 1) / 2)) / 2, slope=lambda u: (LOG2 - np.log1p(1 / u)) / 2,
-        conjugate=lambda t: -(LOG2 + np.log(-np.expm1(2 * t - LOG2))) / 2, range=(-INF, LOG2 / 2),
-        activation=lambda v: (LOG2 - ops.softplus(-v)) / 2, fake_term=lambda v: (LOG2 - ops.softplus(v)) / 2,
-        best=np.log,
+        "js", f=lambda u: (_xlogx(u) - (u + 1) * np.log((u + 1) / 2)) / 2,
+        derivative=lambda u: (LOG2 - np.log1p(1 / u)) / 2,
+        conjugate=lambda t: -(LOG2 + np.log(-np.expm1(2 * t - LOG2))) / 2, t_range=(-INF, LOG2 / 2),
+        activation=lambda v: (LOG2 - ops.softplus(-v)) / 2, negative_conjugate=lambda v: (LOG2 - ops.softplus(v)) / 2,
+        optimal_score=np.log,
     ),
     # The first GAN: T = log sigma(v), -g(T) = log(1 - sigma(v)) + log 4. The constant log 4, which the original has
     # not, makes f(1) = 0 and the divergence 2 JS; gradients do not see it.
     Divergence(
-        "gan", f=lambda u: _xlogx(u) - (u + 1) * np.log(u + 1) + 2 * LOG2, slope=lambda u: -np.log1p(1 / u),
-        conjugate=lambda t: -np.log(-np.expm1(t)) - 2 * LOG2, range=(-INF, 0.0),
-        activation=lambda v: -ops.softplus(-v), fake_term=lambda v: 2 * LOG2 - ops.softplus(v),
-        best=np.log,
+        "gan", f=lambda u: _xlogx(u) - (u + 1) * np.log(u + 1) + 2 * LOG2, derivative=lambda u: -np.log1p(1 / u),
+        conjugate=lambda t: -np.log(-np.expm1(t)) - 2 * LOG2, t_range=(-INF, 0.0),
+        activation=lambda v: -ops.softplus(-v), negative_conjugate=lambda v: 2 * LOG2 - ops.softplus(v),
+        optimal_score=np.log,
     ),
 ]
 # fmt: on
@@ -215,7 +217,7 @@ def get_divergence(name):
     return DIVERGENCES[name]
 
 
-def losses(divergence, swap_roles=False):
+def f_gan_loss(divergence, swap_roles=False):
     """What the two players minimise, a zero-sum `common.losses.Loss` of raw scores, real high (article 6016).
 
     f-GAN, estimates D(p||q):        critic -T(r) + g(T(f)),   generator -g(T(f))
@@ -225,74 +227,11 @@ def losses(divergence, swap_roles=False):
     ends up with high scores on reals in every row, as everywhere in this repository. A network whose last layer is
     linear loses nothing by it.
     """
-    sign = 1.0 if divergence.rises != swap_roles else -1.0
+    sign = 1.0 if divergence.increasing != swap_roles else -1.0
     first = lambda score: divergence.activation(sign * ops.cast(score, "float32"))
-    second = lambda score: divergence.fake_term(sign * ops.cast(score, "float32"))
+    second = lambda score: divergence.negative_conjugate(sign * ops.cast(score, "float32"))
     if swap_roles:
         first, second = second, first
     # in the sum both roles look alike; wgan_critic(a, b) = b - a, and refuses scores that would broadcast
     critic = lambda real, fake, **context: wgan_critic(first(real), -second(fake))
     return Loss(critic, lambda real, fake, **context: second(fake), zero_sum=True)
-
-
-def numeric_conjugate(f, t):
-    """g(t) = sup_u {t u - f(u)} found by a search over log u in [-40, 40], which needs nothing but f.
-
-    Args:
-        f: function of a float64 array, convex.
-        t: array or number; away from the upper end of the range of f', where rounding hides the maximum.
-
-    Returns:
-        float64 of the shape of t; infinite where the largest u is the best.
-    """
-    t = np.asarray(t, "float64")
-    low, high = np.full(t.shape, -FAR), np.full(t.shape, FAR)
-    value = lambda v: t * np.exp(v) - f(np.exp(v))
-    for _ in range(120):  # a third is cut off each time: of something concave in u, the one with the lower value
-        a, b = low + (high - low) / 3, high - (high - low) / 3
-        left = value(a) > value(b)
-        low, high = np.where(left, low, a), np.where(left, b, high)
-    return np.where(low > FAR - 1e-6, np.inf, value((low + high) / 2))[()]
-
-
-class _Slope(keras.Operation):
-    """f' by automatic differentiation, entry by entry; an operation, so that it takes symbolic scores too."""
-
-    def __init__(self, f):
-        super().__init__()
-        self.f = f
-
-    def call(self, u):
-        return input_gradient(self.f, u)
-
-    def compute_output_spec(self, u):
-        return keras.KerasTensor(u.shape, u.dtype)
-
-
-def from_f(name, f):
-    """A divergence from f alone: v is the log ratio, T = f'(e^v) and -g(T) = f(e^v) - e^v f'(e^v), best v = log u.
-
-        triangular = from_f("triangular", lambda u: ops.square(u - 1) / (u + 1))
-        loss = losses(triangular)
-        loss_d, loss_g = loss.critic(real, fake_ng), loss.generator(real, fake)
-
-    Args:
-        f: function of a tensor u > 0 in `keras.ops`, entry by entry, convex with f(1) = 0.
-
-    Training needs no conjugate; the row's is found numerically. u = 0 is taken for e^-40, and the range is that of
-    f' up to e^40. On a backend without float64 the row's numpy functions are as exact as float32.
-    """
-    slope = _Slope(f)
-    u_of = lambda v: ops.exp(-_tamed(-_tamed(v, 15.0), 15.0))  # u^2 and 1/u^2 have room as well
-    on_numpy = lambda function, u: ops.convert_to_numpy(function(ops.convert_to_tensor(np.maximum(u, math.exp(-FAR)))))
-    low, high = on_numpy(slope, np.exp([-FAR, FAR]))
-    return Divergence(
-        name,
-        f=functools.partial(on_numpy, f),
-        slope=functools.partial(on_numpy, slope),
-        conjugate=lambda t: numeric_conjugate(functools.partial(on_numpy, f), t),
-        range=(float(low), float(high)),
-        activation=lambda v: slope(u_of(v)),
-        fake_term=lambda v: f(u_of(v)) - u_of(v) * slope(u_of(v)),
-        best=np.log,
-    )

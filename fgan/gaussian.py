@@ -18,10 +18,10 @@ import numpy as np
 
 from common.cli import Parser, main, positive_int
 from common.errors import UserError
+from fgan.names import NAMES
+from fgan.quadrature import GRID, bound, normal
 
-NAMES = ("kl", "reverse_kl", "pearson", "neyman", "hellinger", "jeffrey", "js", "gan", "total_variation")
 WEIGHTS, MEANS, STDS = (0.33, 0.67), (-1.0, 2.0), (0.25, 2**0.5)
-GRID = np.linspace(-50, 50, 20001)  # beyond it float64 ends; int q^2/p of a wide q needs all of it
 POINTS = 2**17  # of the training sample: sigma is known from it to a fifth of a percent
 PRESETS = {
     "smoke": {"steps": 40, "every": 10, "batch_size": 256},
@@ -30,7 +30,7 @@ PRESETS = {
 LEARNING_RATES = {"critic": 5e-3, "generator": 1e-2}  # of Adam (b1 = .5, b2 = .99), falling to a fiftieth by a cosine
 
 
-def flags():
+def make_parser():
     p = Parser(description=__doc__, formatter_class=Parser.RAW)
     add = p.add_argument
     add("--divergences", nargs="+", choices=NAMES, default=NAMES, metavar="NAME", help=", ".join(NAMES))
@@ -45,11 +45,6 @@ def flags():
 # the data, and what is exact
 
 
-def normal(x, mean, std):
-    """Density of N(mean, std^2)."""
-    return np.exp(-(((x - mean) / std) ** 2) / 2) / (std * np.sqrt(2 * np.pi))
-
-
 def mixture(x):
     """Density of the data."""
     return sum(w * normal(x, mean, std) for w, mean, std in zip(WEIGHTS, MEANS, STDS, strict=True))
@@ -62,7 +57,7 @@ def sample(n, seed):
     return (np.take(MEANS, of) + np.take(STDS, of) * rng.standard_normal(n)).astype("float32")[:, None]
 
 
-def distance(name, mu, sigma):
+def divergence_to_data(name, mu, sigma):
     """D(mixture || N(mu, sigma^2)) by quadrature; infinite, too, for a Gaussian that has nothing to do with the data.
 
     Neyman's int p^2/q is infinite for sigma <= 1, whose q falls off faster than p^2; Pearson's int q^2/p for
@@ -76,7 +71,7 @@ def distance(name, mu, sigma):
     if name == "pearson" and (q**2 / p)[[0, -1]].max() > 1e-2:
         return np.inf
     q = np.maximum(q, 1e-280)  # a narrow one is 0 far out in float64, and KL then infinite
-    return get_divergence(name).between(p, q, GRID)
+    return get_divergence(name).from_densities(p, q, GRID)
 
 
 def derivatives(function, x, step=1e-4):
@@ -117,9 +112,11 @@ def minimise(function, start, steps=50):
 def optimum(name):
     """(mu, sigma, divergence) of the best Gaussian: the lowest of the minima from the moments and from both modes."""
     moments = moment_matching()
-    value = lambda x: distance(name, x[0], np.exp(x[1]))
+    value = lambda x: divergence_to_data(name, x[0], np.exp(x[1]))
     starts = [moments, *zip(MEANS, STDS, strict=True)]
-    found = [minimise(value, (mean, np.log(std))) for mean, std in starts if np.isfinite(distance(name, mean, std))]
+    found = [
+        minimise(value, (mean, np.log(std))) for mean, std in starts if np.isfinite(divergence_to_data(name, mean, std))
+    ]
     (mu, log_sigma), lowest = min(found, key=lambda pair: pair[1])
     return float(mu), float(np.exp(log_sigma)), float(lowest)
 
@@ -138,9 +135,9 @@ def build(name, steps, seed):
     import keras
     from keras import layers
 
-    from common.layers import Latent
-    from common.single_loss import SingleLoss, reverse_gradient
-    from fgan.divergences import get_divergence, losses
+    from common.models.layers import Latent
+    from common.training.single_loss import SingleLoss, reverse_gradient
+    from fgan.divergences import f_gan_loss, get_divergence
 
     # networks
     hidden = [layers.Dense(64, "tanh"), layers.Dense(64, "tanh")]
@@ -152,7 +149,7 @@ def build(name, steps, seed):
     x_fake = generator(Latent(1, seed=seed)(x))
 
     # loss
-    loss = losses(get_divergence(name))
+    loss = f_gan_loss(get_divergence(name))
     f_gan_loss = lambda real, fake: {"loss": loss.critic(real, fake)}
 
     trainer = SingleLoss(x, {"real": critic(x), "fake": critic(reverse_gradient(x_fake))}, f_gan_loss)
@@ -171,7 +168,7 @@ def train(name, seed, steps, every, batch_size):
     import keras
 
     from common import backend
-    from common.batches import Batches
+    from common.data.batches import EndlessBatches
 
     keras.utils.set_random_seed(seed)
     trainer, critic, generator = build(name, steps, seed)
@@ -179,12 +176,12 @@ def train(name, seed, steps, every, batch_size):
 
     class Record(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
-            backend.sync(self.model)
+            backend.sync_jax_state(self.model)
             sigma, mu = (float(w.reshape(())) for w in generator.get_weights())
             path.append([(epoch + 1) * every, mu, abs(sigma)])
 
     trainer.fit(
-        Batches(sample(POINTS, [seed, 0]), batch_size, seed=seed),
+        EndlessBatches(sample(POINTS, [seed, 0]), batch_size, seed=seed),
         epochs=-(-steps // every),
         steps_per_epoch=every,
         callbacks=[Record()],
@@ -198,25 +195,9 @@ def train(name, seed, steps, every, batch_size):
     return {"mu": float(mu), "sigma": float(sigma), "bound": value, "path": path}
 
 
-def bound(name, critic, p, q, x=GRID):
-    """E_p[T] - E_q[g(T)] by quadrature, at most D(p||q), whose densities (n,) at the points x (n,) are p and q.
-
-    The critic takes points (n, 1) to raw scores (n, 1), high on p.
-    """
-    from keras import ops
-
-    from fgan.divergences import get_divergence
-
-    row = get_divergence(name)
-    score = critic(x[:, None].astype("float32"))
-    v = score if row.rises else -score  # as `losses` has it
-    t, g = (ops.convert_to_numpy(function(v))[:, 0].astype("float64") for function in (row.activation, row.fake_term))
-    return float(np.trapezoid(p * t + q * g, x))
-
-
-def fit_once(where, name, seed, settings):
+def load_or_fit(where, name, seed, settings):
     """`train`, or what it gave the last time."""
-    from common.runs import read_json, write_json
+    from common.files import read_json, write_json
 
     path = where / "fits" / f"{name}-s{seed}.json"
     if path.exists():
@@ -235,7 +216,7 @@ def fit_once(where, name, seed, settings):
 
 def draw_fits(path, exact, fits):
     """The mixture, every learned Gaussian, and dotted the exact ones."""
-    from common.figures import COLOURS, blank_figure, write_figure
+    from common.plots.charts import COLOURS, blank_figure, write_figure
 
     figure = blank_figure(8.0, 4.4)
     axes, x = figure.add_subplot(), np.linspace(-5, 7.5, 600)
@@ -250,18 +231,19 @@ def draw_fits(path, exact, fits):
 
 
 def run(args):
-    from common.figures import curves
-    from common.runs import origin, write_json, write_results, write_whole
-    from common.sweep import table
+    from common.experiments.sweep import table
+    from common.files import atomic_write, write_json
+    from common.plots.charts import plot_curves
+    from common.training.run_dir import provenance, write_results
 
     settings = PRESETS[args.preset] | {k: v for k in ("steps", "batch_size") if (v := getattr(args, k))}
     if settings["batch_size"] > POINTS:
         raise UserError(f"--batch-size: there are only {POINTS} points")
     where = Path(args.out) / "fgan" / ("gaussian" if args.preset == "quick" else f"gaussian-{args.preset}")
-    write_json(where / "config.json", origin(args) | {"settings": settings})
+    write_json(where / "config.json", provenance(args) | {"settings": settings})
 
     exact = {name: optimum(name) for name in args.divergences}
-    fits = {name: [fit_once(where, name, s, settings) for s in range(args.seeds)] for name in exact}
+    fits = {name: [load_or_fit(where, name, s, settings) for s in range(args.seeds)] for name in exact}
 
     # the tables
     rows, metrics = {}, {}
@@ -271,7 +253,7 @@ def run(args):
         row = {"mu": [mu], "mu learned": learned["mu"], "sigma": [sigma], "sigma learned": learned["sigma"]}
         rows[name] = row | {"lowest": [value], "learned bound": learned["bound"], "off by %": off}
     cross = {
-        name: {other: [distance(other, fit["mu"], fit["sigma"]) for fit in fits[name]] for other in exact}
+        name: {other: [divergence_to_data(other, fit["mu"], fit["sigma"]) for fit in fits[name]] for other in exact}
         for name in exact
     }
     for kind, block in (("fit", rows), ("cross", cross)):
@@ -280,7 +262,7 @@ def run(args):
             metrics |= {key: v for key, v in flat.items() if np.isfinite(v)}  # the others are infinite, as they must be
     text = table("divergence", rows) + "\nThe learned Gaussians (rows) under every divergence:\n\n"
     text += table("trained / measured", cross)
-    write_whole(where / "table.md", lambda path: path.write_text(text))
+    atomic_write(where / "table.md", lambda path: path.write_text(text))
     write_results(where, metrics)
 
     # the figures
@@ -290,9 +272,9 @@ def run(args):
         paths = [np.array(fit["path"]) for fit in fits[name]]
         series[name] = [(p[:, 0], np.hypot(p[:, 1] - mu, p[:, 2] - sigma)) for p in paths]
     how = {"title": "from the exact optimum", "logy": True}
-    curves(where / "figures/curves.png", series, "step", "distance of (mu, sigma)", **how)
+    plot_curves(where / "figures/curves.png", series, "step", "distance of (mu, sigma)", **how)
     print(text, *(where / "figures" / name for name in ("fits.png", "curves.png")), sep="\n")
 
 
 if __name__ == "__main__":
-    main(run, flags())
+    main(run, make_parser())

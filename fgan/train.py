@@ -5,11 +5,11 @@ python fgan/train.py --dataset 8gaussians --divergence kl      # in the plane
 python fgan/train.py --divergence js --swap-roles              # the embedded cartoon faces, D(q||p) instead of D(p||q)
 """
 
-from common.cli import gan_parser, main, resolve
-from common.toys import TOYS
+from common.cli import apply_preset, gan_parser, main
+from common.data.toy_2d import TOYS
+from fgan.names import NAMES
 
 ARTICLE = "fgan"
-NAMES = ("total_variation", "kl", "reverse_kl", "pearson", "neyman", "hellinger", "jeffrey", "js", "gan")
 COMMON = {"batch_size": 64, "latent_dim": 100, "learning_rate": 2e-4}
 PRESETS = {
     "smoke": COMMON | {"size": 32, "batch_size": 8, "width": 32, "kernel_size": 4, "steps": 6, "every": 3},
@@ -25,7 +25,7 @@ PLANE_PRESETS = {
 REFERENCES = {"article": "https://kexue.fm/archives/6016"}  # it has no script, no figure and claims no number
 
 
-def flags():
+def make_parser():
     p = gan_parser(__doc__, PRESETS)
     p.add_argument("--divergence", choices=NAMES, default="js")
     p.add_argument("--swap-roles", action="store_true", help="of data and samples in the divergence: D(q||p)")
@@ -37,14 +37,14 @@ def build(args, shape):
     """The networks, their wiring and the loss: returns (trainer, critic, generator)."""
     import keras
 
-    from common.layers import Latent
-    from common.networks import critic_for, generator_for
-    from common.single_loss import SingleLoss, reverse_gradient
-    from fgan.divergences import get_divergence, losses
+    from common.models.layers import Latent
+    from common.models.networks import build_critic, build_generator
+    from common.training.single_loss import SingleLoss, reverse_gradient
+    from fgan.divergences import f_gan_loss, get_divergence
 
     # networks
-    generator = generator_for(shape, args.latent_dim, args.width, args.kernel_size)
-    critic = critic_for(shape, args.width, args.kernel_size, spectral_norm=args.spectral_norm)
+    generator = build_generator(shape, args.latent_dim, args.width, args.kernel_size)
+    critic = build_critic(shape, args.width, args.kernel_size, spectral_norm=args.spectral_norm)
 
     # wiring: the critic raises the bound of the divergence, and what flows back through the fakes lowers it
     x = keras.Input(shape)
@@ -53,7 +53,7 @@ def build(args, shape):
     scores = {"real": critic(x), "fake": critic(reverse_gradient(x_fake))}
 
     # loss
-    loss = losses(get_divergence(args.divergence), args.swap_roles)
+    loss = f_gan_loss(get_divergence(args.divergence), args.swap_roles)
 
     def f_gan(real, fake):
         value = loss.critic(real, fake)  # -T(x) + g(T(G(z)))
@@ -65,12 +65,12 @@ def build(args, shape):
 
 
 def run(args):
-    from common.gan import run_gan
+    from common.experiments.gan import run_gan
 
     toy = args.dataset in TOYS
-    resolve(args, flags(), PLANE_PRESETS if toy else PRESETS)
+    apply_preset(args, make_parser(), PLANE_PRESETS if toy else PRESETS)
     run_gan(args, ARTICLE, build, REFERENCES)
 
 
 if __name__ == "__main__":
-    main(run, flags())
+    main(run, make_parser())

@@ -12,27 +12,36 @@ trained again.
 from pathlib import Path
 
 from common.cli import main
-from common.sweep import flags, home, variants, write_table
+from common.experiments.sweep import comparison_dir, run_variants, sweep_parser, write_table
 
-KINDS = {"mixing": ("reverse", "shuffle", "1x1", "exp"), "coupling": ("additive", "affine"), "start": ("zero", "data")}
+OPTIONS = {
+    "mixing": ("reverse", "shuffle", "1x1", "exp"),
+    "coupling": ("additive", "affine"),
+    "start": ("zero", "data"),
+}
 BASE = {"mixing": "shuffle", "coupling": "additive", "start": "zero"}  # the author's, from which differences are taken
 
 
-def all_flags():
-    p = flags(__doc__, "mnist")
-    p.add_argument("--vary", choices=KINDS, default="mixing", help="flag of flow/glow.py (default mixing)")
+def make_parser():
+    p = sweep_parser(__doc__, "mnist")
+    p.add_argument("--vary", choices=OPTIONS, default="mixing", help="flag of flow/glow.py (default mixing)")
     return p
 
 
 def run(args):
     import numpy as np
 
-    from common import figures
-    from common.runs import read_json
-    from common.training import read_log
+    from common.files import read_json
+    from common.plots.charts import plot_curves
+    from common.training.loop import read_log
 
-    where, seeds, kinds, base = home(args, "flow", args.vary), range(args.seeds), KINDS[args.vary], BASE[args.vary]
-    runs = variants(Path(__file__).with_name("glow.py"), f"--{args.vary}", kinds, where, args)
+    where, seeds, kinds, base = (
+        comparison_dir(args, "flow", args.vary),
+        range(args.seeds),
+        OPTIONS[args.vary],
+        BASE[args.vary],
+    )
+    runs = run_variants(Path(__file__).with_name("glow.py"), f"--{args.vary}", kinds, where, args)
 
     results = {name: read_json(run / "results.json")["metrics"] for name, run in runs.items()}
     name = "bits_per_dim" if "bits_per_dim/last_stretch" in results[f"{base}-0"] else "loss"  # the article's noise
@@ -57,9 +66,9 @@ def run(args):
     curve = lambda log: ([row["step"] for row in log], [row[name] for row in log])
     series = {kind: [curve(late[f"{kind}-{s}"]) for s in seeds] for kind in kinds}
     title = f"the same Glow on {args.dataset}, {args.seeds} seed{'s' * (args.seeds > 1)}"
-    figures.curves(where / f"figures/{args.vary}.png", series, "step", f"training {unit}", title)
+    plot_curves(where / f"figures/{args.vary}.png", series, "step", f"training {unit}", title)
     print(text, f"{where}/figures/{args.vary}.png", sep="\n")
 
 
 if __name__ == "__main__":
-    main(run, all_flags(), rest=True)
+    main(run, make_parser(), forward_unknown=True)

@@ -9,8 +9,8 @@ import re
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from common.figures import COLOURS
-from common.runs import write_whole
+from common.files import atomic_write
+from common.plots.charts import COLOURS
 
 FIRST, SECOND, NOISE = COLOURS[0], COLOURS[1], COLOURS[2]
 BOTH = (FIRST, SECOND)
@@ -176,10 +176,10 @@ class Drawing:
     def save(self, path):
         # Without the version of matplotlib in the file, the same drawing gives the same bytes.
         write = lambda file: self.figure.savefig(file, format="png", metadata={"Software": None})
-        write_whole(path, write)
+        atomic_write(path, write)
 
 
-def parted(drawing, image, how, halves, names):
+def draw_split(drawing, image, how, halves, names):
     """From the place of an image, through a box that says how it is split, to the places of its halves."""
     split = drawing.box(4.2, image.y, how, 1.4, 0.8)
     drawing.arrow(image.right, split.left)

@@ -6,7 +6,7 @@ python flow/glow.py --dataset mnist --preset quick        # a true likelihood in
 
 import math
 
-from common.cli import SIZES, main, parser, positive_int, real_in, resolve
+from common.cli import SIZES, apply_preset, float_in, main, parser, positive_int
 from common.errors import UserError
 
 ARTICLE = "flow/glow"
@@ -23,7 +23,7 @@ PRESETS = {
 REFERENCES = {"bits_per_dim/mnist": 1.05, "bits_per_dim/cifar10": 3.35, "figures": "https://kexue.fm/archives/5807"}
 
 
-def flags():
+def make_parser():
     p = parser(__doc__, PRESETS, sizes=(28, *SIZES))
     p.add_argument("--levels", type=positive_int, help="scales: the sides are halved once per level")
     p.add_argument("--depth", type=positive_int, help="steps of a level")
@@ -37,12 +37,12 @@ def flags():
     )  # fmt: skip
     p.add_argument("--input", choices=["scaled", "logit"], help="pixels of [0, 1] as 2 x - 1 or as logit(x)")
     p.add_argument(
-        "--alpha", type=real_in(1e-9, 0.4), default=1e-4,
+        "--alpha", type=float_in(1e-9, 0.4), default=1e-4,
         help="logit(alpha + (1 - 2 alpha) x); the paper's is .05, which digits learn from far more slowly",
     )  # fmt: skip
-    p.add_argument("--std", type=real_in(0, 10), help="standard deviation (temperature) of the samples' z")
-    p.add_argument("--learning-rate", type=real_in(1e-8, 1), help="of Adam")
-    p.add_argument("--ema", type=real_in(0, 0.99999), help="momentum of averaged weights (5/(1 - ema) steps); 0: none")
+    p.add_argument("--std", type=float_in(0, 10), help="standard deviation (temperature) of the samples' z")
+    p.add_argument("--learning-rate", type=float_in(1e-8, 1), help="of Adam")
+    p.add_argument("--ema", type=float_in(0, 0.99999), help="momentum of averaged weights (5/(1 - ema) steps); 0: none")
     p.add_argument("--every", type=positive_int, help="steps between pictures and checkpoints")
     p.add_argument("--limit", type=positive_int, help="use only the first images of the data set")
     return p
@@ -53,19 +53,21 @@ def build(args, shape):
     import keras
     from keras import ops
 
-    from common.single_loss import SingleLoss
-    from flow.compose import Chain, MultiScale
-    from flow.density import UniformNoise, bits_per_dim, log_normal
-    from flow.fixed import Logit, Rescale, Squeeze
-    from flow.layers import Actnorm, AdditiveCoupling, AffineCoupling, Reverse, Shuffle
-    from flow.mixing import ExpMixing, InvertibleDense
-    from flow.networks import conv_net
+    from common.training.single_loss import SingleLoss
+    from flow.layers.actnorm import Actnorm
+    from flow.layers.composite import Chain, MultiScale
+    from flow.layers.coupling import AdditiveCoupling, AffineCoupling
+    from flow.layers.likelihood import UniformNoise, bits_per_dim, log_normal
+    from flow.layers.linear import ExpRankOneLinear, InvertibleLinear
+    from flow.layers.networks import conv_net
+    from flow.layers.permutations import Reverse, Shuffle
+    from flow.layers.preprocessing import Logit, Rescale, Squeeze
 
     dims = math.prod(shape)
 
     # networks
     def step(channels, seed):
-        mixing = {"reverse": Reverse, "shuffle": Shuffle, "1x1": InvertibleDense, "exp": ExpMixing}[args.mixing]
+        mixing = {"reverse": Reverse, "shuffle": Shuffle, "1x1": InvertibleLinear, "exp": ExpRankOneLinear}[args.mixing]
         mixing = mixing() if args.mixing == "reverse" else mixing(seed=seed)
         if args.coupling == "additive":
             return [Actnorm(), mixing, AdditiveCoupling(conv_net(args.width, channels // 2))]
@@ -78,17 +80,17 @@ def build(args, shape):
         levels.append(Chain([Squeeze(), *steps]))
         channels //= 2
     levels[-1].layers.append(Actnorm())  # the free prior of what is left
-    first = Logit(args.alpha) if args.input == "logit" else Rescale(2.0, -1.0)
-    flow = Chain([first, MultiScale(levels)], name="flow")
+    to_real_line = Logit(args.alpha) if args.input == "logit" else Rescale(2.0, -1.0)
+    flow = Chain([to_real_line, MultiScale(levels)], name="flow")
 
     # wiring
     x = keras.Input(shape, dtype="uint8")
     pixels = ops.cast(x, "float32")
     if args.noise == "uniform":
-        seen = UniformNoise(0.0, 1.0, seed=args.seed)(pixels) / 256
+        dequantized = UniformNoise(0.0, 1.0, seed=args.seed)(pixels) / 256
     else:
-        seen = UniformNoise(0.0, 1 / 512, training_only=True, seed=args.seed)(pixels / 255)
-    z, log_det = flow(seen)
+        dequantized = UniformNoise(0.0, 1 / 512, training_only=True, seed=args.seed)(pixels / 255)
+    z, log_det = flow(dequantized)
 
     # loss
     def flow_loss(z, log_det):
@@ -104,13 +106,13 @@ def build(args, shape):
 
 
 def run(args):
-    from flow.experiment import run_on_images
+    from flow.training.run_images import run_on_images
 
-    resolve(args, flags(), PRESETS)
+    apply_preset(args, make_parser(), PRESETS)
     if args.noise == "article" and args.input == "logit":
         raise UserError("the article's noise leaves [0, 1], where the logit ends: add --input scaled")
     run_on_images(args, ARTICLE, build, REFERENCES, data_start=args.start == "data")
 
 
 if __name__ == "__main__":
-    main(run, flags())
+    main(run, make_parser())

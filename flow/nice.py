@@ -7,7 +7,7 @@ python flow/nice.py --preset paper --noise uniform        # properly dequantised
 
 import math
 
-from common.cli import SIZES, main, parser, positive_int, real_in, resolve
+from common.cli import SIZES, apply_preset, float_in, main, parser, positive_int
 
 ARTICLE = "flow/nice"
 COMMON = {"batch_size": 128, "couplings": 4, "layers": 5, "width": 1000, "learning_rate": 1e-3, "std": 0.75}
@@ -19,7 +19,7 @@ PRESETS = {
 REFERENCES = {"loss": -2200, "log_likelihood": 1980.50, "figures": "https://kexue.fm/archives/5776"}
 
 
-def flags():
+def make_parser():
     p = parser(__doc__, PRESETS, "mnist", sizes=(28, *SIZES))
     p.add_argument("--couplings", type=positive_int, help="additive couplings")
     p.add_argument("--layers", type=positive_int, help="hidden layers of the net in a coupling")
@@ -29,8 +29,8 @@ def flags():
         help="article: x/255 + U(-.01, 0) in training; none: x/255; uniform: (x + U(0, 1))/256, a true density",
     )  # fmt: skip
     p.add_argument("--prior", choices=["normal", "logistic"], default="normal", help="article: normal; paper: logistic")
-    p.add_argument("--std", type=real_in(0, 10), help="tau, the temperature of the samples: z = tau * noise")
-    p.add_argument("--learning-rate", type=real_in(1e-8, 1), help="of Adam")
+    p.add_argument("--std", type=float_in(0, 10), help="tau, the temperature of the samples: z = tau * noise")
+    p.add_argument("--learning-rate", type=float_in(1e-8, 1), help="of Adam")
     p.add_argument("--every", type=positive_int, help="steps between pictures and checkpoints")
     p.add_argument("--limit", type=positive_int, help="use only the first images of the data set")
     return p
@@ -42,11 +42,13 @@ def build(args, shape):
     from keras import ops
     from keras.layers import Dense, Rescaling
 
-    from common.single_loss import SingleLoss
-    from flow.compose import Chain
-    from flow.density import PRIORS, UniformNoise, bits_per_dim
-    from flow.fixed import Flatten
-    from flow.layers import AdditiveCoupling, Reverse, Scale
+    from common.training.single_loss import SingleLoss
+    from flow.layers.actnorm import Scale
+    from flow.layers.composite import Chain
+    from flow.layers.coupling import AdditiveCoupling
+    from flow.layers.likelihood import PRIORS, UniformNoise, bits_per_dim
+    from flow.layers.permutations import Reverse
+    from flow.layers.preprocessing import Flatten
 
     dims = math.prod(shape)
 
@@ -88,12 +90,12 @@ def build(args, shape):
 
 
 def run(args):
-    from flow.experiment import run_on_images
+    from flow.training.run_images import run_on_images
 
-    resolve(args, flags(), PRESETS)
+    apply_preset(args, make_parser(), PRESETS)
     args.ema, args.levels = 0.0, 0  # neither is the article's
     run_on_images(args, ARTICLE, build, REFERENCES, data_start=False, prior=args.prior, columns=15)
 
 
 if __name__ == "__main__":
-    main(run, flags())
+    main(run, make_parser())

@@ -11,10 +11,10 @@ not trained again.
 from pathlib import Path
 
 from common.cli import main
-from common.sweep import flags, home, variants, write_table
+from common.experiments.sweep import comparison_dir, run_variants, sweep_parser, write_table
 
 KINDS = ("correlation", "mse", "none")
-SHOWN = {
+TABLE_COLUMNS = {
     "z_corr": "z_corr",
     "recon / mean image": "reconstruction_ratio",
     "pca_frechet": "pca_frechet",
@@ -23,29 +23,30 @@ SHOWN = {
 }
 
 
-def all_flags():
-    p = flags(__doc__, "toy_faces")
+def make_parser():
+    p = sweep_parser(__doc__, "toy_faces")
     p.add_argument("--latent-loss", nargs="+", choices=KINDS, default=KINDS, metavar="NAME", help=", ".join(KINDS))
     return p
 
 
 def run(args):
-    from common import figures
-    from common.runs import read_json
+    from common.files import read_json
+    from common.plots.charts import plot_bars
+    from common.plots.images import save_png
 
-    where, seeds, kinds = home(args, "ogan", "ablation"), range(args.seeds), args.latent_loss
-    runs = variants(Path(__file__).with_name("train.py"), "--latent-loss", kinds, where, args)
+    where, seeds, kinds = comparison_dir(args, "ogan", "ablation"), range(args.seeds), args.latent_loss
+    runs = run_variants(Path(__file__).with_name("train.py"), "--latent-loss", kinds, where, args)
 
     results = {name: read_json(run / "results.json")["metrics"] for name, run in runs.items()}
     for metrics in results.values():
         metrics["reconstruction_ratio"] = metrics["reconstruction_mse"] / metrics["mean_image_mse"]
-    shown = {name: key for name, key in SHOWN.items() if key in next(iter(results.values()))}
+    shown = {name: key for name, key in TABLE_COLUMNS.items() if key in next(iter(results.values()))}
     rows = {kind: {n: [results[f"{kind}-{s}"][key] for s in seeds] for n, key in shown.items()} for kind in kinds}
     text = write_table(where, "latent loss", rows, args)
-    figures.save_png(where / "figures/pictures.png", _side_by_side([runs[f"{kind}-0"] for kind in kinds]))
+    save_png(where / "figures/pictures.png", _side_by_side([runs[f"{kind}-0"] for kind in kinds]))
     # the rest fits on one axis
     bounded = {n: {kind: rows[kind][n] for kind in kinds} for n in shown if n != "pca_frechet"}
-    figures.bars(where / "figures/ablation.png", bounded, "value", f"O-GAN on {args.dataset}, {args.seeds} seeds")
+    plot_bars(where / "figures/ablation.png", bounded, "value", f"O-GAN on {args.dataset}, {args.seeds} seeds")
     print(text, f"{where}/figures/ablation.png", sep="\n")
 
 
@@ -63,4 +64,4 @@ def _side_by_side(runs, pixels=256):
 
 
 if __name__ == "__main__":
-    main(run, all_flags(), rest=True)
+    main(run, make_parser(), forward_unknown=True)

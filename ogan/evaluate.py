@@ -5,12 +5,13 @@ from pathlib import Path
 import imageio.v3 as iio
 import numpy as np
 
-from common import figures
-from common.batches import predict
-from common.data import to_float
-from common.metrics import linear_probe_r2, mean_squared_error, pca_codes
+from common.data.images import to_float
+from common.metrics.codes import linear_probe_r2, mean_squared_error, pca_codes
+from common.models.inference import predict
+from common.plots.charts import plot_curves
+from common.plots.images import image_grid, interpolation_rows, reconstruction_pairs, save_gif, save_png
 
-SHRINK = 0.9  # the author multiplies the standardised code by this before decoding
+CODE_SCALE = 0.9  # the author multiplies the standardised code by this before decoding
 SHRINKS = (1.0, 0.8, 0.7, 0.6, 0.5)  # and what would become of it with others
 
 
@@ -22,12 +23,12 @@ def encode(encoder, images):
     return codes / np.maximum(codes.std(-1, keepdims=True), 1e-6)
 
 
-def decode(generator, codes, shrink=SHRINK):
+def decode(generator, codes, shrink=CODE_SCALE):
     """G(0.9 N(E(x))): images (n, size, size, channels) in [-1, 1] from standardised codes."""
     return predict(generator, np.asarray(shrink * codes, "float32"))
 
 
-def random_codes(n, latent_dim, seed):
+def sample_latents(n, latent_dim, seed):
     return np.random.default_rng([seed, 2]).standard_normal((n, latent_dim), dtype="float32")
 
 
@@ -54,7 +55,7 @@ def code_metrics(encoder, generator, images):
 
 def latent_metrics(encoder, generator, latent_dim, seed, n):
     """`z_corr`, the mean of rho(z, E(G(z))) on fresh z, networks in inference mode."""
-    z = random_codes(n, latent_dim, seed + 1)
+    z = sample_latents(n, latent_dim, seed + 1)
     code = encode(encoder, predict(generator, z))
     z = (z - z.mean(-1, keepdims=True)) / z.std(-1, keepdims=True)
     return {"z_corr": float(np.mean(z * code))}
@@ -72,7 +73,7 @@ def probe_metrics(encoder, train, test):
     return metrics
 
 
-def two_halves(images, most=8):
+def interpolation_endpoints(images, most=8):
     """The ends of interpolations: the first few images and as many after them; one alone is both ends."""
     half = max(1, min(most, len(images) // 2))
     return images[:half], images[half : 2 * half] if len(images) > 1 else images
@@ -85,27 +86,27 @@ def interpolations(encoder, generator, left, right, scale=1, steps=8):
     codes = (1 - t) * a[:, None] + t * b[:, None]
     rows = decode(generator, codes.reshape(-1, a.shape[1]))
     rows = rows.reshape(len(left), steps, *rows.shape[1:])
-    return figures.interpolation(to_float(left), rows, to_float(right), scale=scale)
+    return interpolation_rows(to_float(left), rows, to_float(right), scale=scale)
 
 
 def reconstructions(encoder, generator, images, scale=1):
     """6409-F2: originals in the even columns, G(.9 N(E(x))) to their right."""
-    return figures.reconstruction_pairs(to_float(images), decode(generator, encode(encoder, images)), scale=scale)
+    return reconstruction_pairs(to_float(images), decode(generator, encode(encoder, images)), scale=scale)
 
 
-def figures_of_a_run(run, encoder, generator, images, z, rows, scale):
+def save_figures(run, encoder, generator, images, z, rows, scale):
     """Writes 6409-F1..F3 for a run, its curves and the film of its training; returns the paths."""
     images = np.asarray(images)
     pictures = {
-        "samples.png": figures.image_grid(predict(generator, z), 9, scale=scale),
+        "samples.png": image_grid(predict(generator, z), 9, scale=scale),
         "reconstructions.png": reconstructions(encoder, generator, images[:32], scale),
-        "interpolations.png": interpolations(encoder, generator, *two_halves(images), scale),
+        "interpolations.png": interpolations(encoder, generator, *interpolation_endpoints(images), scale),
     }
     folder = Path(run) / "figures"
     for name, picture in pictures.items():
-        figures.save_png(folder / name, picture)
+        save_png(folder / name, picture)
     series = {name: ([r["step"] for r in rows], [r[name] for r in rows]) for name in ("z_corr", "critic_gap")}
-    figures.curves(folder / "curves.png", series, "step", "mean over the batch", "O-GAN in training")
+    plot_curves(folder / "curves.png", series, "step", "mean over the batch", "O-GAN in training")
     frames = [iio.imread(path) for path in sorted((Path(run) / "samples").glob("step-*.png"))]
-    figures.save_gif(folder / "training.gif", frames)
+    save_gif(folder / "training.gif", frames)
     return [folder / name for name in (*pictures, "curves.png", "training.gif")]

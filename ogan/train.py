@@ -7,7 +7,8 @@ python ogan/train.py                                   # the embedded cartoon fa
 
 import argparse
 
-from common.cli import main, parser, positive_int, real_in, resolve
+from common.cli import apply_preset, float_in, main, parser, positive_int
+from common.data.catalog import is_digit_like
 from common.errors import UserError
 
 ARTICLE = "ogan"
@@ -20,23 +21,23 @@ PRESETS = {
 REFERENCES = {"figures": "https://kexue.fm/archives/6409"}  # the article shows pictures and claims no number
 
 
-def flags():
+def make_parser():
     p = parser(__doc__, PRESETS)
     p.add_argument("--latent-dim", type=positive_int, help="length of z and of the code, at least 3")
     p.add_argument("--latent-loss", choices=["correlation", "mse", "none"], default="correlation")
-    p.add_argument("--lam", type=real_in(0, 1000), help="weight of the latent loss (author: .5 at 128 px, 1 at 256)")
+    p.add_argument("--lam", type=float_in(0, 1000), help="weight of the latent loss (author: .5 at 128 px, 1 at 256)")
     p.add_argument("--gan", choices=["qp", "sgan", "lsgan", "wgan", "hinge", "gan_qp"], default="qp")
     p.add_argument("--critic", choices=["mean", "head"], default="mean", help="the code's mean, or a network on it")
     p.add_argument("--kernel-size", type=int, choices=[4, 5], help="of all convolutions")
     p.add_argument("--self-modulated", action="store_true", help="batch norm of the generator modulated by z")
     p.add_argument("--spectral-norm", action="store_true", help="on every kernel of the critic")
-    p.add_argument("--ema", type=real_in(0, 0.99999), help="momentum of the averaged weights; 0: none")
+    p.add_argument("--ema", type=float_in(0, 0.99999), help="momentum of the averaged weights; 0: none")
     p.add_argument(
         "--ema-statistics", choices=["measured", "averaged"], default="measured",
         help="batch statistics of the averaged networks: measured on data, or averaged too (the author's)",
     )  # fmt: skip
     p.add_argument("--flip", action=argparse.BooleanOptionalAction, help="mirror images at random (not digits)")
-    p.add_argument("--learning-rate", type=real_in(1e-8, 1), help="of RMSprop, both players")
+    p.add_argument("--learning-rate", type=float_in(1e-8, 1), help="of RMSprop, both players")
     p.add_argument("--trainer", choices=["single", "alternating"], default="single")
     p.add_argument("--n-d", type=positive_int, default=1, help="critic steps in a round (alternating)")
     p.add_argument("--n-g", type=positive_int, default=1, help="generator steps in a round (alternating)")
@@ -45,22 +46,74 @@ def flags():
     return p
 
 
+def losses(args):
+    """O-GAN's loss, (batch, 1), as functions of the tensors of `build`: returns (single, critic, generator).
+
+    Scores are high for real images and low for fakes. `code` is E(G(z)); `_ng` means that no gradient reaches G.
+
+        critic     -d + d^2 / (4 mse(x, G(z))) - lam rho(z, E(G(z)))     d = real - fake: GAN-QP with the mse
+        generator  -fake - lam rho(z, E(G(z)))
+        single     both at once: rho trains E and G, -fake trains G alone
+
+    One SGD step on `single` is one simultaneous step on the other two. The article divides by the sum over the n_x
+    pixels and calls the weight lam1; with the mean, as in its scripts, lam1 = n_x / 4.
+    """
+    from keras import ops
+
+    from common.losses.adversarial import EPS, get_loss, sample_distance, wgan_generator
+    from common.losses.correlation import correlation
+    from common.training.single_loss import generator_only
+
+    def qp_critic(real, fake_ng, distance):
+        d, mse = real - fake_ng, ops.square(distance)[:, None]
+        return -d + 0.25 * ops.square(d) / ops.maximum(mse, EPS)  # at the best d, 2 mse, this is -mse
+
+    if args.gan == "qp":  # the article's
+        gan_critic, gan_generator, distance_order = qp_critic, wgan_generator, 2
+    else:
+        gan_critic, gan_generator, distance_order = (
+            getattr(get_loss(args.gan), name) for name in ("critic", "generator", "distance_order")
+        )
+
+    def half_mse(z, code):  # equals 1 - rho for a standardised code, but does not leave the code's mean and std free
+        z, code = ops.cast(z, "float32"), ops.cast(code, "float32")
+        return 0.5 * ops.mean(ops.square(z - code), axis=-1, keepdims=True)
+
+    latent_losses = {"correlation": lambda z, code: -correlation(z, code), "mse": half_mse, "none": lambda z, code: 0.0}
+    latent_loss = latent_losses[args.latent_loss]
+
+    def critic(x, z, x_fake_ng, code_ng, real, fake_ng):
+        distance = sample_distance(x, x_fake_ng, distance_order) if distance_order else None
+        loss = gan_critic(real, fake_ng, distance=distance) + args.lam * latent_loss(z, code_ng)
+        return {"loss": loss, "critic_gap": real - fake_ng, "z_corr": correlation(z, code_ng)}
+
+    def generator(z, code, fake):
+        # GAN-QP's generator loss is real - fake, and real does not depend on the generator
+        return {"loss": gan_generator(ops.zeros_like(fake), fake) + args.lam * latent_loss(z, code)}
+
+    def single(x, z, x_fake_ng, code, code_ng, real, fake, fake_ng):
+        values = critic(x, z, x_fake_ng, code, real, fake_ng)  # `code`: the correlation trains both networks
+        values["loss"] += generator_only(lambda score: gan_generator(real, score), fake, fake_ng)
+        return values
+
+    return single, critic, generator
+
+
 def build(args, channels):
     """The networks, their wiring and the loss: returns (trainer, encoder, generator)."""
     import keras
     from keras import ops
 
-    from common.alternating import Alternating
-    from common.correlation import average
-    from common.layers import Latent
-    from common.networks import dcgan_encoder, dcgan_generator, score_head
-    from common.single_loss import SingleLoss
-    from ogan.losses import ogan_losses
+    from common.losses.correlation import average
+    from common.models.layers import Latent
+    from common.models.networks import dcgan_encoder, dcgan_generator, score_head
+    from common.training.alternating import Alternating
+    from common.training.single_loss import SingleLoss
 
     # networks
-    how = {"image_size": args.size, "channels": channels, "kernel_size": args.kernel_size}
-    encoder = dcgan_encoder(outputs=args.latent_dim, spectral_norm=args.spectral_norm, **how)
-    generator = dcgan_generator(latent_dim=args.latent_dim, self_modulated=args.self_modulated, **how)
+    image_kwargs = {"image_size": args.size, "channels": channels, "kernel_size": args.kernel_size}
+    encoder = dcgan_encoder(outputs=args.latent_dim, spectral_norm=args.spectral_norm, **image_kwargs)
+    generator = dcgan_generator(latent_dim=args.latent_dim, self_modulated=args.self_modulated, **image_kwargs)
     # the mean of the code is an energy, low on real images; scores are high there
     score = score_head(args.latent_dim) if args.critic == "head" else lambda code: -average(code)
 
@@ -73,106 +126,34 @@ def build(args, channels):
     real, fake, fake_ng = score(code_real), score(code), score(code_ng)
 
     # loss
-    single, critic_loss, generator_loss = ogan_losses(args.gan, args.latent_loss, args.lam)
-    seen_by_critic = {"x": x, "z": z, "x_fake_ng": x_fake_ng, "code_ng": code_ng, "real": real, "fake_ng": fake_ng}
-    seen_by_generator = {"z": z, "code": code, "fake": fake}
+    single, critic_loss, generator_loss = losses(args)
+    critic_inputs = {"x": x, "z": z, "x_fake_ng": x_fake_ng, "code_ng": code_ng, "real": real, "fake_ng": fake_ng}
+    generator_inputs = {"z": z, "code": code, "fake": fake}
 
-    def compiled(tensors, loss, trains=None):
-        model = SingleLoss(x, tensors, loss, trains)
+    def compile_model(tensors, loss, trainable_layers=None):
+        model = SingleLoss(x, tensors, loss, trainable_layers)
         # the author's Keras 2 added 1e-7 outside the square root, Keras 3 adds it inside
         model.compile(keras.optimizers.RMSprop(args.learning_rate, rho=0.99, epsilon=1e-14))
         return model
 
     if args.trainer == "single":
-        return compiled(seen_by_critic | seen_by_generator, single), encoder, generator
-    judges = [encoder, score] if args.critic == "head" else [encoder]
-    critic = compiled(seen_by_critic, critic_loss, judges)
-    painter = compiled(seen_by_generator, generator_loss, [generator])
-    return Alternating(critic, painter, args.n_d, args.n_g), encoder, generator
+        return compile_model(critic_inputs | generator_inputs, single), encoder, generator
+    critic_networks = [encoder, score] if args.critic == "head" else [encoder]
+    critic_model = compile_model(critic_inputs, critic_loss, critic_networks)
+    generator_model = compile_model(generator_inputs, generator_loss, [generator])
+    return Alternating(critic_model, generator_model, args.n_d, args.n_g), encoder, generator
 
 
 def run(args):
-    import keras
-    import numpy as np
+    from ogan.experiment import run_ogan
 
-    from common import backend, data, figures
-    from common.ema import WeightEMA, refresh_batch_statistics
-    from common.metrics import sample_metrics
-    from common.runs import open_run, write_results, write_whole
-    from common.training import images_per_second, train
-    from ogan import evaluate
-
-    resolve(args, flags(), PRESETS)
+    apply_preset(args, make_parser(), PRESETS)
     if args.latent_dim < 3:
         raise UserError("--latent-dim must be at least 3: with 2 the standardised code can only be +-(1, -1)")
-    if args.mixed_precision:
-        keras.mixed_precision.set_global_policy(f"mixed_{args.mixed_precision}")
     if args.flip is None:
-        args.flip = "mnist" not in args.dataset.split(":")[0]  # nor in the path of a folder
-    keras.utils.set_random_seed(args.seed)
-
-    # data
-    images = data.load(args.dataset, args.size, "train", args.data_dir, limit=args.limit)
-    n = min(2000, args.limit or 2000)  # of what is measured
-    held_out = data.load(args.dataset, args.size, "test", args.data_dir, limit=n)
-    if len(images.array) < args.batch_size:  # said before a run directory is made
-        raise UserError(f"there are only {len(images.array)} images: lower --batch-size from {args.batch_size}")
-    steps = args.steps or args.epochs * (len(images.array) // args.batch_size)
-    devices = backend.distribution(args.distribute)
-    where = open_run(args, ARTICLE, len(images.array))
-
-    with devices:
-        trainer, encoder, generator = build(args, images.array.shape[-1])
-        averages = WeightEMA([encoder, generator], args.ema) if args.ema else None
-    E, G = averages.models if averages else (encoder, generator)
-
-    # figures on the way, from fixed latents and from fixed images that are never trained on
-    z_fixed = evaluate.random_codes(81, args.latent_dim, args.seed)
-    x_many = data.to_float(np.asarray(images.array[:2048]))
-    z_many = evaluate.random_codes(len(x_many), args.latent_dim, args.seed + 2)
-    zoom = max(1, 64 // args.size)  # small pictures are shown larger
-
-    def pictures(step):
-        if averages and args.ema_statistics == "measured":
-            refresh_batch_statistics(G, np.array_split(z_many, 8))
-            refresh_batch_statistics(E, np.array_split(np.concatenate([x_many, evaluate.predict(G, z_many)]), 16))
-        grid = figures.image_grid(evaluate.predict(G, z_fixed), 9, scale=zoom)
-        figures.save_png(where / f"samples/step-{step:07d}.png", grid)
-        pairs = evaluate.reconstructions(E, G, np.asarray(held_out.array[:32]), zoom)
-        figures.save_png(where / f"reconstructions/step-{step:07d}.png", pairs)
-
-    how = {"batch_size": args.batch_size, "steps": steps, "every": args.every, "seed": args.seed, "flip": args.flip}
-    rows = train(trainer, images, where, pictures=pictures, averages=averages, **how)
-
-    # what came out
-    for model in (E, G):
-        write_whole(where / f"{model.name}.keras", model.save)
-    mean_image = data.to_float(images.array.mean(0))
-    write_whole(where / "mean_image.npy", lambda path: np.save(path, mean_image))
-    raw = {}  # the networks of the last step, where those measured are averages of them
-    if averages:
-        raw |= evaluate.latent_metrics(encoder, generator, args.latent_dim, args.seed, n)
-        raw |= evaluate.reconstruction_metrics(encoder, generator, held_out.array, mean_image)
-    seen = evaluate.reconstruction_metrics(E, G, images.array[:n], mean_image)
-    fakes = data.to_uint8(evaluate.predict(G, evaluate.random_codes(n, args.latent_dim, args.seed + 3)))
-    metrics = {
-        **evaluate.latent_metrics(E, G, args.latent_dim, args.seed, n),
-        "critic_gap": rows[-1]["critic_gap"],
-        **evaluate.reconstruction_metrics(E, G, held_out.array, mean_image),
-        **evaluate.code_metrics(E, G, held_out.array),
-        **sample_metrics(fakes, np.asarray(images.array[:n]), np.asarray(held_out.array)),
-        **(evaluate.probe_metrics(E, images, held_out) if args.dataset == "toy_faces" else {}),
-        **{f"{name}/training_images": value for name, value in seen.items()},
-        **{f"{name}/without_ema": value for name, value in raw.items() if name != "mean_image_mse"},
-        "images_per_second": images_per_second(rows, args.batch_size),
-        "train_seconds": rows[-1]["seconds"],
-        "steps": steps,
-    }
-    paths = evaluate.figures_of_a_run(where, E, G, held_out.array, z_fixed, rows, zoom)
-    write_results(where, metrics, REFERENCES)
-    print(*(f"{name:40s}{value:.4g}" for name, value in metrics.items()), sep="\n")
-    print("pictures:", *paths, sep="\n  ")
+        args.flip = not is_digit_like(args.dataset)
+    run_ogan(args, ARTICLE, build, REFERENCES)
 
 
 if __name__ == "__main__":
-    main(run, flags())
+    main(run, make_parser())

@@ -6,35 +6,37 @@
 Times steps of the same networks on the same batches in turn, and prints the median ratio to SGAN of each method.
 """
 
-from common.cli import SIZES, Parser, main, positive_int, resolve
+from common.cli import SIZES, Parser, apply_preset, main, positive_int
 from rsgan.methods import METHODS
 
 ROUNDS, STEPS = 5, 8
-FEW = ("sngan", "wgan_gp", "rsgan", "rasgan", "tsgan", "r3gan")
+DEFAULT_METHODS = ("sngan", "wgan_gp", "rsgan", "rasgan", "tsgan", "r3gan")
 
 
-def flags():
+def make_parser():
     p = Parser(description=__doc__, formatter_class=Parser.RAW)
-    p.add_argument("--methods", nargs="+", choices=METHODS, default=FEW, metavar="NAME")
+    p.add_argument("--methods", nargs="+", choices=METHODS, default=DEFAULT_METHODS, metavar="NAME")
     p.add_argument("--size", type=int, choices=SIZES, default=32)
     p.add_argument("--batch-size", type=positive_int, default=64)
     return p
 
 
 def run(args):
-    from common.timing import in_turn, noise, print_ratios
+    from common.experiments.benchmark import print_ratios, random_image_batches, time_interleaved
     from rsgan import train
 
     def trainer(name):
-        chosen = train.flags().parse_args(["--preset", "quick", "--loss", name, "--size", str(args.size)])
-        resolve(chosen, train.flags(), train.PRESETS)
+        chosen = train.make_parser().parse_args(["--preset", "quick", "--loss", name, "--size", str(args.size)])
+        apply_preset(chosen, train.make_parser(), train.PRESETS)
         chosen.spectral_norm = METHODS[name].spectral_norm
         return train.build(chosen, (args.size, args.size, 1))[0]
 
-    batches = noise(args.size, 1, args.batch_size)
+    batches = random_image_batches(args.size, 1, args.batch_size)
     fit = lambda model: lambda: model.fit(batches, steps_per_epoch=STEPS, verbose=0, shuffle=False)
-    print_ratios(in_turn({name: fit(trainer(name)) for name in ("sgan", *args.methods)}, ROUNDS), "sgan", STEPS)
+    print_ratios(
+        time_interleaved({name: fit(trainer(name)) for name in ("sgan", *args.methods)}, ROUNDS), "sgan", STEPS
+    )
 
 
 if __name__ == "__main__":
-    main(run, flags())
+    main(run, make_parser())

@@ -10,15 +10,15 @@ What is finished is not trained again.
 """
 
 from common.cli import main
-from common.sweep import flags
-from common.toys import TOYS
+from common.data.toy_2d import TOYS
+from common.experiments.sweep import sweep_parser
 from rsgan.methods import METHODS
 
 SIX = ("sgan", "lsgan", "wgan_gp", "sngan", "rsgan", "rasgan")
 
 
-def all_flags():
-    p = flags(__doc__, "mnist", TOYS)
+def make_parser():
+    p = sweep_parser(__doc__, "mnist", TOYS)
     p.add_argument("--methods", nargs="+", choices=METHODS, default=SIX, metavar="NAME", help="compared over all seeds")
     p.add_argument(
         "--once", nargs="+", choices=[*METHODS, "all"], default=[], metavar="NAME", help="compared with seed 0 alone"
@@ -27,10 +27,10 @@ def all_flags():
 
 
 def run(args):
-    from common.compare import compare_gans
+    from common.experiments.compare_gans import compare_gans
 
     compare_gans(args, "rsgan", "--loss", args.methods, METHODS if "all" in args.once else args.once)
 
 
 if __name__ == "__main__":
-    main(run, all_flags(), rest=True)
+    main(run, make_parser(), forward_unknown=True)

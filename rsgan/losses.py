@@ -3,9 +3,9 @@
 import keras
 from keras import ops
 
-from common.losses import get_loss
-from common.penalties import PENALTIES
-from common.single_loss import inner_only
+from common.losses.adversarial import get_loss
+from common.losses.gradient_penalties import PENALTIES
+from common.training.single_loss import generator_only
 
 
 class Clip(keras.constraints.Constraint):
@@ -24,13 +24,13 @@ class Clip(keras.constraints.Constraint):
 def method_losses(method):
     """The method's loss as functions of a training graph's tensors, each returning a dict with the key "loss".
 
-    single:    critic(real, fake_ng) + penalty + [generator(real_too, fake) - generator(real, fake_ng)]
+    single:    critic(real, fake_ng) + penalty + [generator(real_for_generator, fake) - generator(real, fake_ng)]
     critic:    critic(real, fake_ng) + penalty, to train the critic alone
-    generator: generator(real_too, fake), to train the generator alone
+    generator: generator(real_for_generator, fake), to train the generator alone
 
-    `_ng` means: of the fakes whose gradient is stopped. `real_too` is `real` unless scores are of pairs (T-GAN), where
-    it is the same score as a function of the generator too. `penalty` and `distance` are per sample, (batch,).
-    """
+    `_ng` means: of the fakes whose gradient is stopped. `real_for_generator` is `real` unless scores are of pairs
+    (T-GAN), where it is the same score as a function of the generator too. `penalty` and `distance` are per
+    sample, (batch,)."""
     loss = get_loss(method.loss)
 
     def critic(real, fake_ng, penalty=None, distance=None):
@@ -41,19 +41,19 @@ def method_losses(method):
             values["loss"] += ops.mean(penalty)
         return values
 
-    def generator(fake, real_too=None):
-        return {"loss": loss.generator(real_too, fake)}
+    def generator(fake, real_for_generator=None):
+        return {"loss": loss.generator(real_for_generator, fake)}
 
-    def single(real, fake_ng, fake, real_too, **others):
+    def single(real, fake_ng, fake, real_for_generator, **others):
         values = critic(real, fake_ng, **others)
         paired = lambda scores: ops.mean(loss.generator(*scores))
-        values["loss"] += inner_only(paired, (real_too, fake), (real, fake_ng))
+        values["loss"] += generator_only(paired, (real_for_generator, fake), (real, fake_ng))
         return values | {"generator_loss": loss.generator(real, fake_ng)}
 
     return single, critic, generator
 
 
-def penalty_of(method, slopes, weight=None):
+def penalty_of(method, gradient_norms, weight=None):
     """The method's penalty per sample, (batch,), from a function point -> squared slope; `None` if it has none.
 
     `weight` replaces the published one.
@@ -61,4 +61,4 @@ def penalty_of(method, slopes, weight=None):
     if method.penalty is None:
         return None
     penalty = PENALTIES[method.penalty]
-    return sum(penalty.of(slopes(point), weight or penalty.weight) for point in penalty.points)
+    return sum(penalty.penalty_fn(gradient_norms(point), weight or penalty.weight) for point in penalty.evaluated_at)

@@ -8,9 +8,9 @@ python rsgan/train.py --dataset 25gaussians --loss rsgan    # in the plane
 
 import argparse
 
-from common.cli import gan_parser, main, positive_int, real_in, resolve
+from common.cli import apply_preset, float_in, gan_parser, main, positive_int
+from common.data.toy_2d import TOYS
 from common.errors import UserError
-from common.toys import TOYS
 from rsgan.methods import METHODS
 
 ARTICLE = "rsgan"
@@ -30,13 +30,13 @@ PLANE_PRESETS = {
 REFERENCES = {"figure": "https://kexue.fm/usr/uploads/2018/10/2687059029.jpg"}  # the article claims no number
 
 
-def flags():
+def make_parser():
     p = gan_parser(__doc__, PRESETS)
     p.add_argument("--loss", choices=METHODS, default="rsgan", help=", ".join(METHODS), metavar="NAME")
     p.add_argument(
         "--spectral-norm", action=argparse.BooleanOptionalAction, help="on every kernel of the critic (else by loss)"
     )
-    p.add_argument("--penalty-weight", type=real_in(1e-9, 1e9), help="of the loss's penalty (else the published one)")
+    p.add_argument("--penalty-weight", type=float_in(1e-9, 1e9), help="of the loss's penalty (else the published one)")
     p.add_argument(
         "--batch-norm", action=argparse.BooleanOptionalAction, help="in the critic; never with a penalty on its slope"
     )
@@ -51,30 +51,30 @@ def build(args, shape):
     import keras
     from keras import layers, ops
 
-    from common.alternating import Alternating
-    from common.layers import Latent
-    from common.losses import get_loss, sample_distance
-    from common.networks import critic_for, generator_for
-    from common.penalties import Between, SquaredSlope
-    from common.single_loss import SingleLoss
-    from common.spectral import SpectralNormalized
+    from common.losses.adversarial import get_loss, sample_distance
+    from common.losses.gradient_penalties import RandomInterpolation, SquaredGradientNorm
+    from common.models.layers import Latent
+    from common.models.networks import build_critic, build_generator
+    from common.models.spectral_norm import SpectralNormalized
+    from common.training.alternating import Alternating
+    from common.training.single_loss import SingleLoss
     from rsgan.losses import Clip, method_losses, penalty_of
 
     method = METHODS[args.loss]
     loss = get_loss(method.loss)
 
     # networks
-    outputs, batch_norm = None if loss.of_pairs else 1, args.batch_norm and not method.penalty
-    held = {"spectral_norm": args.spectral_norm, "batch_norm": batch_norm}
-    generator = generator_for(shape, args.latent_dim, args.width, args.kernel_size)
-    critic = critic_for(shape, args.width, args.kernel_size, outputs, **held)
-    judges = [critic]
+    outputs, batch_norm = None if loss.pairwise_critic else 1, args.batch_norm and not method.penalty
+    critic_kwargs = {"spectral_norm": args.spectral_norm, "batch_norm": batch_norm}
+    generator = build_generator(shape, args.latent_dim, args.width, args.kernel_size)
+    critic = build_critic(shape, args.width, args.kernel_size, outputs, **critic_kwargs)
+    critic_networks = [critic]
     score = lambda a, b: a
-    if loss.of_pairs:  # T-GAN: what is judged is the difference of two encodings
+    if loss.pairwise_critic:  # T-GAN: what is judged is the difference of two encodings
         wrap = SpectralNormalized if args.spectral_norm else lambda layer: layer
         dense = lambda units: wrap(layers.Dense(units, use_bias=False, dtype="float32"))
         head = keras.Sequential([keras.Input((args.width,)), dense(512), layers.LeakyReLU(0.3), dense(1)], name="head")
-        judges = [critic, head]
+        critic_networks = [critic, head]
         score = lambda a, b: head(a - b)
     if method.clip:
         for weight in critic.trainable_variables:
@@ -85,17 +85,21 @@ def build(args, shape):
     z = Latent(args.latent_dim, seed=args.seed)(x)
     x_fake = generator(z)
     x_fake_ng = ops.stop_gradient(x_fake)
-    h, h_fake, h_fake_ng = critic(x), critic(x_fake), critic(x_fake_ng)
-    seen_by_critic = {"real": score(h, h_fake_ng), "fake_ng": score(h_fake_ng, h)}
-    seen_by_generator = {"fake": score(h_fake, h), "real_too": score(h, h_fake)}
+    real_features, h_fake, h_fake_ng = critic(x), critic(x_fake), critic(x_fake_ng)
+    critic_inputs = {"real": score(real_features, h_fake_ng), "fake_ng": score(h_fake_ng, real_features)}
+    generator_inputs = {"fake": score(h_fake, real_features), "real_for_generator": score(real_features, h_fake)}
 
     # loss
-    points = {"real": lambda: x, "fake": lambda: x_fake_ng, "between": lambda: Between(args.seed)(x, x_fake_ng)}
-    slope = lambda point: SquaredSlope(critic)(points[point]())
+    points = {
+        "real": lambda: x,
+        "fake": lambda: x_fake_ng,
+        "between": lambda: RandomInterpolation(args.seed)(x, x_fake_ng),
+    }
+    slope = lambda point: SquaredGradientNorm(critic)(points[point]())
     if method.penalty:
-        seen_by_critic["penalty"] = penalty_of(method, slope, args.penalty_weight)
-    if loss.distance:
-        seen_by_critic["distance"] = sample_distance(x, x_fake_ng, loss.distance)
+        critic_inputs["penalty"] = penalty_of(method, slope, args.penalty_weight)
+    if loss.distance_order:
+        critic_inputs["distance"] = sample_distance(x, x_fake_ng, loss.distance_order)
     single, critic_loss, generator_loss = method_losses(method)
 
     def compiled(tensors, loss, trains=None):
@@ -104,19 +108,22 @@ def build(args, shape):
         return model
 
     if args.trainer == "single":
-        return compiled(seen_by_critic | seen_by_generator, single), critic, generator
+        return compiled(critic_inputs | generator_inputs, single), critic, generator
     if not loss.generator_needs_real:
-        del seen_by_generator["real_too"]  # one pass through the critic less
-    players = compiled(seen_by_critic, critic_loss, judges), compiled(seen_by_generator, generator_loss, [generator])
-    n_d, n_g = method.rounds
+        del generator_inputs["real_for_generator"]  # one pass through the critic less
+    players = (
+        compiled(critic_inputs, critic_loss, critic_networks),
+        compiled(generator_inputs, generator_loss, [generator]),
+    )
+    n_d, n_g = method.steps_per_round
     return Alternating(*players, args.n_d or n_d, args.n_g or n_g), critic, generator
 
 
 def run(args):
-    from common.gan import run_gan
+    from common.experiments.gan import run_gan
 
     toy = args.dataset in TOYS
-    resolve(args, flags(), PLANE_PRESETS if toy else PRESETS)
+    apply_preset(args, make_parser(), PLANE_PRESETS if toy else PRESETS)
     method = METHODS[args.loss]
     if args.penalty_weight and not method.penalty:
         raise UserError(f"--penalty-weight: {args.loss} has no penalty")
@@ -128,4 +135,4 @@ def run(args):
 
 
 if __name__ == "__main__":
-    main(run, flags())
+    main(run, make_parser())

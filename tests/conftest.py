@@ -8,6 +8,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import keras
 import pytest
 
+from tests.helpers.scripts import HIDE
+
 
 @pytest.fixture(autouse=True)
 def _same_seed_and_float32():
@@ -16,6 +18,14 @@ def _same_seed_and_float32():
     keras.config.set_dtype_policy("float32")
     yield
     keras.config.set_dtype_policy("float32")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A Keras cache of its own, shared by the module, so that the faces are drawn once."""
+    folder = tmp_path_factory.mktemp("keras")
+    (folder / "sitecustomize.py").write_text(HIDE)
+    return folder
 
 
 if keras.backend.backend() == "tensorflow":

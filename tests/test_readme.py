@@ -6,8 +6,9 @@ import shlex
 import subprocess
 
 import pytest
-from test_reproduce import LISTS, rest_of
-from test_scripts import ROOT, home, start  # noqa: F401 - `home` is a fixture
+
+from tests.helpers.commands import LISTS, rest_of
+from tests.helpers.scripts import ROOT, run_script
 
 READMES = [ROOT / "README.md", ROOT / "README.zh.md", *(ROOT / folder / "README.md" for folder in LISTS)]
 
@@ -33,13 +34,13 @@ def test_every_make_command_is_one_that_make_knows():
             assert {word.split("=")[0] for word in words.split() if "=" in word} <= known
 
 
-def test_the_next_article_trains_as_it_is_printed(home, tmp_path):  # noqa: F811
+def test_the_next_article_trains_as_it_is_printed(home, tmp_path):
     code = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL).group(1)
     assert len(code.splitlines()) < 70
     script = tmp_path / "squared_hinge/train.py"
     script.parent.mkdir()
     script.write_text(code)
-    done = start(home, "tensorflow", script, "--preset", "smoke", "--limit", "100", "--out", tmp_path / "runs")
+    done = run_script(home, "tensorflow", script, "--preset", "smoke", "--limit", "100", "--out", tmp_path / "runs")
     assert done.returncode == 0, done.stderr
     (results,) = tmp_path.rglob("results.json")
     assert results.parent.parent.name == "squared_hinge"

@@ -1,0 +1,1 @@
+"""Images, points and text in, batches out."""

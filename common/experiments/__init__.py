@@ -1,0 +1,1 @@
+"""Whole runs, comparisons and benchmarks."""

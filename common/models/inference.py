@@ -1,0 +1,87 @@
+"""Load a saved network and predict with it."""
+
+import os
+import re
+import tempfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from common.errors import UserError
+
+RENAMED = {"normalise": "batch_norm"}  # attributes and layers by which older files name their weights
+
+
+def also_saved_as(old_name):
+    """Return a class decorator: networks saved when this layer class had `old_name` still load."""
+    import keras
+
+    def register(cls):
+        keras.saving.get_custom_objects()[f"kexue>{old_name}"] = cls
+        snake_case = lambda name: re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+        RENAMED[snake_case(old_name)] = snake_case(cls.__name__)
+        return cls
+
+    return register
+
+
+def load_model(path):
+    """Return a network that a run saved (.keras), ready to use.
+
+    Raises:
+        UserError: if the file is missing or damaged.
+    """
+    import keras
+
+    import common.models.layers
+    import common.models.spectral_norm  # noqa: F401 - registers the layers that a saved network may hold
+
+    if not Path(path).exists():
+        raise UserError(f"{path} is missing: give a finished run, or finish this one with --resume")
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            return keras.models.load_model(_with_new_names(path, folder), compile=False)
+    except Exception as error:  # a damaged archive fails in many ways
+        raise UserError(f"{path} is damaged ({str(error).splitlines()[0]}); train again or restore it") from None
+
+
+def _with_new_names(path, folder):
+    """Return the path of the same network under today's names: `path` itself, or a copy in `folder`."""
+    import h5py
+
+    with zipfile.ZipFile(path) as archive:
+        weights = archive.extract("model.weights.h5", folder)
+        with h5py.File(weights, "r+") as file:
+            names = []
+            file.visit(names.append)
+            old = [name for name in names if _new_name(name.rpartition("/")[2])]
+            for name in reversed(old):  # what lies deeper first
+                parent, _, last = name.rpartition("/")
+                file.move(name, f"{parent}/{_new_name(last)}")
+        if not old:
+            return path
+        copy = os.path.join(folder, "model.keras")
+        with zipfile.ZipFile(copy, "w") as renamed:
+            for entry in archive.infolist():
+                if entry.filename == "model.weights.h5":
+                    renamed.write(weights, entry.filename)
+                else:
+                    renamed.writestr(entry, archive.read(entry))
+    return copy
+
+
+def _new_name(name):
+    """Return today's name of a group of weights, "exp_mixing_3" say, or None if it has not changed."""
+    stem, number = re.fullmatch(r"(.*?)(_\d+)?", name).groups()
+    return RENAMED[stem] + (number or "") if stem in RENAMED else None
+
+
+def predict(model, array, batch_size=128):
+    """Return the model's output in inference mode for an array (n, ...).
+
+    The model sees full batches alone, because JAX compiles anew for every shape.
+    """
+    rest = -len(array) % batch_size
+    padded = np.concatenate([array, array[:1].repeat(rest, 0)]) if rest else array
+    return model.predict(padded, batch_size=batch_size, verbose=0)[: len(array)]

@@ -1,0 +1,90 @@
+"""Layers that several articles use."""
+
+import keras
+from keras import ops
+
+from common import backend
+
+PACKAGE = "kexue"
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class Latent(keras.layers.Layer):
+    """Draws z ~ N(0, I), one row for each row of its input.
+
+    The input is looked at for its batch size alone: `fit` then needs no second input, and every step draws afresh.
+    The layer owns its random state, a variable, so that a checkpoint can hold it. Under several replicas each takes
+    its own rows of one common draw.
+
+    Args:
+        latent_dim: int, length of z.
+        seed: int, start of the layer's random stream.
+
+    Output shape: `(batch, latent_dim)`.
+    """
+
+    def __init__(self, latent_dim, seed=0, **kwargs):
+        super().__init__(**kwargs)
+        if latent_dim < 1:
+            raise ValueError(f"latent_dim must be at least 1. Received: latent_dim={latent_dim}")
+        self.latent_dim = latent_dim
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def call(self, x):
+        replica, replicas = backend.replica_id_and_count()
+        batch = ops.shape(x)[0]
+        z = keras.random.normal((batch * replicas, self.latent_dim), dtype=self.compute_dtype, seed=self.seed_generator)
+        return z if replicas == 1 else ops.slice(z, (replica * batch, 0), (batch, self.latent_dim))
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], self.latent_dim)
+
+    def get_config(self):
+        return {**super().get_config(), "latent_dim": self.latent_dim, "seed": self.seed}
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class SelfModulatedBatchNormalization(keras.layers.Layer):
+    """Batch normalisation whose scale and shift are computed from the generator's own z.
+
+    out = BN(h) (1 + gamma(z)) + beta(z), with BN free of scale and centre, and beta and gamma each
+    Dense(channels)(relu(Dense(hidden_dim)(z))), broadcast over space. As in the author's O-GAN scripts (6409);
+    Chen et al., arXiv 1810.01365.
+
+    Call arguments: `[h, z]`, h `(batch, ..., channels)` and z `(batch, n)`.
+    """
+
+    def __init__(self, hidden_dim, **kwargs):
+        super().__init__(**kwargs)
+        self.hidden_dim = hidden_dim
+        self.batch_norm = keras.layers.BatchNormalization(scale=False, center=False, dtype=self.dtype_policy)
+
+    def build(self, input_shape):
+        h_shape, z_shape = input_shape
+        self.batch_norm.build(h_shape)
+
+        def modulation(name):
+            model = keras.Sequential(
+                [
+                    keras.layers.Dense(self.hidden_dim, activation="relu", dtype=self.dtype_policy),
+                    keras.layers.Dense(h_shape[-1], dtype=self.dtype_policy),
+                ],
+                name=name,
+            )
+            model.build(z_shape)
+            return model
+
+        self.beta, self.gamma = modulation("beta"), modulation("gamma")
+
+    def call(self, inputs, training=None):
+        h, z = inputs
+        h = self.batch_norm(h, training=training)
+        broadcast = (-1,) + (1,) * (len(h.shape) - 2) + (h.shape[-1],)
+        return h * (1 + ops.reshape(self.gamma(z), broadcast)) + ops.reshape(self.beta(z), broadcast)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape[0]
+
+    def get_config(self):
+        return {**super().get_config(), "hidden_dim": self.hidden_dim}

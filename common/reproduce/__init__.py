@@ -1,0 +1,1 @@
+"""Every run of every article, and the page that compares them with the blog."""

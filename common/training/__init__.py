@@ -1,0 +1,1 @@
+"""From one step to a run that resumes."""

@@ -1,0 +1,167 @@
+"""The functions behind f-GAN, drawn and checked (article 6016, https://kexue.fm/archives/6016).
+
+    python fgan/conjugates.py                       # seconds, nothing is trained
+
+    f(u) = max_t {t u - g(t)}: f is the highest of its tangents, of slope t = f'(xi) and intercept -g(t)
+
+For u = p(x)/q(x) and times q(x), that is q f(p/q) >= p T - q g(T) at every x, and equal where T(x) = f'(p/q): a critic
+chooses a tangent at every point, and the wrong one costs. Writes two figures and a table of errors, which should all
+be those of rounding, to `<out>/fgan/curves/`.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from common.cli import Parser, main
+from fgan.quadrature import bound, normal
+
+U = np.exp(np.linspace(-4, 4, 81))  # ratios p/q at which formulas are checked
+X = np.linspace(-15, 15, 3001)
+P, Q = normal(X, 1, 1), normal(X, 0, 1)  # the two Gaussians of all that follows
+SHOWN = ("kl", "js", "pearson")  # in the second figure
+TANGENT_POINTS = (0.2, 1.0, 2.7)  # there, the ratios whose tangents are drawn
+LIGHT = "#b9c4cc"
+
+
+def make_parser():
+    p = Parser(description=__doc__, formatter_class=Parser.RAW)
+    p.add_argument("--out", default="runs", help="folder that holds the run directories (default runs)")
+    return p
+
+
+def tangent(row, xi, p, q=1.0):
+    """p t - q g(t) with t = f'(xi): at q = 1 the line that touches f at u = xi, else q times that line at u = p/q.
+
+    The arguments broadcast; xi = p/q gives q f(p/q).
+    """
+    t = row.derivative(xi)
+    return p * t - q * row.conjugate(t)
+
+
+# the table
+
+
+def errors(row):
+    """{what: largest error}, each relative to 1 + |value|, with D(N(1, 1)||N(0, 1)) among them; `None` is not known."""
+    from keras import ops
+
+    from fgan.custom import numeric_conjugate
+
+    off = lambda found, value: float(np.max(np.abs(found - value) / (1 + np.abs(value))))
+    slopes = row.derivative(U)
+    # f is the highest of its tangents: t goes over those of U and many between
+    t = np.append(slopes, np.linspace(slopes[0], slopes[-1], 2001))
+    twice = (t * U[:, None] - row.conjugate(t)).max(1)
+    # not at the very ends of the range of f', where rounding hides the maximum
+    low, high = (-0.49, 0.49) if row.name == "total_variation" else (row.derivative(1e-6), row.derivative(1e3))
+    t = np.linspace(max(low, -8), min(high, 8), 101)
+    activation = ops.convert_to_numpy(row.activation(row.optimal_score(U)))
+    v = np.clip(row.optimal_score(P / Q), -1e7, 40)[:, None]  # the best critic, with high scores on p
+    divergence = row.from_densities(P, Q, X)
+    return {
+        "f** = f": off(twice, row.f(U)),
+        "g = sup": off(row.conjugate(t), numeric_conjugate(row.f, t)),
+        "T(best v) = f'": off(activation, slopes),
+        "best bound = D": off(bound(row.name, lambda x: v if row.increasing else -v, P, Q, X), divergence),
+        "D = closed form": off(divergence, row.gaussian_closed_form(1)) if row.gaussian_closed_form else None,
+    }
+
+
+def error_table(rows):
+    """Markdown table of `errors`."""
+    columns = list(errors(rows[0]))
+    lines = [f"| divergence | D | {' | '.join(columns)} |", f"|---|---|{'---|' * len(columns)}"]
+    for row in rows:
+        cells = ["" if value is None else f"{value:.0e}" for value in errors(row).values()]
+        lines.append(f"| {row.name} | {row.from_densities(P, Q, X):.4f} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+# the figures
+
+
+def style_axes(axes, **words):
+    """A panel without frame; `words` as `axes.set` takes them."""
+    axes.set(**words)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(color="#ececf0", linewidth=0.7)
+    axes.tick_params(labelsize=8)
+
+
+def padded_limits(y):
+    """Limits of an axis that shows all of y and a little more."""
+    return y.min() - 0.08 * np.ptp(y), y.max() + 0.08 * np.ptp(y)
+
+
+def draw_f_and_g(path, rows):
+    """For each row f on (0, 4], and g from a little below its range to the upper end, both ends dashed."""
+    from common.plots.charts import COLOURS, blank_figure, write_figure
+
+    figure = blank_figure(11.0, 6.4)
+    for row, part in zip(rows, figure.subfigures(3, 3, wspace=0.03, hspace=0.04).flat, strict=True):
+        part.suptitle(row.name, fontsize=10, fontweight="bold")
+        left, right = part.subplots(1, 2)
+        u = np.linspace(0.004, 4, 1000)
+        left.plot(u, row.f(u), color=COLOURS[0], linewidth=1.8)
+        left.plot(1, 0, "o", color=COLOURS[0], markersize=4)
+        style_axes(left, title="f(u)", xlim=(0, 4), ylim=padded_limits(row.f(u[u > 0.1])))
+        low, high = row.t_range
+        t = np.linspace(max(low - 0.5, -3), min(high, 3), 1000)
+        right.plot(t, row.conjugate(t), color=COLOURS[1], linewidth=1.8)
+        for end in filter(np.isfinite, row.t_range):
+            right.axvline(end, color="#55555f", linestyle="--", linewidth=0.9)
+        style_axes(right, title="g(t)", xlim=(t[0], t[-1] + 0.5), ylim=padded_limits(row.conjugate(t[:-40])))
+        for axes in (left, right):
+            axes.title.set_fontsize(9)
+    write_figure(path, figure)
+
+
+def draw_tangents(path, rows):
+    """Above, f and the highest of a few tangents; below, the critic that has no others, and what its bound loses."""
+    from common.plots.charts import COLOURS, blank_figure, write_figure
+
+    figure = blank_figure(11.0, 6.0)
+    touch = np.array(TANGENT_POINTS)[:, None]
+    near = (X > -4) & (X < 4.5)
+    u, x, p, q = np.linspace(0.02, 4, 800), X[near], P[near], Q[near]
+    grid = figure.subplots(2, len(rows))
+    for row, above, below in zip(rows, *grid, strict=True):
+        lines = tangent(row, touch, u)
+        above.plot(u, lines.T, color=LIGHT, linewidth=1.0)
+        above.plot(u, lines.max(0), color=COLOURS[1], linewidth=1.6, label="the highest of three tangents")
+        above.plot(u, row.f(u), color=COLOURS[0], linewidth=2.0, label="f(u)")
+        above.plot(TANGENT_POINTS, row.f(TANGENT_POINTS), "o", color=COLOURS[0], markersize=4)
+        style_axes(above, title=row.name, xlabel="u = p/q", xlim=(0, 4), ylim=padded_limits(row.f(u[u > 0.1])))
+
+        best = tangent(row, p / q, p, q)
+        three = tangent(row, touch, p, q).max(0)
+        below.fill_between(x, three, best, color=COLOURS[1], alpha=0.3, linewidth=0, label="what it loses")
+        below.plot(x, best, color=COLOURS[0], linewidth=2.0, label="q f(p/q)")
+        below.plot(x, three, color=COLOURS[1], linewidth=1.2, label="p T - q g(T)")
+        reached = np.trapezoid(tangent(row, touch, P, Q).max(0), X)
+        title = f"D = {row.from_densities(P, Q, X):.3f}, bound of three tangents {reached:.3f}"
+        style_axes(below, title=title, xlabel="x", xlim=(x[0], x[-1]))
+        for axes in (above, below):
+            axes.title.set_fontsize(10)
+    for axes in grid[:, 0]:
+        axes.legend(frameon=False, fontsize=8, loc="upper left")
+    write_figure(path, figure)
+
+
+def run(args):
+    from common.files import atomic_write, write_json
+    from common.training.run_dir import provenance
+    from fgan.divergences import DIVERGENCES
+
+    where, rows = Path(args.out) / "fgan/curves", list(DIVERGENCES.values())
+    text = error_table(rows)
+    atomic_write(where / "table.md", lambda path: path.write_text(text))
+    draw_f_and_g(where / "figures/f-and-g.png", rows)
+    draw_tangents(where / "figures/tangents.png", [DIVERGENCES[name] for name in SHOWN])
+    write_json(where / "config.json", provenance(args))
+    print(text, *(where / "figures" / name for name in ("f-and-g.png", "tangents.png")), sep="\n")
+
+
+if __name__ == "__main__":
+    main(run, make_parser())

@@ -1,0 +1,1 @@
+"""Invertible layers, their networks and their likelihood."""

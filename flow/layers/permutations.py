@@ -1,0 +1,45 @@
+"""Fixed permutations of the last axis."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from flow.layers.base import PACKAGE, InvertibleLayer, log_det_per_sample
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class Reverse(InvertibleLayer):
+    """The last axis backwards: NICE's way to let every dimension change."""
+
+    def _forward(self, x):
+        return ops.flip(x, axis=-1), log_det_per_sample(x)
+
+    _inverse = _forward
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class Shuffle(InvertibleLayer):
+    """A fixed random permutation of the last axis (RealNVP), kept with the weights.
+
+    Args:
+        seed: int; layers of one flow should have different ones.
+    """
+
+    def __init__(self, seed=0, **kwargs):
+        super().__init__(**kwargs)
+        self.seed = seed
+
+    def build(self, input_shape):
+        def draw(shape, dtype=None):
+            return ops.cast(np.random.default_rng(self.seed).permutation(shape[0]), dtype)
+
+        self.permutation = self.add_weight((input_shape[-1],), draw, dtype="int32", trainable=False, name="order")
+
+    def _forward(self, x):
+        return ops.take(x, self.permutation, axis=-1), log_det_per_sample(x)
+
+    def _inverse(self, y):
+        return ops.take(y, ops.argsort(self.permutation), axis=-1), log_det_per_sample(y)
+
+    def get_config(self):
+        return {**super().get_config(), "seed": self.seed}

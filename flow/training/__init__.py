@@ -1,0 +1,1 @@
+"""Runs of flows on images and in the plane."""

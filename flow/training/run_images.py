@@ -1,0 +1,110 @@
+"""The part of a flow's script that is the same for every flow on images: data, training, what came out."""
+
+import math
+
+import keras
+import numpy as np
+
+from common.data.batches import EndlessBatches
+from common.data.catalog import is_digit_like
+from common.data.images import load_images, to_uint8
+from common.errors import UserError
+from common.experiments.setup import begin_run, set_precision_and_seed
+from common.files import atomic_write
+from common.metrics.codes import pca_frechet
+from common.plots.images import save_png
+from common.training.ema import WeightEMA
+from common.training.loop import images_per_second, train
+from common.training.run_dir import write_results
+from flow.layers.likelihood import PRIORS
+from flow.training import evaluate
+from flow.training.collapse_guard import CollapseGuard
+
+STDS = (0.5, 0.75, 0.8, 0.9, 1.0)
+
+
+def image_size(args):
+    """--size; without it 28 for digits, where that can be halved as often as there are scales, else 32."""
+    small = is_digit_like(args.dataset) and 28 % 2**args.levels == 0
+    return args.size or (28 if small else 32)
+
+
+def run_on_images(args, article, build, references, *, data_start, prior="normal", columns=9):
+    """Trains a flow on 8-bit images in its run directory, and measures it on held-out ones.
+
+    Args:
+        args: resolved flags; beside the common ones `std`, `every`, `limit`, `ema`, `levels`.
+        article: str, folder of the run.
+        build: function of (args, image shape) that returns (compiled `SingleLoss`, flow). The flow maps [0, 1]^shape to
+            vectors z.
+        references: published numbers for `results.json`.
+        data_start: bool, let the layers start from the first batch.
+        prior: "normal" or "logistic".
+        columns: int, of the square of samples.
+    """
+    set_precision_and_seed(args)
+
+    # data
+    args.size = image_size(args)
+    images = load_images(args.dataset, args.size, "train", args.data_dir, limit=args.limit)
+    held_out = load_images(args.dataset, args.size, "test", args.data_dir, limit=args.limit)
+    shape, test = images.array.shape[1:], np.asarray(held_out.array)
+    if args.size % 2**args.levels:
+        raise UserError(f"{args.size} pixels cannot be halved {args.levels} times: lower --levels or change --size")
+    run_dir, devices = begin_run(args, article, images)
+
+    with devices:
+        trainer, flow = build(args, shape)
+        if data_start:
+            first = EndlessBatches(images, args.batch_size, seed=args.seed, dtype="uint8")[0]
+            flow.initialize_from_data((first.astype("float32") + 0.5) / 256)
+        model = keras.Model(pixels := keras.Input(shape), flow(pixels))  # what is kept: [0, 1]^shape -> z, log_det
+        averages = WeightEMA([model], args.ema) if args.ema else None
+        model = averages.models[0] if averages else model
+        views = evaluate.inference_models(model.get_layer("flow"), shape, PRIORS[prior])
+
+    # figures on the way, from fixed noise
+    z = evaluate.noise(columns**2, math.prod(shape), args.seed, prior)
+    scale = max(1, 64 // args.size)
+
+    def save_pictures(step):
+        save_png(
+            run_dir / f"samples/step-{step:07d}.png", evaluate.sample_grid(views.sampler, args.std * z, columns, 1)
+        )
+
+    variables = lambda: trainer.training_state() + (averages.variables if averages else [])
+    guard = CollapseGuard(run_dir, variables, limit=0.0)
+    rows = train(
+        trainer, images, run_dir, batch_size=args.batch_size, steps=args.steps, every=args.every, seed=args.seed,
+        dtype="uint8", on_interval=save_pictures, averages=averages, callbacks=[guard],
+    )  # fmt: skip
+
+    # what came out
+    atomic_write(run_dir / "flow.keras", model.save)
+    train_metrics = evaluate.likelihood(views.density, images.array[: len(test)])
+    n = min(2000, len(test), len(images.array))
+    fresh = evaluate.noise(n, math.prod(shape), args.seed + 1, prior)
+
+    def distance(std):
+        fakes = to_uint8(evaluate.predict(views.sampler, np.float32(std) * fresh))
+        return pca_frechet(fakes, np.asarray(images.array[:n]), test[:n])
+
+    distances = {std: distance(std) for std in {args.std, *STDS}}
+    last = {k: v for k, v in rows[-1].items() if k not in ("step", "seconds")}
+    metrics = {
+        **evaluate.likelihood(views.density, test),
+        **{f"{name}/training_images": value for name, value in train_metrics.items()},
+        **{f"{name}/last_stretch": value for name, value in last.items()},
+        **{f"{name}/test_last_step": value for name, value in evaluate.losses(trainer, test).items()},
+        **distances[args.std],
+        **{f"pca_frechet/std_{std}": distances[std]["pca_frechet"] for std in STDS},
+        "rescues": len(guard.rescues),
+        "parameters": flow.count_params(),
+        "images_per_second": images_per_second(rows, args.batch_size),
+        "train_seconds": rows[-1]["seconds"],
+        "steps": args.steps,
+    }
+    paths = evaluate.save_figures(run_dir, views, test, z, STDS, args.std, scale, rows)
+    write_results(run_dir, metrics, references)
+    print(*(f"{name:45s}{value:.6g}" for name, value in metrics.items()), sep="\n")
+    print("pictures:", *paths, sep="\n  ")

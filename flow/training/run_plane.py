@@ -1,0 +1,77 @@
+"""Train a flow on points of the plane."""
+
+
+def run_in_the_plane(args, article, build, references):
+    """Train on points whose true density is known, and measure how far from it the flow stays.
+
+    Args:
+        args: resolved flags of `flow/realnvp.py`.
+        article: str, folder of the run.
+        build: function of (args, shape of a point) that returns (trainer, flow).
+        references: published numbers for `results.json`.
+    """
+    import keras
+    import numpy as np
+
+    from common.data import toy_2d
+    from common.experiments.setup import begin_run, set_precision_and_seed
+    from common.files import atomic_write
+    from common.plots.planes import grid_points, plot_panels_2d
+    from common.training.ema import WeightEMA
+    from common.training.loop import train
+    from common.training.run_dir import write_results
+    from flow.layers.likelihood import log_normal
+    from flow.training import evaluate
+
+    set_precision_and_seed(args)
+    args.size = 2
+    held_out = toy_2d.sample(args.dataset, max(1, args.points // 5), [args.seed, 1])
+    points = toy_2d.sample(args.dataset, args.points - len(held_out), [args.seed, 0])
+    run_dir, devices = begin_run(args, article, points)
+
+    with devices:
+        trainer, flow = build(args, (2,))
+        flow.initialize_from_data(points)
+        model = keras.Model(x := keras.Input((2,)), flow(x))
+        averages = WeightEMA([model], args.ema) if args.ema else None
+    flow = (averages.models[0] if averages else model).get_layer("flow")
+    z, log_det = flow(x)
+    density = keras.Model(x, log_normal(z) + log_det)
+    sampler = keras.Model(x, flow.inverse(x)[0])
+
+    # figures on the way: the true density, ours, and samples
+    side = 1.05 * float(np.abs(points).max())
+    extent = (-side, side, -side, side)
+    grid, m = grid_points(extent, 300), 300
+    true = np.exp(toy_2d.log_density(args.dataset, grid)).reshape(m, m)
+    noise = evaluate.noise(len(points), 2, args.seed)
+
+    def save_pictures(step, path=None):
+        learned = np.exp(evaluate.predict(density, grid)).reshape(m, m)
+        panels = {"true density": true, "learned density": learned, "samples": evaluate.predict(sampler, noise)}
+        plot_panels_2d(path or run_dir / f"samples/step-{step:07d}.png", panels, extent)
+
+    rows = train(
+        trainer, points, run_dir, batch_size=args.batch_size, steps=args.steps, every=args.every, seed=args.seed,
+        on_interval=save_pictures, averages=averages,
+    )  # fmt: skip
+
+    # what came out: nats of points never seen, and of fresh ones without end
+    atomic_write(run_dir / "flow.keras", model.save)
+    fresh = toy_2d.sample(args.dataset, 20_000, [args.seed, 2])
+    nats = lambda data: -evaluate.predict(density, data).astype("float64")
+    metrics = {
+        "nats/training": float(nats(points).mean()),
+        "nats/held_out": float(nats(held_out).mean()),
+        "nats/fresh": float(nats(fresh).mean()),
+        "entropy": toy_2d.entropy(args.dataset),
+        # KL(data || flow), with the same draw in both terms
+        "kl": float((toy_2d.log_density(args.dataset, fresh) + nats(fresh)).mean()),
+        "parameters": flow.count_params(),
+        "train_seconds": rows[-1]["seconds"],
+        "steps": args.steps,
+    }
+    save_pictures(args.steps, run_dir / "figures/density.png")
+    write_results(run_dir, metrics, references)
+    print(*(f"{name:20s}{value:.6g}" for name, value in metrics.items()), sep="\n")
+    print("pictures:", run_dir / "figures/density.png", sep="\n  ")

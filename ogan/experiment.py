@@ -1,0 +1,88 @@
+"""Train an O-GAN in its run directory, then measure and draw what its two networks can do."""
+
+import numpy as np
+
+from common.data.images import load_images, to_float, to_uint8
+from common.experiments.setup import begin_run, set_precision_and_seed
+from common.files import atomic_write
+from common.metrics.codes import pca_frechet
+from common.models.inference import predict
+from common.plots.images import image_grid, save_png
+from common.training.ema import WeightEMA, recalibrate_batch_norm
+from common.training.loop import images_per_second, train
+from common.training.run_dir import write_results
+from ogan import evaluate
+
+N_MEASURED = 2000  # images
+
+
+def run_ogan(args, article, build, references):
+    """Train and evaluate.
+
+    Args:
+        args: resolved flags of `ogan/train.py`.
+        article: str, folder of the run.
+        build: function of (args, channels) that returns (trainer, encoder, generator).
+        references: published numbers for `results.json`.
+    """
+    set_precision_and_seed(args)
+
+    # data
+    images = load_images(args.dataset, args.size, "train", args.data_dir, limit=args.limit)
+    n = min(N_MEASURED, args.limit or N_MEASURED)
+    held_out = load_images(args.dataset, args.size, "test", args.data_dir, limit=n)
+    run_dir, devices = begin_run(args, article, images)
+
+    with devices:
+        trainer, encoder, generator = build(args, images.array.shape[-1])
+        averages = WeightEMA([encoder, generator], args.ema) if args.ema else None
+    E, G = averages.models if averages else (encoder, generator)
+
+    # figures on the way, from fixed latents and from fixed images that are never trained on
+    z_fixed = evaluate.sample_latents(81, args.latent_dim, args.seed)
+    x_many = to_float(np.asarray(images.array[:2048]))
+    z_many = evaluate.sample_latents(len(x_many), args.latent_dim, args.seed + 2)
+    scale = max(1, 64 // args.size)  # small pictures are shown larger
+
+    def save_pictures(step):
+        if averages and args.ema_statistics == "measured":
+            recalibrate_batch_norm(G, np.array_split(z_many, 8))
+            recalibrate_batch_norm(E, np.array_split(np.concatenate([x_many, predict(G, z_many)]), 16))
+        save_png(run_dir / f"samples/step-{step:07d}.png", image_grid(predict(G, z_fixed), 9, scale=scale))
+        pairs = evaluate.reconstructions(E, G, np.asarray(held_out.array[:32]), scale)
+        save_png(run_dir / f"reconstructions/step-{step:07d}.png", pairs)
+
+    rows = train(
+        trainer, images, run_dir, batch_size=args.batch_size, steps=args.steps, every=args.every, seed=args.seed,
+        flip=args.flip, on_interval=save_pictures, averages=averages,
+    )  # fmt: skip
+
+    # what came out
+    for model in (E, G):
+        atomic_write(run_dir / f"{model.name}.keras", model.save)
+    mean_image = to_float(images.array.mean(0))
+    atomic_write(run_dir / "mean_image.npy", lambda path: np.save(path, mean_image))
+    last_step_metrics = {}  # of the networks of the last step, where those measured are averages of them
+    if averages:
+        last_step_metrics |= evaluate.latent_metrics(encoder, generator, args.latent_dim, args.seed, n)
+        last_step_metrics |= evaluate.reconstruction_metrics(encoder, generator, held_out.array, mean_image)
+        del last_step_metrics["mean_image_mse"]
+    train_metrics = evaluate.reconstruction_metrics(E, G, images.array[:n], mean_image)
+    fakes = to_uint8(predict(G, evaluate.sample_latents(n, args.latent_dim, args.seed + 3)))
+    metrics = {
+        **evaluate.latent_metrics(E, G, args.latent_dim, args.seed, n),
+        "critic_gap": rows[-1]["critic_gap"],
+        **evaluate.reconstruction_metrics(E, G, held_out.array, mean_image),
+        **evaluate.code_metrics(E, G, held_out.array),
+        **pca_frechet(fakes, np.asarray(images.array[:n]), np.asarray(held_out.array)),
+        **(evaluate.probe_metrics(E, images, held_out) if args.dataset == "toy_faces" else {}),
+        **{f"{name}/training_images": value for name, value in train_metrics.items()},
+        **{f"{name}/without_ema": value for name, value in last_step_metrics.items()},
+        "images_per_second": images_per_second(rows, args.batch_size),
+        "train_seconds": rows[-1]["seconds"],
+        "steps": args.steps,
+    }
+    paths = evaluate.save_figures(run_dir, E, G, held_out.array, z_fixed, rows, scale)
+    write_results(run_dir, metrics, references)
+    print(*(f"{name:40s}{value:.4g}" for name, value in metrics.items()), sep="\n")
+    print("pictures:", *paths, sep="\n  ")

@@ -1,0 +1,72 @@
+"""Many runs of one script: what fails, what is shown."""
+
+import argparse
+
+import pytest
+
+from common.errors import UserError
+from common.experiments.sweep import KILLED, run_variants, sweep, table
+
+STUB = """
+import json, os, pathlib, sys
+words = dict(zip(sys.argv[1::2], sys.argv[2::2]))
+if words["--loss"] == "bad":
+    print("stub.py: error: the loss stopped being a number")
+    sys.exit(2)
+if words["--loss"] == "killed":
+    print("step 400 of 2000", flush=True)
+    os.kill(os.getpid(), 9)
+if words["--loss"] == "idle":
+    sys.exit()
+run = pathlib.Path(words["--out"]) / "stub"
+run.mkdir(parents=True, exist_ok=True)
+(run / "results.json").write_text(json.dumps({"metrics": {"seed": float(words["--seed"])}}))
+"""
+
+
+@pytest.fixture
+def stub(tmp_path):
+    path = tmp_path / "stub.py"
+    path.write_text(STUB)
+    return path
+
+
+def test_a_job_that_fails_ends_the_sweep_or_is_noted(stub, tmp_path):
+    jobs = {"a": ["--loss", "bad", "--seed", 0], "b": ["--loss", "good", "--seed", 1]}
+    with pytest.raises(UserError, match=r"a: stub.py: error: the loss stopped being a number"):
+        sweep(stub, jobs, tmp_path / "one")
+    failed = {}
+    found = sweep(stub, jobs, tmp_path / "two", failed=failed)
+    assert found == {"b": tmp_path / "two/b/stub"}
+    assert failed == {"a": "stub.py: error: the loss stopped being a number"}
+
+
+def test_a_killed_job_says_so_and_an_idle_one_is_no_result(stub, tmp_path):
+    failed = {}
+    sweep(stub, {"a": ["--loss", "killed", "--seed", 0]}, tmp_path, failed=failed)
+    assert failed == {"a": f"{KILLED} 9; the last it printed: step 400 of 2000"}
+    with pytest.raises(UserError, match=r"a ended well and left no results\.json"):
+        sweep(stub, {"a": ["--loss", "idle", "--seed", 0]}, tmp_path / "idle", failed=failed)
+
+
+def test_variants_are_kinds_times_seeds(stub, tmp_path):
+    args = argparse.Namespace(dataset="8gaussians", seeds=2, rest=["--steps", "3"], jobs=2)
+    failed = {}
+    runs = run_variants(stub, "--loss", ["bad", "good"], tmp_path / "runs", args, failed)
+    assert list(runs) == ["good-0", "good-1"] and sorted(failed) == ["bad-0", "bad-1"]
+
+
+def test_the_table_shows_the_range_over_seeds():
+    rows = {"one": {"FID": [1.0, 2.0, 6.0], "modes": [25.0, 25.0, 25.0]}, "two": {"FID": [0.5], "modes": [24.5]}}
+    assert table("entropy", rows).splitlines() == [
+        "| entropy | FID | modes |",
+        "|---|---|---|",
+        "| one | 3.000 (1.000 to 6.000) | 25 |",
+        "| two | 0.500 | 24.500 |",
+    ]
+    rows["two"]["published"] = [0.3]
+    assert table("entropy", rows).splitlines()[0] == "| entropy | FID | modes | published |"
+    assert table("entropy", rows).splitlines()[2:] == [
+        "| one | 3.000 (1.000 to 6.000) | 25 |  |",
+        "| two | 0.500 | 24.500 | 0.300 |",
+    ]

@@ -1,0 +1,59 @@
+"""6409-T1..T3: what the correlation leaves free, from its formula."""
+
+import numpy as np
+import pytest
+from keras import ops
+
+from common.losses.correlation import average, correlation, standardise, std
+from tests.helpers.arrays import numpy
+from tests.helpers.autodiff import gradient
+
+RNG = np.random.default_rng(0)
+Z, Y = RNG.normal(size=(5, 12)).astype("float32"), RNG.normal(size=(5, 12)).astype("float32")
+
+
+def test_parts_of_a_code_are_numpys():
+    np.testing.assert_allclose(numpy(average(Y)), Y.mean(-1, keepdims=True), atol=1e-6)
+    np.testing.assert_allclose(numpy(std(Y)), Y.std(-1, keepdims=True), atol=1e-6)
+    expected = [[np.corrcoef(z, y)[0, 1]] for z, y in zip(Z, Y, strict=True)]
+    np.testing.assert_allclose(numpy(correlation(Z, Y)), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(("a", "b", "sign"), [(3.0, -2.0, 1), (0.01, 5.0, 1), (-2.0, 1.0, -1)])
+def test_affine_maps_of_the_code_change_the_sign_at_most(a, b, sign):
+    np.testing.assert_allclose(numpy(correlation(Z, a * Y + b)), sign * numpy(correlation(Z, Y)), atol=1e-4)
+
+
+def test_range_and_distance_identity():
+    np.testing.assert_allclose(numpy(correlation(Z, Z)), np.ones((5, 1)), atol=1e-6)
+    distance = np.sum((numpy(standardise(Z)) - numpy(standardise(Y))) ** 2, -1, keepdims=True)
+    np.testing.assert_allclose(distance, 2 * 12 * (1 - numpy(correlation(Z, Y))), rtol=1e-5)
+
+
+def test_gradient_of_correlation_leaves_mean_and_spread_alone_and_that_of_mse_does_not():
+    rho = gradient(lambda y: ops.sum(correlation(Z, y)), Y)
+    mse = gradient(lambda y: ops.sum(ops.square(ops.subtract(Z, y))), Y)
+    centred = Y - Y.mean(-1, keepdims=True)
+    assert np.abs(rho).max() > 1e-2
+    np.testing.assert_allclose(rho.sum(-1), 0, atol=1e-5)
+    np.testing.assert_allclose((rho * centred).sum(-1), 0, atol=1e-5)
+    assert np.abs(mse.sum(-1)).min() > 0.1
+    assert np.abs((mse * centred).sum(-1)).min() > 0.1
+
+
+def test_two_dimensions_are_too_few():
+    z, y = Z[:, :2], Y[:, :2]
+    np.testing.assert_allclose(np.abs(numpy(correlation(z, y))), 1, atol=1e-5)
+    np.testing.assert_allclose(gradient(lambda v: ops.sum(correlation(z, v)), y), 0, atol=1e-4)
+
+
+def test_constant_code_has_neither_correlation_nor_nan():
+    y = np.full((5, 12), 3.0, "float32")
+    np.testing.assert_array_equal(numpy(correlation(Z, y)), np.zeros((5, 1)))
+    assert np.isfinite(gradient(lambda v: ops.sum(correlation(Z, v)), y)).all()
+
+
+def test_half_precision_is_computed_in_float32():
+    y = ops.cast(300.0 * Y, "float16")  # squares leave float16's range
+    assert "float32" in str(correlation(Z, y).dtype)
+    np.testing.assert_allclose(numpy(correlation(Z, y)), numpy(correlation(Z, Y)), atol=2e-3)

@@ -1,0 +1,174 @@
+import numpy as np
+import pytest
+
+from common.metrics.codes import linear_probe_r2, mean_squared_error, nearest_neighbours, pca_codes, pca_frechet
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+def test_mse_by_hand():
+    a = np.array([[0.0, 1.0], [2.0, 3.0]])
+    b = np.array([[1.0, 1.0], [0.0, 0.0]])
+    assert mean_squared_error(a, b) == (1 + 0 + 4 + 9) / 4
+    assert isinstance(mean_squared_error(a, b), float)
+    assert mean_squared_error(np.uint8([0, 255]), np.uint8([255, 0])) == 255.0**2  # no wrap-around
+    assert mean_squared_error(2.0, 5.0) == 9
+
+
+def test_mse_sums_in_float64():
+    a = np.full((1000, 1000), 0.1, "float32")
+    assert mean_squared_error(a, np.zeros_like(a)) == pytest.approx(float(np.float32(0.1)) ** 2, rel=1e-12)
+
+
+@pytest.mark.parametrize(("a", "b"), [(np.zeros((2, 3)), np.zeros(3)), (np.zeros((0, 3)), np.zeros((0, 3)))])
+def test_mse_refuses(a, b):
+    with pytest.raises(ValueError, match="Received"):
+        mean_squared_error(a, b)
+
+
+def test_probe_reads_an_exact_linear_map():
+    codes = rng().standard_normal((3000, 8)) * [1, 1e3, 1e-3, 1, 5, 1, 2, 1] + 100
+    factors = codes @ rng(1).standard_normal((8, 3)) + [4, 5, 6]
+    r2 = linear_probe_r2(codes[:2000], factors[:2000], codes[2000:], factors[2000:], ridge=0)
+    np.testing.assert_allclose(r2, 1, atol=1e-9)
+    r2 = linear_probe_r2(codes[:2000], factors[:2000], codes[2000:], factors[2000:])
+    np.testing.assert_allclose(r2, 1, atol=1e-4)
+
+
+@pytest.mark.parametrize("noise", [0.5, 1.0, 2.0])
+def test_probe_with_noise_of_known_variance(noise):
+    """factor = code + noise * normal: the code explains 1/(1 + noise^2) of the variance."""
+    codes = rng(2).standard_normal((40000, 5))
+    factors = codes[:, :2] + noise * rng(3).standard_normal((40000, 2))
+    r2 = linear_probe_r2(codes[:20000], factors[:20000], codes[20000:], factors[20000:])
+    np.testing.assert_allclose(r2, 1 / (1 + noise**2), atol=0.015)
+
+
+def test_probe_finds_nothing_in_independent_codes():
+    codes, factors = rng(4).standard_normal((12000, 10)), rng(5).standard_normal((12000, 4))
+    r2 = linear_probe_r2(codes[:10000], factors[:10000], codes[10000:], factors[10000:])
+    assert r2.shape == (4,)
+    assert np.all(np.abs(r2) <= 0.02)
+
+
+def test_probe_is_measured_on_the_test_data():
+    """With the sign turned in the test data the prediction is -y: R^2 = 1 - 4 = -3."""
+    codes = rng(6).standard_normal((4000, 1))
+    r2 = linear_probe_r2(codes[:2000], codes[:2000], codes[2000:], -codes[2000:], ridge=0)
+    np.testing.assert_allclose(r2, -3, atol=0.02)
+
+
+def test_probe_ridge_shrinks():
+    """Standardised code, n rows, penalty n: the weight is halved, and R^2 = 1 - 1/4."""
+    codes = rng(7).standard_normal((5000, 1))
+    r2 = linear_probe_r2(codes, codes, codes, codes, ridge=5000)
+    np.testing.assert_allclose(r2, 0.75, atol=1e-9)
+
+
+def test_probe_takes_constant_and_doubled_codes():
+    x = rng(8).standard_normal((500, 1))
+    codes = np.concatenate([x, x, np.full((500, 1), 7.0)], 1)
+    np.testing.assert_allclose(linear_probe_r2(codes, x, codes, x), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        ((5, 2), (4, 1), (5, 2), (5, 1)),
+        ((5, 2), (5, 1), (5, 3), (5, 1)),
+        ((5, 2), (5, 1), (5, 2), (5, 2)),
+        ((5, 2), (5,), (5, 2), (5,)),
+        ((0, 2), (0, 1), (5, 2), (5, 1)),
+    ],
+)
+def test_probe_refuses_shapes(shapes):
+    with pytest.raises(ValueError, match="Received"):
+        linear_probe_r2(*(rng().standard_normal(shape) for shape in shapes))
+
+
+def test_probe_refuses_a_constant_factor():
+    x = rng().standard_normal((5, 2))
+    with pytest.raises(ValueError, match="constant"):
+        linear_probe_r2(x, x, x, np.ones((5, 2)))
+
+
+def images(n, seed):
+    """Noise with a falling spectrum about an uneven mean, as images (n, 6, 5, 2)."""
+    mixing = np.linalg.qr(rng(9).standard_normal((60, 60)))[0] * 0.8 ** np.arange(60)
+    return (rng(seed).standard_normal((n, 60)) @ mixing.T + np.arange(60)).reshape(n, 6, 5, 2)
+
+
+@pytest.mark.parametrize("components", [1, 7, 60])
+def test_pca_against_svd(components):
+    train, test = images(400, 10), images(50, 11)
+    flat, flat_test = train.reshape(400, -1), test.reshape(50, -1)
+    v = np.linalg.svd(flat - flat.mean(0), full_matrices=False)[2][:components].T
+    v *= np.sign(v[np.abs(v).argmax(0), np.arange(components)])
+    codes, test_codes = pca_codes(train, test, components, chunk=64)
+    assert codes.shape == (400, components)
+    assert codes.dtype == test_codes.dtype == np.float32
+    np.testing.assert_allclose(codes, (flat - flat.mean(0)) @ v, atol=2e-3)
+    np.testing.assert_allclose(test_codes, (flat_test - flat.mean(0)) @ v, atol=2e-3)
+
+
+def test_pca_of_bytes_explains_as_much_as_svd():
+    """A wide set with a slow spectrum, where the power iteration is not exact: it must lose next to nothing."""
+    n, size, components = 300, 1200, 20
+    x = rng(12).standard_normal((n, size)) * (1 + np.arange(size)) ** -0.5
+    x = np.clip(128 + 60 * x, 0, 255).astype("uint8")
+    values = np.linalg.svd(x - x.mean(0), compute_uv=False)
+    codes, _ = pca_codes(x, x[:3], components)
+    assert np.sum(codes.astype("float64") ** 2) > 0.999 * np.sum(values[:components] ** 2)
+    np.testing.assert_array_equal(codes, pca_codes(x, x[:3], components)[0])
+
+
+def test_pca_refuses():
+    with pytest.raises(ValueError, match=r"1 to 5 for 5 images\. Received: 6"):
+        pca_codes(np.zeros((5, 9)), np.zeros((5, 9)), 6)
+    with pytest.raises(ValueError, match="one shape"):
+        pca_codes(np.zeros((5, 9)), np.zeros((5, 8)), 2)
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 1000])
+@pytest.mark.parametrize("k", [1, 3, 40])
+def test_neighbours_against_brute_force(chunk, k):
+    queries, bank = rng(13).standard_normal((9, 4, 2)), rng(14).standard_normal((40, 4, 2))
+    distance = np.sqrt(((queries[:, None] - bank[None]) ** 2).sum((2, 3)))
+    np.testing.assert_array_equal(nearest_neighbours(queries, bank, k, chunk), np.argsort(distance, 1)[:, :k])
+
+
+def test_neighbours_of_bytes_find_themselves():
+    bank = rng(15).integers(0, 256, (50, 8, 8, 3)).astype("uint8")
+    found = nearest_neighbours(bank[20:30], bank, 2, chunk=16)
+    np.testing.assert_array_equal(found[:, 0], np.arange(20, 30))
+    assert np.all(found[:, 1] != found[:, 0])
+
+
+def test_equal_distances_take_the_lower_index():
+    bank = np.array([[1.0], [-1.0], [1.0], [0.5]])
+    np.testing.assert_array_equal(nearest_neighbours(np.zeros((1, 1)), bank, 4, chunk=2), [[3, 0, 1, 2]])
+
+
+def test_neighbours_refuse():
+    with pytest.raises(ValueError, match=r"k must be 1 to 3.*Received: 4"):
+        nearest_neighbours(np.zeros((2, 5)), np.zeros((3, 5)), 4)
+    with pytest.raises(ValueError, match="one shape"):
+        nearest_neighbours(np.zeros((2, 5)), np.zeros((3, 4)), 1)
+
+
+def test_sample_metrics_know_the_data_from_a_constant():
+    random = rng()
+    base = random.integers(0, 256, (1, 8, 8, 1))
+
+    def draw(n):
+        light, grain = random.normal(0, 30, (n, 1, 1, 1)), random.normal(0, 10, (n, 8, 8, 1))
+        return np.clip(base + light + grain, 0, 255).astype("uint8")
+
+    train, test = draw(300), draw(300)
+    same = pca_frechet(draw(300), train, test, components=8)
+    constant = pca_frechet(np.broadcast_to(base, train.shape).astype("uint8"), train, test, components=8)
+    assert same["pca_frechet_floor"] == constant["pca_frechet_floor"] > 0
+    assert same["pca_frechet"] < 3 * same["pca_frechet_floor"]
+    assert constant["pca_frechet"] > 10 * same["pca_frechet"]

@@ -1,0 +1,254 @@
+"""The page that sets the articles beside what came out here: read by a parser, and drawn by Chromium if it is there."""
+
+import json
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from itertools import pairwise
+from urllib.parse import unquote
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+
+from common.reproduce import plan, report
+from tests.helpers.arrays import assert_not_blank
+
+NASTY = "<script>alert('x')</script>"
+VOID = {"meta", "img", "br"}
+
+
+class Page(HTMLParser):
+    """What the tests ask of a page: its elements with their attributes, the text of each declared figure, the rest."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements, self.open, self.words, self.figures, self.figure = [], [], [], {}, None
+        self.feed(text)
+        assert not self.open, "every element is closed"
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        self.elements.append((tag, attrs))
+        if tag not in VOID:
+            self.open.append(tag)
+        if "data-figure" in attrs:
+            self.figure = self.figures.setdefault(attrs["data-figure"], {"pictures": [], "words": ""})
+        if tag == "img" and self.figure is not None:
+            self.figure["pictures"].append(attrs["src"])
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag, f"</{tag}> closes another element"
+        if tag == "figure":
+            self.figure = None
+
+    def handle_data(self, data):
+        self.words.append(data)
+        if self.figure is not None:
+            self.figure["words"] += data
+
+    def all(self, *tags):
+        return [(tag, attrs) for tag, attrs in self.elements if tag in tags]
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory):
+    """The page of the real lists before anything was run, with its folder."""
+    out = tmp_path_factory.mktemp("runs")
+    report.run(report.make_parser().parse_args(["--out", str(out)]))
+    return out / "report/index.html"
+
+
+@pytest.fixture
+def nasty(tmp_path, monkeypatch):
+    """A project of two runs, one finished, whose names and settings are none that one would choose."""
+    monkeypatch.setattr(plan, "ROOT", tmp_path)
+    (tmp_path / "stubs").mkdir()
+    (tmp_path / "stubs/reproduction.toml").write_text(
+        f"""
+        [article]
+        title = "{NASTY}"
+        place = 1
+        idea = "a & b"
+        links = {{ home = "https://kexue.fm" }}
+        [[run]]
+        name = "done"
+        command = "stubs/x.py"
+        folder = "x"
+        leaves = ["results.json", "a{NASTY.replace("/", "")}.png"]
+        minutes = {{ quick = 1 }}
+        dataset = "mnist"
+        fallback = "toy_faces"
+        [[run]]
+        name = "later"
+        command = "stubs/x.py"
+        folder = "x"
+        leaves = ["b.png"]
+        minutes = 1
+        [[figure]]
+        caption = "{NASTY}"
+        run = "done"
+        file = "a{NASTY.replace("/", "")}.png"
+        ours = "{NASTY}"
+        blog = "https://kexue.fm/x.png"
+        [[figure]]
+        caption = "later"
+        run = "later"
+        file = "b.png"
+        ours = "later"
+        [[number]]
+        what = "n"
+        published = "1"
+        protocol = "p"
+        readme = "2"
+        run = "done"
+        key = "n"
+        preset = "quick"
+        """
+    )
+    where = tmp_path / "runs/some where #1"
+    where.mkdir(parents=True)
+    iio.imwrite(where / "x.png", np.zeros((4, 4, 3), "uint8"))
+    (where / "x.png").rename(where / f"a{NASTY.replace('/', '')}.png")
+    flags = {"dataset": f"folder:{NASTY}", "data_dir": "/home/someone", "out": "/home/someone/runs"}
+    (where / "config.json").write_text(json.dumps({"flags": flags, "versions": {"keras": NASTY}}))
+    (where / "results.json").write_text(json.dumps({"metrics": {"n": 1.23456789}}))
+    record = {"state": "finished", "directory": "some where #1", "command": f"python x {NASTY}", "seconds": 130}
+    record |= {"log": "some where #1/log.txt", "preset": "smoke", "dataset": "toy_faces", "fallback": True, "why": ""}
+    document = {"preset": "smoke", "runs": {"stubs/done": record}}
+    (tmp_path / "runs/reproduction.json").write_text(json.dumps(document))
+    return tmp_path / "runs"
+
+
+def test_every_figure_has_a_picture_or_the_command_that_makes_it(empty):
+    page = Page(empty.read_text())
+    listed = [(folder, figure) for folder, content in plan.read_lists().items() for figure in content["figure"]]
+    declared = {f"{folder}/{f['run']}/{f['file']}": f for folder, f in listed if "run" in f}
+    assert page.figures.keys() == declared.keys()
+    for name, figure in declared.items():
+        assert "missing" in page.figures[name]["words"]
+        assert f"make reproduce-all PRESET=quick ONLY={'/'.join(name.split('/')[:2])}" in page.figures[name]["words"]
+        assert len(page.figures[name]["pictures"]) >= ("committed" in figure)
+    shown = [attrs["src"] for _, attrs in page.all("img", "video") if attrs["src"].startswith("https://kexue.fm/")]
+    linked = [attrs["href"] for _, attrs in page.all("a")]
+    blog = [figure["blog"] for _, figure in listed if "blog" in figure]
+    assert shown == [address for address in blog if "/uploads/" in address]
+    assert set(blog) <= set(linked)
+    assert {attrs["src"] for _, attrs in page.all("video")} == {a for a in blog if a.endswith(".mp4")}
+
+
+def test_a_finished_run_is_shown_with_what_may_be_said_of_it(nasty):
+    page = Page(report.render(nasty))
+    done, later = page.figures.values()
+    assert [unquote(path) for path in done["pictures"]] == [f"../some where #1/a{NASTY.replace('/', '')}.png"]
+    assert "missing" not in done["words"] and "ONLY=stubs/later" in later["words"] and not later["pictures"]
+    words = " ".join(" ".join(page.words).split())
+    assert "1.2346 not to be compared: preset smoke in place of quick, toy_faces in place of mnist" in words
+    assert "preset smoke, on toy_faces, 2 minutes" in words
+    (nasty / "some where #1/results.json").unlink()
+    assert Page(report.render(nasty)).figures.popitem()[1]["words"].count("missing") == 1, "what is gone is missing"
+
+
+@pytest.mark.parametrize("preset", ["smoke", "quick"])
+def test_a_kept_picture_says_more_than_that_of_a_few_steps(nasty, preset):
+    text = (nasty.parent / "stubs/reproduction.toml").read_text()
+    (nasty.parent / "stubs/reproduction.toml").write_text(
+        text.replace("[[figure]]", '[[figure]]\ncommitted = "kept.png"', 1)
+    )
+    (nasty.parent / "stubs/figures").mkdir()
+    iio.imwrite(nasty.parent / "stubs/figures/kept.png", np.zeros((4, 4, 3), "uint8"))
+    record = json.loads((nasty / "reproduction.json").read_text())
+    record["runs"]["stubs/done"]["preset"] = preset
+    (nasty / "reproduction.json").write_text(json.dumps(record))
+    done = next(iter(Page(report.render(nasty)).figures.values()))
+    kept = "../../stubs/figures/kept.png"
+    assert (done["pictures"] == [kept]) == (preset == "smoke")
+    assert ("is the one kept in the repository" in done["words"]) == (preset == "smoke") == ("Another" in done["words"])
+    assert ("The one kept in the repository" in done["words"]) == (preset != "smoke")
+
+
+def test_one_damaged_file_costs_one_run_and_not_the_page(nasty):
+    where = nasty / "some where #1"
+    (where / "results.json").write_text('{"metrics": {"n": null, "m": NaN}}')
+    words = " ".join(Page(report.render(nasty)).words)
+    assert words.count("not a number") == 3, "both in the run's card, one in the table"
+    for damage in ("[]", "", "{"):
+        (where / "results.json").write_text(damage)
+        done = next(iter(Page(report.render(nasty)).figures.values()))
+        assert "missing" in done["words"] and "results.json" in done["words"]
+    for damage in ("[]", "{}", "", '{"preset": "quick", "runs": 3}'):
+        (nasty / "reproduction.json").write_text(damage)
+        assert "0 finished" in " ".join(Page(report.render(nasty)).words)
+
+
+def test_a_finished_run_that_lacks_a_number_says_so(nasty):
+    (nasty / "some where #1/results.json").write_text('{"metrics": {"other": 1.0}, "failed": {"rsgan-0": "no luck"}}')
+    words = " ".join(" ".join(Page(report.render(nasty)).words).split())
+    assert "not measured by this run , preset smoke" in words.replace("run,", "run ,") and "not run yet" in words
+    assert "failed rsgan-0: no luck" in words, "a training that the comparison lost"
+    text = (nasty.parent / "stubs/reproduction.toml").read_text()
+    (nasty.parent / "stubs/reproduction.toml").write_text(text.rstrip() + "\nsteps = 500\n")
+    (nasty / "some where #1/results.json").write_text('{"metrics": {"n": 2.5, "steps": 30}}')
+    words = " ".join(" ".join(Page(report.render(nasty)).words).split())
+    assert "30 steps in place of 500" in words
+
+
+def test_a_link_in_place_of_the_folder_of_runs(nasty):
+    link = nasty.with_name("link")
+    link.symlink_to(nasty, target_is_directory=True)
+    report.run(report.make_parser().parse_args(["--out", str(link)]))
+    sources = [a["src"] for _, a in Page((link / "report/index.html").read_text()).all("img") if "://" not in a["src"]]
+    assert sources and all((link / "report" / unquote(source)).is_file() for source in sources)
+
+
+def test_what_comes_from_files_is_text(nasty):
+    text = report.render(nasty)
+    assert not Page(text).all("script")
+    assert text.count("&lt;script&gt;") > 6 and "/home/someone" not in text
+
+
+def test_the_page_works_from_the_disk_and_is_accessible(empty, nasty):
+    for text, home in ((empty.read_text(), empty.parent), (report.render(nasty), nasty / "report")):
+        page = Page(text)
+        assert not page.all("script", "link", "iframe")
+        ids = {attrs["id"] for _, attrs in page.elements if "id" in attrs}
+        for tag, attrs in page.all("a", "img"):
+            target = attrs["href"] if tag == "a" else attrs["src"]
+            assert not target.startswith(("/", "file:")), "no absolute path"
+            if target.startswith("#"):
+                assert target[1:] in ids
+            elif not target.startswith("https://") and home == empty.parent:
+                assert (home / unquote(target.split("#")[0])).resolve().is_file()
+            assert tag == "a" or attrs["alt"]
+        levels = [int(tag[1]) for tag, _ in page.all("h1", "h2", "h3", "h4")]
+        assert levels[0] == 1 and levels.count(1) == 1
+        assert all(b <= a + 1 for a, b in pairwise(levels)), "no level is skipped"
+        assert dict(page.all("html"))["html"]["lang"] == "en"
+
+
+def test_a_claim_says_its_verdict_in_words(empty):
+    words = " ".join(" ".join(Page(empty.read_text()).words).split())
+    for content in plan.read_lists().values():
+        for claim in content.get("claim", []):
+            assert f"{claim['verdict']} {' '.join(claim['says'].split())}" in words
+
+
+FRAME = """<iframe src="index.html" width="{width}" height="2000" onload="document.title =
+[this.contentWindow.innerWidth, this.contentDocument.documentElement.scrollWidth].join(' ')"></iframe>"""
+
+
+@pytest.mark.parametrize("width", [360, 1400])
+def test_a_browser_draws_it_without_scrolling_sideways(empty, tmp_path, width):
+    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if not browser:
+        pytest.skip("no Chromium on this machine's PATH")
+    words = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
+    how = {"capture_output": True, "text": True, "timeout": 180, "check": True}
+    frame = empty.with_name("frame.html")  # Chromium has no window as narrow as a telephone
+    frame.write_text(FRAME.format(width=width))
+    found = subprocess.run([*words, "--allow-file-access-from-files", "--dump-dom", frame.as_uri()], **how).stdout
+    inner, needed = map(int, found.split("<title>")[1].split("</title>")[0].split())
+    assert needed <= inner == width
+    words += [f"--window-size={width},2000", f"--screenshot={tmp_path / 'page.png'}"]
+    subprocess.run([*words, empty.as_uri()], **how)
+    assert_not_blank(tmp_path / "page.png", least=20)

@@ -1,0 +1,21 @@
+"""Tensors as numpy arrays, and pictures that show something."""
+
+import imageio.v3 as iio
+import numpy as np
+from keras import ops
+
+
+def numpy(x):
+    """Return a copy of a tensor or variable of any backend as a numpy array."""
+    return np.array(ops.convert_to_numpy(ops.convert_to_tensor(x)))
+
+
+def numpy64(x):
+    """Return `numpy(x)` in float64."""
+    return numpy(x).astype("float64")
+
+
+def assert_not_blank(*paths, least=5):
+    """Fail for a picture whose pixels differ by less than `least` (standard deviation, of 255)."""
+    for path in paths:
+        assert iio.imread(path).std() > least, f"{path} is blank"

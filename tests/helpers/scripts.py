@@ -1,0 +1,41 @@
+"""Run the scripts as a user starts them: on TensorFlow, and on JAX with TensorFlow hidden."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import imageio.v3 as iio
+
+ROOT = Path(__file__).parents[2]
+SMOKE = ["ogan/train.py", "--preset", "smoke"]
+HIDE = """
+import importlib.machinery as machinery
+found = machinery.PathFinder.find_spec
+hidden = {"tensorflow", "torch"}
+machinery.PathFinder.find_spec = classmethod(
+    lambda cls, name, path=None, target=None: None if name.split(".")[0] in hidden else found(name, path, target)
+)
+"""
+
+
+def environment(home, backend):
+    """Return the environment of a user with the Keras cache `home` and that backend alone."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("TF_", "KERAS", "DATA_DIR"))}
+    env |= {"KERAS_HOME": str(home / "cache"), "KERAS_BACKEND": backend}
+    return env | ({"PYTHONPATH": str(home)} if backend == "jax" else {})
+
+
+def run_script(home, backend, *words):
+    """Run `python *words` from the root of the repository and return the finished process."""
+    return subprocess.run(
+        [sys.executable, *map(str, words)], cwd=ROOT, env=environment(home, backend), capture_output=True, text=True
+    )
+
+
+def write_pngs(folder, images):
+    """Write images as 0.png, 1.png, ... into a new folder and return it."""
+    folder.mkdir()
+    for i, image in enumerate(images):
+        iio.imwrite(folder / f"{i}.png", image)
+    return folder

@@ -1,0 +1,86 @@
+"""The house rules that a reader relies on: imports run one way, one module names a backend, files stay short."""
+
+import ast
+
+import pytest
+
+from tests.helpers.scripts import ROOT
+
+# from the ground up: a module imports from its own row or from earlier ones
+ROOMS = (
+    "common.errors", "common.files", "common.backend", "common.data", "common.cli", "common.models", "common.losses",
+    "common.training", "common.plots", "common.metrics", "common.experiments", "common.reproduce",
+)  # fmt: skip
+ARTICLES = sorted(path.parent.name for path in ROOT.glob("*/reproduction.toml"))
+SOURCES = [path for folder in ("common", *ARTICLES) for path in sorted((ROOT / folder).rglob("*.py"))]
+BACKENDS = {"tensorflow", "jax", "torch"}
+
+
+def name_of(path):
+    """Return the dotted name of a module."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
+
+
+def imports_of(path):
+    """Return the dotted names that a file imports, those inside functions too."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def room_of(name):
+    """Return the row of `ROOMS` that a dotted name belongs to, or None outside `common`."""
+    return next((i for i, room in enumerate(ROOMS) if f"{name}.".startswith(f"{room}.")), None)
+
+
+def upward_imports(module, imported):
+    """Return the imports that a module must not have."""
+    top = module.split(".")[0]
+    if top != "common":
+        return {name for name in imported if name.split(".")[0] in set(ARTICLES) - {top}}
+    return {
+        name
+        for name in imported
+        if name.split(".")[0] in ARTICLES or (room_of(name) is not None and room_of(name) > room_of(module))
+    }
+
+
+def test_the_rule_finds_what_it_forbids():
+    assert upward_imports("common.data.images", {"common.models.layers.Latent"})
+    assert upward_imports("common.cli", {"common.training.loop"}) and upward_imports("common.backend", {"ogan.train"})
+    assert upward_imports("ogan.train", {"flow.glow"})
+    assert not upward_imports("common.training.loop", {"common.data.batches", "common.backend", "keras"})
+    assert not upward_imports("ogan.train", {"ogan.evaluate", "common.cli.main"})
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_imports_run_one_way(path):
+    module = name_of(path)
+    if module != "common.__init__":
+        assert module.split(".")[0] != "common" or room_of(module) is not None, "a room that the map does not have"
+        assert not upward_imports(module, imports_of(path))
+
+
+def test_no_two_modules_import_each_other_in_a_circle():
+    names = {name_of(path): path for path in SOURCES}
+    known = lambda name: next((n for n in (name, name.rpartition(".")[0]) if n in names), None)
+    graph = {name: {known(i) for i in imports_of(path)} - {None, name} for name, path in names.items()}
+    while leaves := [name for name, needs in graph.items() if not needs & graph.keys()]:
+        for name in leaves:
+            del graph[name]
+    assert not graph, "these import each other"
+
+
+def test_only_the_backend_module_names_a_backend():
+    named = {name_of(path) for path in SOURCES if BACKENDS & {name.split(".")[0] for name in imports_of(path)}}
+    assert named == {"common.backend"}
+
+
+def test_no_file_is_longer_than_300_lines():
+    files = [*SOURCES, *sorted((ROOT / "tests").rglob("*.py"))]
+    lengths = {name_of(path): len(path.read_text(encoding="utf-8").splitlines()) for path in files}
+    assert not {name: length for name, length in lengths.items() if length > 300}
