@@ -47,7 +47,7 @@ def recalibrate_batch_norm(model, batches):
         model: `keras.Model` with one input.
         batches: list of arrays, equally long; empty ones are left out.
     """
-    norms = [getattr(layer, "normalise", layer) for layer in model.layers]
+    norms = [getattr(layer, "batch_norm", layer) for layer in model.layers]
     norms = [layer for layer in norms if isinstance(layer, keras.layers.BatchNormalization)]
     momenta = [layer.momentum for layer in norms]
     try:
