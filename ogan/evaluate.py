@@ -6,10 +6,11 @@ import imageio.v3 as iio
 import numpy as np
 
 from common.data.images import to_float
-from common.metrics.codes import linear_probe_r2, mean_squared_error, pca_codes
+from common.metrics.pca import pca_codes
 from common.models.inference import predict
 from common.plots.charts import plot_curves
 from common.plots.images import image_grid, interpolation_rows, reconstruction_pairs, save_gif, save_png
+from ogan.codes import linear_probe_r2, mean_squared_error
 
 CODE_SCALE = 0.9  # the author multiplies the standardised code by this before decoding
 SHRINKS = (1.0, 0.8, 0.7, 0.6, 0.5)  # and what would become of it with others

@@ -5,7 +5,7 @@ import numpy as np
 from common.data.images import load_images, to_float, to_uint8
 from common.experiments.setup import begin_run, set_precision_and_seed
 from common.files import atomic_write
-from common.metrics.codes import pca_frechet
+from common.metrics.pca import pca_frechet
 from common.models.inference import predict
 from common.plots.images import image_grid, save_png
 from common.training.ema import WeightEMA, recalibrate_batch_norm

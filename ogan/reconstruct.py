@@ -28,11 +28,11 @@ def run(args):
     from common.data.images import load_images, to_float
     from common.errors import UserError
     from common.files import read_json, write_json
-    from common.metrics.codes import nearest_neighbours
     from common.models.inference import load_model
     from common.plots.images import neighbours, save_png
     from common.training.run_dir import provenance, write_results
     from ogan import evaluate
+    from ogan.codes import nearest_neighbours
 
     where = Path(args.run)
     trained = read_json(where / "config.json")["flags"]

@@ -14,7 +14,7 @@ from common.data.catalog import DATASETS, is_digit_like, keras_home
 from common.errors import UserError
 from common.metrics import distances
 from common.metrics.classifier import _by_channel, _chunks, _isolated_keras_state, _single_output_model, classifier
-from common.metrics.codes import pca_basis
+from common.metrics.pca import pca_basis
 
 KINDS = ("classifier", "inception", "pixels")
 COMPONENTS = 64  # of "pixels"

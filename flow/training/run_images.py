@@ -11,7 +11,7 @@ from common.data.images import load_images, to_uint8
 from common.errors import UserError
 from common.experiments.setup import begin_run, set_precision_and_seed
 from common.files import atomic_write
-from common.metrics.codes import pca_frechet
+from common.metrics.pca import pca_frechet
 from common.plots.images import save_png
 from common.training.ema import WeightEMA
 from common.training.loop import images_per_second, train
