@@ -11,12 +11,12 @@ OUT_FLAG = $(if $(OUT),--out "$(OUT)")
 .PHONY: help setup demo reproduce-all compare test lint format bench clean
 .DEFAULT_GOAL := help
 
-help:  ## this list
+help:  ## list these commands
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
-setup: $(VENV)/.ready  ## make .venv and install everything in it
+setup: $(VENV)/.ready  ## create .venv and install everything in it
 
-# Made again when what is to be installed changes (a new folder, too), and only then.
+# Installed again only when the requirements or the list of packages change (a new folder, too).
 $(VENV)/.ready: requirements.txt pyproject.toml $(wildcard */__init__.py */*/__init__.py)
 	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
 	  || { echo "Python 3.11, 3.12 or 3.13 is needed: make PYTHON=/path/to/python3.11 ..."; exit 2; }
@@ -29,32 +29,32 @@ $(VENV)/.ready-dev: requirements-dev.txt $(VENV)/.ready
 	@$(PIP) -r requirements-dev.txt
 	@touch $@
 
-demo: setup  ## train O-GAN on cartoon faces drawn by code: some five minutes on 2 CPU cores
+demo: setup  ## train O-GAN on cartoon faces drawn by code: about five minutes on 2 CPU cores
 	$(PY) ogan/train.py --dataset toy_faces --preset quick --steps 2000 --resume
 
-reproduce-all: setup  ## all runs of all articles: PRESET=quick ONLY=ogan,flow/nice DATASET= DATA_DIR= OUT= JOBS=
+reproduce-all: setup  ## run every experiment; options: PRESET=quick ONLY=ogan,flow/nice DATASET= DATA_DIR= OUT= JOBS=
 	$(PY) -m common.reproduce $(REPRODUCE_FLAGS) $(OUT_FLAG)
 
-compare: setup  ## a page that sets the articles beside what came out here: runs/report/index.html
+compare: setup  ## write the page that sets the articles beside your results: runs/report/index.html
 	$(PY) -m common.reproduce.report $(OUT_FLAG)
 
-test: lint  ## all tests: formulas, scripts end to end on TensorFlow and JAX
+test: lint  ## run ruff and all tests: formulas, and the scripts end to end on TensorFlow and JAX
 	$(PY) -m pytest -n 2 --dist worksteal
 	KERAS_BACKEND=jax $(PY) -m pytest -n 2 --dist worksteal $(ON_JAX) -k "not entropy"
 
-lint: $(VENV)/.ready-dev  ## ruff check and ruff format --check
+lint: $(VENV)/.ready-dev  ## check the style: ruff check and ruff format --check
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 
-format: $(VENV)/.ready-dev  ## ruff check --fix and ruff format
+format: $(VENV)/.ready-dev  ## fix the style: ruff check --fix and ruff format
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
-bench: setup  ## speed, as ratios measured in one run
+bench: setup  ## measure speeds, as ratios within one run
 	$(PY) ogan/bench.py
 	$(PY) flow/bench.py
 	$(PY) rsgan/bench.py
 	$(PY) fgan/bench.py
 
-clean:  ## remove the environment and the caches; runs/ stays
+clean:  ## remove the environment and the caches; keep runs/
 	rm -rf $(VENV) .pytest_cache .ruff_cache *.egg-info
