@@ -1,4 +1,4 @@
-"""Chooses the backend before Keras is imported, and gives every test the same seed."""
+"""Choose the backend before Keras is imported, and give every test the same seed."""
 
 import os
 
@@ -13,7 +13,7 @@ from tests.helpers.scripts import HIDE
 
 @pytest.fixture(autouse=True)
 def _same_seed_and_float32():
-    """Same random numbers in every test, and no precision policy left behind by the test before."""
+    """Give every test the same random numbers and undo a precision policy that a test sets."""
     keras.utils.set_random_seed(0)
     keras.config.set_dtype_policy("float32")
     yield
@@ -22,7 +22,10 @@ def _same_seed_and_float32():
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    """A Keras cache of its own, shared by the module, so that the faces are drawn once."""
+    """A folder for scripts that run as subprocesses: their Keras cache, and the module that hides TensorFlow.
+
+    All tests of a module share it, so that the toy faces are drawn once.
+    """
     folder = tmp_path_factory.mktemp("keras")
     (folder / "sitecustomize.py").write_text(HIDE)
     return folder
@@ -31,6 +34,6 @@ def home(tmp_path_factory):
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
 
-    # two devices to test distribution with; must be said before TensorFlow starts
+    # two logical devices for the tests of --distribute; TensorFlow accepts them only before its first operation
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)

@@ -1,41 +1,122 @@
-"""What the README shows works as it stands there."""
+"""What the READMEs and CONTRIBUTING.md show works: commands, links, headings and the example of a new article."""
 
+import ast
 import json
 import re
 import shlex
 import subprocess
+from collections import Counter
+from urllib.parse import unquote
 
 import pytest
 
-from tests.helpers.commands import LISTS, rest_of
+from common.reproduce import __main__ as reproduce
+from common.reproduce import report
+from tests.helpers.commands import LISTS, unknown_flags
 from tests.helpers.scripts import ROOT, run_script
 
-READMES = [ROOT / "README.md", ROOT / "README.zh.md", *(ROOT / folder / "README.md" for folder in LISTS)]
+FOLDERS = ("common", "tests", *LISTS)
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.md"))])
+READMES = [path for path in DOCUMENTS if path.name in ("README.md", "README.zh.md")]
+CURRENT = [path for path in DOCUMENTS if path.name != "CHANGELOG.md"]  # it also names commands of earlier versions
+MODULES = {"common.reproduce": reproduce, "common.reproduce.report": report}
 
 
-@pytest.mark.parametrize("readme", READMES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_every_command_is_one_that_the_script_knows(readme):
-    text = re.sub(r"```.*?```", "", readme.read_text(), flags=re.DOTALL)
+def for_each(documents):
+    """Return a decorator that runs a test once per document."""
+    return pytest.mark.parametrize("document", documents, ids=lambda path: str(path.relative_to(ROOT)))
+
+
+def without_fences(text):
+    """Return Markdown without its fenced blocks."""
+    return re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+
+
+def script_commands(text):
+    """Return the commands `python folder/script.py ...` of a Markdown text, each from the script's path on."""
+    text = without_fences(text)
     lines = re.findall(r"^    (?:\.venv/bin/)?python (\w+/\w+\.py.*)$", text, re.MULTILINE)
-    inline = re.findall(r"`(?:python )?(\w+/\w+\.py [^`]*)`", text)
-    assert lines + inline
-    for command in [part for line in lines + inline for part in line.split("#")[0].split("&& python")]:
-        words = [word for word in shlex.split(command) if word != "--help"]
-        if "NAME" not in words:  # of one that a table beside it lists
-            assert not rest_of(words), command
+    inline = re.findall(r"`(?:(?:\.venv/bin/)?python )?(\w+/\w+\.py [^`]*)`", text)
+    return [part for command in lines + inline for part in command.split("#")[0].split("&& python")]
 
 
-def test_every_make_command_is_one_that_make_knows():
-    known = set(re.findall(r"\$\(if \$\((\w+)\)", (ROOT / "Makefile").read_text()))
-    assert {"PRESET", "OUT"} < known
-    for readme in READMES[:2]:
-        for words in re.findall(r"^    (make .*?)(?: +#.*)?$", readme.read_text(), re.MULTILINE):
-            assert subprocess.run([*words.split(), "-n"], cwd=ROOT, capture_output=True).returncode == 0, words
-            assert {word.split("=")[0] for word in words.split() if "=" in word} <= known
+def links(text):
+    """Return (path, anchor) of the links to files and headings; either may be empty."""
+    targets = re.findall(r"\]\(([^)\s]+)\)", without_fences(text)) + re.findall(r'(?:src|href)="([^"]+)"', text)
+    return [(path, unquote(anchor)) for path, _, anchor in (t.partition("#") for t in targets if "://" not in t)]
 
 
-def test_the_next_article_trains_as_it_is_printed(home, tmp_path):
-    code = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL).group(1)
+def anchors(text):
+    """Return the anchors that GitHub gives to the headings of a Markdown text."""
+    anchors_of_headings, counts = set(), Counter()
+    for title in re.findall(r"^#+ (.*)$", without_fences(text), re.MULTILINE):
+        title = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", title)  # GitHub uses only the text of a link
+        slug = re.sub(r"[^\w\- ]", "", title.strip().lower()).replace(" ", "-")
+        anchors_of_headings.add(f"{slug}-{counts[slug]}" if counts[slug] else slug)
+        counts[slug] += 1
+    return anchors_of_headings | set(re.findall(r'<a (?:id|name)="([^"]+)"', text))
+
+
+def python_blocks(text):
+    """Return the fenced blocks of Python code in a Markdown text."""
+    return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+
+
+def test_the_documents_are_found():
+    names = {str(path.relative_to(ROOT)) for path in READMES}
+    assert {"README.md", "README.zh.md", *(f"{folder}/README.md" for folder in LISTS)} <= names
+
+
+def test_the_helpers_find_commands_links_and_anchors():
+    text = "# A `b`: [c](d)\n# 图，和表\n    python a/b.py --x  # why\n`a/c.py -y && python a/d.py` [e](f.md#g)\n"
+    text += "## A b c\n" * 2
+    assert script_commands(text) == ["a/b.py --x  ", "a/c.py -y ", " a/d.py"]
+    assert links(text) == [("d", ""), ("f.md", "g")]
+    assert anchors(text) == {"a-b-c", "图和表", "a-b-c-1", "a-b-c-2"}
+
+
+@for_each(CURRENT)
+def test_scripts_know_every_flag_of_the_commands(document):
+    commands = script_commands(document.read_text(encoding="utf-8"))
+    assert commands or document not in READMES
+    for command in commands:
+        arguments = [word for word in shlex.split(command) if word != "--help"]
+        if "NAME" not in arguments:  # a placeholder for the names in a table next to it
+            assert not unknown_flags(arguments), command
+
+
+@for_each(CURRENT)
+def test_modules_know_every_flag_of_the_commands(document):
+    text = document.read_text(encoding="utf-8")
+    for module, flags in re.findall(r"python -m (common[\w.]+)((?: [^`#\n]*)?)", text):
+        MODULES[module].make_parser().parse_args([word for word in shlex.split(flags) if word != "--help"])
+
+
+@for_each(CURRENT)
+def test_make_knows_every_target_and_variable(document):
+    variables = set(re.findall(r"\$\(if \$\((\w+)\)|^(\w+) \?=", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    variables = {name for names in variables for name in names if name}
+    assert {"PRESET", "OUT", "PYTHON"} < variables
+    text = without_fences(document.read_text(encoding="utf-8"))
+    commands = re.findall(r"^    (make .*?)(?: +#.*)?$", text, re.MULTILINE) + re.findall(r"`(make [^`]+)`", text)
+    for command in commands:
+        command = [word for word in command.split() if not word.endswith("=")]  # `ONLY=` names a variable
+        assert subprocess.run([*command, "-n"], cwd=ROOT, capture_output=True).returncode == 0, command
+        assert {word.split("=")[0] for word in command if "=" in word} <= variables
+
+
+@for_each(DOCUMENTS)
+def test_every_link_leads_to_a_file_and_a_heading(document):
+    for path, anchor in links(document.read_text(encoding="utf-8")):
+        target = document.parent / path if path else document
+        assert target.exists(), path
+        if anchor and target.suffix == ".md":
+            assert anchor in anchors(target.read_text(encoding="utf-8")), f"{path or document.name} has no #{anchor}"
+
+
+def test_the_example_article_trains_as_it_is_printed(home, tmp_path):
+    texts = [(ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "CONTRIBUTING.md")]
+    (code,) = [code for text in texts for code in python_blocks(text) if "make_parser" in code]
     assert len(code.splitlines()) < 70
     script = tmp_path / "squared_hinge/train.py"
     script.parent.mkdir()
@@ -47,20 +128,20 @@ def test_the_next_article_trains_as_it_is_printed(home, tmp_path):
     assert json.loads(results.read_text())["metrics"]["fid"] > 0
 
 
-def test_every_link_to_a_file_leads_somewhere():
-    for readme in ROOT.glob("**/README*.md"):
-        if ".venv" in readme.parts or "runs" in readme.parts:
-            continue
-        text = readme.read_text()
-        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text):
-            if "://" not in target:
-                assert (readme.parent / target).exists(), f"{readme.relative_to(ROOT)}: {target}"
+def test_a_chinese_document_has_the_code_of_the_english_one():
+    for chinese in (path for path in DOCUMENTS if path.name.endswith(".zh.md")):
+        english = chinese.with_name(chinese.name.replace(".zh.md", ".md"))
+        chinese_code, english_code = (
+            [code_without_docstrings(code) for code in python_blocks(path.read_text(encoding="utf-8"))]
+            for path in (chinese, english)
+        )
+        assert chinese_code == english_code, chinese
 
 
-def test_every_anchor_is_a_heading():
-    slug = lambda title: re.sub(r"[^\w\- ]", "", title.strip().lower()).replace(" ", "-")
-    for readme in ROOT.glob("*/README.md"):
-        text = (ROOT / "README.md").read_text()
-        headings = {slug(line.lstrip("#")) for line in readme.read_text().splitlines() if line.startswith("#")}
-        for anchor in re.findall(rf"\]\({readme.parent.name}/README\.md#([^)]+)\)", text):
-            assert anchor in headings, f"{readme.parent.name}/README.md has no heading {anchor}"
+def code_without_docstrings(code):
+    """Return Python code in a normal form, without its comments and docstrings."""
+    tree = ast.parse(code)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node):
+            node.body = node.body[1:]
+    return ast.unparse(tree)

@@ -1,1 +1,1 @@
-"""Every run of every article, and the page that compares them with the blog."""
+"""Run every experiment of every article, and write a page that compares the results with the blog."""

@@ -1,13 +1,14 @@
-"""Runs everything that the lists of the articles name, `<article>/reproduction.toml`, in order.
+"""Run everything that the articles list in `<article>/reproduction.toml`, in order.
 
     python -m common.reproduce --preset quick
-    python -m common.reproduce --only ogan,flow/mixing      # these, and what they need
-    python -m common.reproduce --check                      # is every listed picture there, and not blank?
+    python -m common.reproduce --only ogan,flow/mixing      # these runs and the runs that they need
+    python -m common.reproduce --check                      # does every listed picture exist, and is none blank?
 
-A run trains on the article's own data where that is found (MNIST, which is small, is fetched if need be), else on its
-fallback, which is drawn by code; one that has none is left out. Each has a folder `<out>/reproduction/<preset>/<run>/`
-with its `log.txt`. What is finished is not done again, what fails is named at the end. `<out>/reproduction.json` says
-how every run stands. Several machines may share <out>, each with its own part of the runs in --only.
+A run trains on the article's own data set if it is available. MNIST, which is small, is downloaded if needed. Otherwise
+a run uses its fallback, which is drawn by code; without a fallback it is skipped. Each run writes to
+`<out>/reproduction/<preset>/<run>/`, with its output in `log.txt`. `<out>/reproduction.json` records the state of every
+run. Finished runs are not repeated; failed runs are named at the end. Several machines may share <out>, each with its
+own part of the runs in --only.
 """
 
 import contextlib
@@ -19,106 +20,124 @@ import time
 
 from common.cli import Parser, dataset, main, positive_int
 from common.reproduce import plan
+from common.reproduce.record import write_record
 
-PATIENCE = 60  # seconds that a run has to save what it has when it is stopped
+STOP_TIMEOUT = 60  # seconds that a stopped run has to save its state
 ACTIVE_STATES = ("waiting", "running")
-REPORT_INTERVAL = 60  # seconds between two lines about what is going on
+REPORT_INTERVAL = 60  # seconds between two progress lines
 
 
 def make_parser():
+    """Return the parser of `python -m common.reproduce`."""
     p = Parser(description=__doc__, formatter_class=Parser.RAW)
     add = p.add_argument
-    add("--preset", choices=plan.PRESETS, default="quick", help="of every run that knows it (default quick)")
-    add("--dataset", type=dataset, help="images for every run that has a fallback, in place of the article's own")
-    add("--data-dir", help="where your downloads lie (else $DATA_DIR, the Keras cache)")
-    add("--only", help="articles or runs, separated by commas: ogan,flow/mixing")
+    add("--preset", choices=plan.PRESETS, default="quick", help="for every run that has it (default quick)")
+    add("--dataset", type=dataset, help="images for every run that has a fallback (default: the article's own)")
+    add("--data-dir", help="folder of your downloads (default $DATA_DIR, then the Keras cache)")
+    add("--only", help="articles or runs, separated by commas: ogan,flow/mixing (default: all)")
     add("--jobs", type=positive_int, help="runs at a time (default 2; 1 with --preset paper)")
     add("--out", default="runs", help="folder that holds the run directories (default runs)")
-    add("--check", action="store_true", help="run nothing: exit code 1 if a listed picture is missing or blank")
+    add("--check", action="store_true", help="run nothing; exit code 1 if a listed picture is missing or blank")
     return p
 
 
-def run_all(runs, jobs, data_dir, note, stopped):
-    """Runs what waits, `jobs` at a time, in order, and goes on when one fails.
+def run_all(runs, jobs, data_dir, on_change, stop_signals):
+    """Run the waiting runs in order, `jobs` at a time; the others continue if one fails.
 
     Args:
-        note: called without arguments at every change.
-        stopped: list; once there is something in it, what is going on is asked to save and end.
+        runs: list of `plan.Run`.
+        jobs: int, number of processes at a time.
+        data_dir: str or None, folder of the user's data sets.
+        on_change: function without arguments, called after every change of a state.
+        stop_signals: list. If non-empty, running jobs are told to save and exit.
 
     Raises:
-        KeyboardInterrupt: when it was stopped.
+        KeyboardInterrupt: if `stop_signals` ended it.
     """
-    running, elsewhere, last_report = {}, set(), time.monotonic()
+    running = {}  # key -> (run, process)
+    running_elsewhere = set()  # keys, so that each is reported once
+    last_report = time.monotonic()
 
-    def say(run, what):
-        print(f"[{done_count(runs):2d}/{len(runs)}] {run.key}: {what}", flush=True)
-        note()
+    def report(run, message):
+        print(f"[{done_count(runs):2d}/{len(runs)}] {run.key}: {message}", flush=True)
+        on_change()
 
-    note()
+    def start_if_possible(run):
+        if run.needs and run.needs.state in ("failed", "data missing", "blocked"):
+            run.state, run.reason = "blocked", f"it needs {run.needs.key}"
+            report(run, f"blocked, {run.reason}")
+        elif len(running) < jobs and (not run.needs or run.needs.state == "finished"):
+            if process := run.start(data_dir):
+                running[run.key] = run, process
+                on_dataset = f" on {run.dataset}" if run.dataset else ""
+                report(run, f"started{on_dataset}; {run.log}")
+            elif run.state == "finished":
+                report(run, "finished by another process")
+            elif run.key not in running_elsewhere:
+                running_elsewhere.add(run.key)
+                report(run, f"already running in another process; waiting for it; {run.log}")
+
+    on_change()
     try:
-        while not stopped and (running or any(run.state == "waiting" for run in runs)):
-            for run in (run for run in runs if run.state == "waiting"):
-                if run.needs and run.needs.state in ("failed", "not at hand", "held up"):
-                    run.state, run.reason = "held up", f"it needs {run.needs.key}"
-                    say(run, f"held up, {run.reason}")
-                elif len(running) < jobs and (not run.needs or run.needs.state == "finished"):
-                    if process := run.start(data_dir):
-                        running[run.key] = run, process
-                        say(run, f"begun{f' on {run.data}' if run.data else ''}; {run.log}")
-                    elif run.state == "finished":
-                        say(run, "finished elsewhere")
-                    elif run.key not in elsewhere:
-                        elsewhere.add(run.key)
-                        say(run, f"still going on, begun by another; waiting for it; {run.log}")
+        while not stop_signals and (running or any(run.state == "waiting" for run in runs)):
+            for run in runs:
+                if run.state == "waiting":
+                    start_if_possible(run)
             time.sleep(0.1)
-            for run, process in [pair for pair in running.values() if pair[1].poll() is not None]:
+            ended = [(run, process) for run, process in running.values() if process.poll() is not None]
+            for run, process in ended:
                 del running[run.key]
                 run.end(process.returncode)
-                what = "finished" if run.state == "finished" else f"FAILED, {run.reason}"
-                say(run, f"{what}, after {run.seconds / 60:.1f} min; {time_left(runs, jobs)}")
+                outcome = "finished" if run.state == "finished" else f"FAILED, {run.reason}"
+                report(run, f"{outcome}, after {run.seconds / 60:.1f} min; {time_left(runs, jobs)}")
                 last_report = time.monotonic()
             if time.monotonic() - last_report > REPORT_INTERVAL:
                 last_report = time.monotonic()
-                print(f"        {', '.join(running)} going on; {time_left(runs, jobs)}", flush=True)
-        if stopped:
-            print("\nstopping: what is being trained is saved", flush=True)
-            raise KeyboardInterrupt(f"{done_count(runs)} of {len(runs)} runs are done; the same command goes on")
+                print(f"        running: {', '.join(running)}; {time_left(runs, jobs)}", flush=True)
+        if stop_signals:
+            print("\nstopping: running jobs save their state", flush=True)
+            done = f"{done_count(runs)} of {len(runs)} runs are done"
+            raise KeyboardInterrupt(f"{done}; run the same command again to continue")
     finally:
         stop([process for _, process in running.values()])
         for run, _ in running.values():
             run.end(None)
-        note()
+        on_change()
 
 
 def done_count(runs):
+    """Return the number of runs that neither wait nor run."""
     return sum(run.state not in ACTIVE_STATES for run in runs)
 
 
 def time_left(runs, jobs):
-    """In words: the declared minutes of what is not done, at the pace of what was measured."""
+    """Return an estimate such as "about 30 minutes left".
+
+    It is the declared duration of the remaining runs, scaled by measured / declared duration of the finished ones.
+    """
     if done_count(runs) == len(runs):
         return "nothing left"
     measured = [run for run in runs if run.seconds and run.state == "finished"]
     pace = sum(run.seconds for run in measured) / sum(60 * run.minutes for run in measured) if measured else 1.0
 
-    def left(run):
+    def seconds_left(run):
         spent = run.seconds + (time.monotonic() - run.started_at if run.state == "running" else 0.0)
         return max(0.0, 60 * pace * run.minutes - spent)
 
-    seconds = sum(left(run) for run in runs if run.state in ACTIVE_STATES) / jobs
+    seconds = sum(seconds_left(run) for run in runs if run.state in ACTIVE_STATES) / jobs
     return f"about {plan.format_duration(max(60, seconds))} left"
 
 
 def stop(processes):
-    """Asks them and what they started to save and end, and does not wait for ever."""
+    """Tell process groups to save and exit; kill those that have not exited after `STOP_TIMEOUT`."""
     try:
         for process in processes:
             with contextlib.suppress(OSError):  # it has just ended
                 os.killpg(process.pid, signal.SIGINT)
-        end = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + STOP_TIMEOUT
         for process in processes:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(max(0, end - time.monotonic()))
+                process.wait(max(0, deadline - time.monotonic()))
     finally:
         for process in processes:
             if process.poll() is None:
@@ -126,72 +145,80 @@ def stop(processes):
 
 
 def picture_errors(runs):
-    """What is wrong with the listed pictures, in words. A picture is blank if it is all of nearly one colour."""
+    """Yield a line for every listed picture that is missing or blank, that is, nearly one colour."""
     import imageio.v3 as iio
 
-    for run in (run for run in runs if run.state != "not at hand"):
-        where = run.output_dir()
-        if not where:
-            yield f"{run.key}: {', '.join(run.spec['leaves'])} not all there; {run.log}"
+    for run in runs:
+        if run.state == "data missing":
             continue
-        for leaf in run.spec["leaves"]:
-            if leaf.endswith((".png", ".gif")) and iio.imread(plan.ROOT / where / leaf).std() <= 1:
-                yield f"{run.key}: {where}/{leaf} is blank"
+        output_dir = run.output_dir()
+        if not output_dir:
+            yield f"{run.key}: {', '.join(run.spec['leaves'])} missing, some or all; see {run.log}"
+            continue
+        for name in run.spec["leaves"]:
+            if name.endswith((".png", ".gif")) and iio.imread(plan.ROOT / output_dir / name).std() <= 1:
+                yield f"{run.key}: {output_dir}/{name} is blank"
 
 
 def run(args):
+    """Run or check the runs that the flags select, and exit with code 1 if one failed."""
     out = os.path.relpath(os.path.expanduser(args.out), plan.ROOT)
-    asked = args.preset, out, args.dataset, args.data_dir
+    plan_args = args.preset, out, args.dataset, args.data_dir
     if not args.check:
-        plan.download_small(plan.choose(plan.make_plan(*asked), args.only), args.dataset, args.data_dir)
-    every = plan.make_plan(*asked)
-    runs = plan.choose(every, args.only)
+        selected = plan.select_runs(plan.make_plan(*plan_args), args.only)
+        plan.download_small(selected, args.dataset, args.data_dir)
+    all_runs = plan.make_plan(*plan_args)  # again: after a download, other data sets are available
+    runs = plan.select_runs(all_runs, args.only)
     if args.check:
-        found = list(picture_errors(runs))
-        print(*found or [f"the pictures of all {len(runs)} runs are there, but of those without data"], sep="\n")
-        sys.exit(bool(found))
+        errors = list(picture_errors(runs))
+        print(
+            *errors or [f"no picture of the {len(runs)} runs is missing or blank; runs without data skipped"], sep="\n"
+        )
+        sys.exit(bool(errors))
 
-    jobs, path = args.jobs or (1 if args.preset == "paper" else 2), plan.ROOT / out / "reproduction.json"
+    jobs = args.jobs or (1 if args.preset == "paper" else 2)
     done = f"{done_count(runs)} of them done or without data"
     print(f"{len(runs)} runs, {done}; preset {args.preset}; {time_left(runs, jobs)}", flush=True)
-    others = [run for run in every.values() if run not in runs and run.state == "waiting"]
+    other_runs = [run for run in all_runs.values() if run not in runs and run.state == "waiting"]
 
-    def note():
-        for other in others:  # another machine may have done it
+    def save_record():
+        for other in other_runs:  # another machine may have finished it meanwhile
             other.mark_if_finished()
-        plan.record(path, every, args.preset, runs)
+        write_record(plan.ROOT / out / "reproduction.json", all_runs, args.preset, runs)
 
-    with stopping() as stopped:
-        run_all(runs, jobs, args.data_dir, note, stopped)
-    for other in runs:
-        if other.state != "finished":
-            print(f"{other.key}: {other.state}, {other.reason}" + f"; {other.log}" * (other.state == "failed"))
-    print(f"{sum(r.state == 'finished' for r in runs)} of {len(runs)} runs are finished; make compare shows them")
-    sys.exit(any(other.state == "failed" for other in runs))
+    with collect_stop_signals() as stop_signals:
+        run_all(runs, jobs, args.data_dir, save_record, stop_signals)
+    for run in runs:
+        if run.state != "finished":
+            log = f"; {run.log}" if run.state == "failed" else ""
+            print(f"{run.key}: {run.state}, {run.reason}{log}")
+    n_finished = sum(run.state == "finished" for run in runs)
+    print(f"{n_finished} of {len(runs)} runs are finished; `make compare` shows the results")
+    sys.exit(any(run.state == "failed" for run in runs))
 
 
 @contextlib.contextmanager
-def stopping():
-    """A list that gets the first signal to stop; the second one interrupts.
+def collect_stop_signals():
+    """Yield a list that receives the first signal to stop; a second signal raises KeyboardInterrupt.
 
-    What we start hears SIGINT again where a shell made its background jobs deaf to it.
+    Restores SIGINT in child processes even if our shell started us with SIGINT ignored.
     """
-    stopped = []
+    received = []
 
-    def ask(number, frame):
-        if stopped:
-            raise KeyboardInterrupt("stopped at once; the same command goes on")
-        stopped.append(number)
+    def handle(number, frame):
+        if received:
+            raise KeyboardInterrupt("stopped at once; run the same command again to continue")
+        received.append(number)
 
-    signs = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # else it was begun under nohup
-        signs.append(signal.SIGHUP)
-    before = {sign: signal.signal(sign, ask) for sign in signs}
+    signals = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # `nohup` ignores it
+        signals.append(signal.SIGHUP)
+    previous_handlers = {number: signal.signal(number, handle) for number in signals}
     try:
-        yield stopped
+        yield received
     finally:
-        for sign, handler in before.items():
-            signal.signal(sign, handler)
+        for number, handler in previous_handlers.items():
+            signal.signal(number, handler)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-"""One page that sets what the articles show and claim beside what came out here.
+"""Write one page that compares the articles' figures, claims and numbers with our results.
 
     python -m common.reproduce.report                    # -> runs/report/index.html
 
-Reads the lists of the articles, `<article>/reproduction.toml`, and what `python -m common.reproduce` has left under
---out. The page is static and works from the disk; the blog's pictures are linked, never stored. What was not run is
-called missing, with the command that makes it; a picture kept in the repository stands in for it where there is one.
+It reads the articles' lists, `<article>/reproduction.toml`, and the results of `python -m common.reproduce` under
+--out. The page is static and works from the disk; the blog's pictures are linked, never stored. A result that does not
+exist is called missing, and the page gives the command that makes it. If the repository holds a picture of an earlier
+run, the page shows that one instead.
 """
 
 import math
@@ -18,29 +19,33 @@ from common.cli import Parser, main
 from common.errors import UserError
 from common.files import atomic_write, read_json
 from common.reproduce import plan
+from common.reproduce.record import read_record
 
 VERDICTS = ("stands", "stands in part", "does not stand", "not measured")
-HIDDEN = {"out", "data_dir", "resume"}  # settings that say where things lie, not what came out
+HIDDEN_SETTINGS = {"out", "data_dir", "resume"}  # they name paths, which do not affect the results
 
 
 def make_parser():
+    """Return the parser of `python -m common.reproduce.report`."""
     p = Parser(description=__doc__, formatter_class=Parser.RAW)
     p.add_argument("--out", default="runs", help="folder of the runs, and of the page (default runs)")
     return p
 
 
-def relative_url(path, page):
-    """A file as the page names it: relative to its folder, quoted; None if it is not there."""
-    return quote(os.path.relpath(path, page)) if path.is_file() else None
+def relative_url(path, page_dir):
+    """Return the URL of a file relative to the page's folder, or None if the file does not exist."""
+    return quote(os.path.relpath(path, page_dir)) if path.is_file() else None
 
 
-def link_kind(blog):
-    """What an address at the blog is of: "picture", "film", or "article" where that of the picture is not known."""
-    return {"": "article", ".mp4": "film"}.get(os.path.splitext(blog)[1], "picture") if blog else None
+def link_kind(url):
+    """Return what a URL of the blog shows: "picture", "video", or "article" if the picture's own URL is unknown."""
+    if not url:
+        return None
+    return {"": "article", ".mp4": "video"}.get(os.path.splitext(url)[1], "picture")
 
 
-def results_of(where):
-    """(settings, versions, metrics, what failed) of a run directory; what a script does not write is empty.
+def read_results(run_dir):
+    """Return (settings, versions, metrics, failed trainings) of a run directory; a missing file counts as empty.
 
     Raises:
         UserError: if a file is damaged.
@@ -49,129 +54,168 @@ def results_of(where):
     def read(path):
         content = read_json(path) if path.is_file() else {}
         if not isinstance(content, dict):
-            raise UserError(f"{path} is damaged")
+            raise UserError(f"{path} is damaged: expected a JSON object, received {type(content).__name__}")
         return content
 
-    config, results = read(where / "config.json"), read(where / "results.json")
-    # a comparison keeps the versions with its trainings alone
-    origin = results | config if "versions" in results | config else read(next(where.glob("**/config.json"), where))
-    commit = origin.get("git_commit")
-    versions = origin.get("versions", {}) | ({"git commit": commit} if commit else {})
-    # of a comparison: what it handed on
-    handed_on = (
-        {"seeds": results["seeds"], "flags": shlex.join(results["train_flags"])} if "train_flags" in results else {}
-    )
-    return handed_on | config.get("flags", {}), versions, results.get("metrics", {}), results.get("failed", {})
+    config, results = read(run_dir / "config.json"), read(run_dir / "results.json")
+    provenance = results | config
+    if "versions" not in provenance:  # a comparison has no config.json of its own, but its trainings do
+        provenance = read(next(run_dir.glob("**/config.json"), run_dir))
+    versions = dict(provenance.get("versions", {}))
+    if commit := provenance.get("git_commit"):
+        versions["git commit"] = commit
+    settings = {}
+    if "train_flags" in results:  # of a comparison: the flags that it forwarded to its trainings
+        settings = {"seeds": results["seeds"], "flags": shlex.join(results["train_flags"])}
+    settings |= config.get("flags", {})
+    return settings, versions, results.get("metrics", {}), results.get("failed", {})
 
 
-def number(value):
-    """A metric as the page shows it."""
+def format_metric(value):
+    """Return a metric with five significant digits, or "not a number"."""
     return f"{value:.5g}" if isinstance(value, int | float) and math.isfinite(value) else "not a number"
 
 
-def run_view(key, listed, out, record, preset):
-    """What the page shows of a run; `record` is its entry in `reproduction.json`, {} if it has none."""
-    where, page = out / (record.get("directory") or ""), out / "report"
-    done, why = record.get("state") == "finished", record.get("why", "")
-    if done and not all((where / leaf).is_file() for leaf in listed["leaves"]):
-        done, why = False, "some of what it left is gone"
+def run_view(key, spec, out, entry, preset):
+    """Return what the page shows of a run.
+
+    Args:
+        key: `<article>/<name>`.
+        spec: dict, the run's table in the list.
+        out: Path, folder of the runs.
+        entry: dict, the run's entry in `reproduction.json`; {} if it has none.
+        preset: preset for the command that makes a missing run.
+    """
+    run_dir, page_dir = out / (entry.get("directory") or ""), out / "report"
+    done, reason = entry.get("state") == "finished", entry.get("why", "")
+    if done and not all((run_dir / name).is_file() for name in spec["leaves"]):
+        done, reason = False, "some of its output files no longer exist"
     settings = versions = metrics = failed = {}
     try:
         if done:
-            settings, versions, metrics, failed = results_of(where)
+            settings, versions, metrics, failed = read_results(run_dir)
     except UserError as error:
-        done, why = False, str(error)
-    state = "finished" if done else record.get("state") if record.get("state") in ("failed", "running") else "missing"
-    pictures = {leaf: relative_url(where / leaf, page) for leaf in listed["leaves"] if leaf.endswith((".png", ".gif"))}
-    words = ["make", "reproduce-all", f"PRESET={preset}", f"ONLY={key}"]
-    if record.get("dataset") not in (None, listed.get("dataset"), listed.get("fallback")):
-        words.append(f"DATASET={record['dataset']}")
+        done, reason = False, str(error)
+    unfinished_state = entry.get("state") if entry.get("state") in ("failed", "running") else "missing"
+    state = "finished" if done else unfinished_state
+    pictures = {
+        name: relative_url(run_dir / name, page_dir) for name in spec["leaves"] if name.endswith((".png", ".gif"))
+    }
+    make_command = ["make", "reproduce-all", f"PRESET={preset}", f"ONLY={key}"]
+    if entry.get("dataset") not in (None, spec.get("dataset"), spec.get("fallback")):
+        make_command.append(f"DATASET={entry['dataset']}")
     if (folder := os.path.relpath(out, plan.ROOT)) != "runs":
-        words.append(f"OUT={folder}")
+        make_command.append(f"OUT={folder}")
     return {
         "key": key,
         "anchor": key.replace("/", "-"),
         "done": done,
         "state": state,
-        "why": "" if done else why,
-        "log": relative_url(out / record.get("log", "log.txt"), page),
-        "command": record.get("command", ""),
-        "make": shlex.join(words),
-        "preset": record.get("preset"),
-        "dataset": record.get("dataset"),
-        "own": listed.get("dataset"),
-        "fallback": record.get("fallback", False),
-        "took": plan.format_duration(record.get("seconds", 0)),
+        "reason": "" if done else reason,
+        "log": relative_url(out / entry.get("log", "log.txt"), page_dir),
+        "command": entry.get("command", ""),
+        "make_command": shlex.join(make_command),
+        "preset": entry.get("preset"),
+        "dataset": entry.get("dataset"),
+        "article_dataset": spec.get("dataset"),
+        "fallback": entry.get("fallback", False),
+        "duration": plan.format_duration(entry.get("seconds", 0)),
         "failed": failed,  # trainings of a comparison
         "pictures": pictures if done else {},
-        "metrics": {name: number(value) for name, value in metrics.items()},
-        "settings": {name: value for name, value in settings.items() if name not in HIDDEN and value is not None},
+        "metrics": {name: format_metric(value) for name, value in metrics.items()},
+        "settings": {n: value for n, value in settings.items() if n not in HIDDEN_SETTINGS and value is not None},
         "versions": versions,
     }
 
 
-def article_view(folder, listed, out, recorded):
-    """What the page shows of an article: its list, with its runs looked up."""
-    page, preset = out / "report", recorded["preset"]
-    runs = {}
-    for run in listed["run"]:
-        key = f"{folder}/{run['name']}"
-        runs[run["name"]] = run_view(key, run, out, recorded["runs"].get(key, {}), preset)
+def figure_view(figure, runs, article_dir, page_dir):
+    """Return what the page shows of a figure: its table in the list, its run, and the URLs of its pictures."""
+    run = runs.get(figure.get("run"))  # None: the repository does not make this figure
+    committed_url = None
+    if "committed" in figure:
+        committed_url = relative_url(article_dir / "figures" / figure["committed"], page_dir)
+    run_url = run and run["pictures"].get(figure["file"])
+    is_smoke = run and run["preset"] == "smoke"  # its few steps make a picture that shows nothing
+    shown_url = committed_url if committed_url and is_smoke else run_url or committed_url
+    looked_up = {"run": run, "run_url": run_url, "committed_url": committed_url, "shown_url": shown_url}
+    return {"blog": None, "kept": None, "blog_kind": link_kind(figure.get("blog"))} | figure | looked_up
 
-    figures = []
-    for figure in listed.get("figure", []):
-        run = runs.get(figure.get("run"))  # none makes other people's pictures again
-        kept_at = "committed" in figure and relative_url(plan.ROOT / folder / "figures" / figure["committed"], page)
-        picture = run and run["pictures"].get(figure["file"])
-        # a few steps make a picture, but none to look at
-        shown = kept_at if kept_at and run["preset"] == "smoke" else picture or kept_at
-        found = {"run": run, "picture": picture, "kept_at": kept_at, "shown": shown}
-        figures.append({"blog": None, "kept": None, "form": link_kind(figure.get("blog"))} | figure | found)
-    numbers = []
-    for entry in listed.get("number", []):
-        run = runs.get(entry.get("run"))
-        measured = run and run["metrics"].get(entry["key"])
-        caveats = []  # why it is not to be set beside the published one
-        if measured and run["preset"] != entry["preset"]:
-            caveats.append(f"preset {run['preset']} in place of {entry['preset']}")
-        if measured and "steps" in entry and run["metrics"].get("steps") not in (None, steps := number(entry["steps"])):
-            caveats.append(f"{run['metrics']['steps']} steps in place of {steps}")
-        if measured and run["fallback"]:
-            caveats.append(f"{run['dataset']} in place of {run['own']}")
-        # the command for the preset that the number is of
-        make = run and run["make"].replace(f"PRESET={preset}", f"PRESET={entry['preset']}")
-        numbers.append(entry | {"run": run, "here": measured, "doubts": caveats, "make": make})
-    readme = relative_url(plan.ROOT / folder / "README.md", page)
-    return listed["article"] | {
+
+def number_view(number, runs, preset):
+    """Return what the page shows of a number: its table in the list, its run, and our value with its caveats."""
+    run = runs.get(number.get("run"))
+    measured = run and run["metrics"].get(number["key"])
+    caveats = []  # why the value is not comparable with the published one
+    if measured:
+        if run["preset"] != number["preset"]:
+            caveats.append(f"preset {run['preset']} instead of {number['preset']}")
+        steps = run["metrics"].get("steps")
+        if "steps" in number and steps not in (None, format_metric(number["steps"])):
+            caveats.append(f"{steps} steps instead of {format_metric(number['steps'])}")
+        if run["fallback"]:
+            caveats.append(f"{run['dataset']} instead of {run['article_dataset']}")
+    # the command must use the preset that the listed number was measured with
+    make_command = run and run["make_command"].replace(f"PRESET={preset}", f"PRESET={number['preset']}")
+    return number | {"run": run, "measured": measured, "caveats": caveats, "make_command": make_command}
+
+
+def article_view(folder, content, out, record):
+    """Return what the page shows of an article.
+
+    Args:
+        folder: name of the article's folder.
+        content: dict, the article's `reproduction.toml`.
+        out: Path, folder of the runs.
+        record: dict, content of `reproduction.json`.
+    """
+    article_dir, page_dir, preset = plan.ROOT / folder, out / "report", record["preset"]
+    runs = {}
+    for spec in content["run"]:
+        key = f"{folder}/{spec['name']}"
+        runs[spec["name"]] = run_view(key, spec, out, record["runs"].get(key, {}), preset)
+    claims = content.get("claim", [])
+    verdicts = Counter(claim["verdict"] for claim in claims)
+    return content["article"] | {
         "folder": folder,
-        "readme": readme,
-        "figures": figures,
-        "claims": (claims := listed.get("claim", [])),
-        "verdicts": {verdict: n for verdict in VERDICTS if (n := sum(c["verdict"] == verdict for c in claims))},
-        "numbers": numbers,
+        "readme": relative_url(article_dir / "README.md", page_dir),
+        "figures": [figure_view(figure, runs, article_dir, page_dir) for figure in content.get("figure", [])],
+        "claims": claims,
+        "verdicts": {verdict: verdicts[verdict] for verdict in VERDICTS if verdicts[verdict]},
+        "numbers": [number_view(number, runs, preset) for number in content.get("number", [])],
         "runs": list(runs.values()),
     }
 
 
 def render(out):
-    """The page, as text."""
+    """Return the page as HTML.
+
+    Args:
+        out: absolute Path, folder of the runs.
+    """
     import jinja2
 
-    recorded = plan.recorded(out / "reproduction.json")
-    articles = [article_view(*item, out, recorded) for item in plan.read_lists().items()]
-    loader = jinja2.FileSystemLoader(Path(__file__).parent)
-    how = {"autoescape": True, "trim_blocks": True, "lstrip_blocks": True, "undefined": jinja2.StrictUndefined}
-    template = jinja2.Environment(loader=loader, **how).get_template("report.html.jinja")
+    record = read_record(out / "reproduction.json")
+    articles = [article_view(folder, content, out, record) for folder, content in plan.read_lists().items()]
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
     runs = [run for article in articles for run in article["runs"]]
-    counts = Counter(run["state"] for run in runs)
-    presets = sorted({run["preset"] for run in runs if run["done"] and run["preset"]}) or [recorded["preset"]]
-    return template.render(articles=articles, presets=presets, counts=counts)
+    return environment.get_template("report.html.jinja").render(
+        articles=articles,
+        presets=sorted({run["preset"] for run in runs if run["done"] and run["preset"]}) or [record["preset"]],
+        counts=Counter(run["state"] for run in runs),
+    )
 
 
 def run(args):
-    out = Path(os.path.abspath(os.path.expanduser(args.out)))  # a link stays one: addresses are relative to it
-    text = render(out)
-    atomic_write(out / "report/index.html", lambda path: path.write_text(text, encoding="utf-8"))
+    """Write the page to `<out>/report/index.html` and print its path."""
+    out = Path(os.path.abspath(os.path.expanduser(args.out)))  # keeps a link, because URLs are relative to it
+    html = render(out)
+    atomic_write(out / "report/index.html", lambda path: path.write_text(html, encoding="utf-8"))
     print(Path(args.out) / "report/index.html")
 
 

@@ -1,4 +1,4 @@
-"""The commands of the lists and READMEs, held against the flags that the scripts know."""
+"""Check the commands of the lists and READMEs against the flags that the scripts know."""
 
 import importlib
 
@@ -7,21 +7,26 @@ from tests.helpers.scripts import ROOT
 
 LISTS = plan.read_lists()
 
-
-TRAINS = {"flow/compare.py": "flow/glow.py"}  # else a comparison hands its flags to train.py
+# scripts that forward unknown flags to another script than their article's train.py
+FORWARDS_TO = {"flow/compare.py": "flow/glow.py"}
 
 
 def parser_of(script):
+    """Return (a function that makes the script's parser, whether the script forwards unknown flags)."""
     module = importlib.import_module(script.removesuffix(".py").replace("/", "."))
     return module.make_parser, "forward_unknown=True" in (ROOT / script).read_text()
 
 
-def rest_of(command):
-    """The words of a command, a script and its flags, that neither the script nor what it hands them on to knows."""
-    script, *words = command
-    make_parser, hands_on = parser_of(script)
-    _, rest = make_parser().parse_known_args(words)
-    if hands_on:
-        train, _ = parser_of(TRAINS.get(script, f"{script.split('/')[0]}/train.py"))
-        _, rest = train().parse_known_args(rest)
-    return rest
+def unknown_flags(command):
+    """Return the arguments that neither the script nor the script that it forwards flags to knows.
+
+    Args:
+        command: list, the path of the script and its arguments.
+    """
+    script, *arguments = command
+    make_parser, forwards = parser_of(script)
+    _, unknown = make_parser().parse_known_args(arguments)
+    if forwards:
+        make_train_parser, _ = parser_of(FORWARDS_TO.get(script, f"{script.split('/')[0]}/train.py"))
+        _, unknown = make_train_parser().parse_known_args(unknown)
+    return unknown

@@ -9,28 +9,33 @@ import imageio.v3 as iio
 
 ROOT = Path(__file__).parents[2]
 SMOKE = ["ogan/train.py", "--preset", "smoke"]
+# a `sitecustomize.py` that makes TensorFlow and PyTorch look as if they were not installed
 HIDE = """
 import importlib.machinery as machinery
-found = machinery.PathFinder.find_spec
+find_spec = machinery.PathFinder.find_spec
 hidden = {"tensorflow", "torch"}
 machinery.PathFinder.find_spec = classmethod(
-    lambda cls, name, path=None, target=None: None if name.split(".")[0] in hidden else found(name, path, target)
+    lambda cls, name, path=None, target=None: None if name.split(".")[0] in hidden else find_spec(name, path, target)
 )
 """
 
 
 def environment(home, backend):
-    """Return the environment of a user with the Keras cache `home` and that backend alone."""
+    """Return the environment of a user with one backend and with `home` as the parent of the Keras cache.
+
+    Args:
+        home: Path, value of the fixture `home`.
+        backend: "tensorflow" or "jax"; the latter hides TensorFlow.
+    """
     env = {k: v for k, v in os.environ.items() if not k.startswith(("TF_", "KERAS", "DATA_DIR"))}
     env |= {"KERAS_HOME": str(home / "cache"), "KERAS_BACKEND": backend}
     return env | ({"PYTHONPATH": str(home)} if backend == "jax" else {})
 
 
-def run_script(home, backend, *words):
-    """Run `python *words` from the root of the repository and return the finished process."""
-    return subprocess.run(
-        [sys.executable, *map(str, words)], cwd=ROOT, env=environment(home, backend), capture_output=True, text=True
-    )
+def run_script(home, backend, *arguments):
+    """Run `python *arguments` from the root of the repository and return the finished process."""
+    command = [sys.executable, *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, env=environment(home, backend), capture_output=True, text=True)
 
 
 def write_pngs(folder, images):

@@ -1,4 +1,4 @@
-"""The page that sets the articles beside what came out here: read by a parser, and drawn by Chromium if it is there."""
+"""The page that compares the articles with our results: read by a parser, and rendered by Chromium if available."""
 
 import json
 import shutil
@@ -19,13 +19,17 @@ VOID = {"meta", "img", "br"}
 
 
 class Page(HTMLParser):
-    """What the tests ask of a page: its elements with their attributes, the text of each declared figure, the rest."""
+    """A parsed page: its elements, its text, and the text and pictures of each declared figure.
 
-    def __init__(self, text):
+    Args:
+        html: str, the page; an element that is not closed, or closed by another tag, is an error.
+    """
+
+    def __init__(self, html):
         super().__init__()
-        self.elements, self.open, self.words, self.figures, self.figure = [], [], [], {}, None
-        self.feed(text)
-        assert not self.open, "every element is closed"
+        self.elements, self.open, self.texts, self.figures, self.figure = [], [], [], {}, None
+        self.feed(html)
+        assert not self.open, "not closed"
 
     def handle_starttag(self, tag, attrs):
         attrs = dict(attrs)
@@ -33,7 +37,7 @@ class Page(HTMLParser):
         if tag not in VOID:
             self.open.append(tag)
         if "data-figure" in attrs:
-            self.figure = self.figures.setdefault(attrs["data-figure"], {"pictures": [], "words": ""})
+            self.figure = self.figures.setdefault(attrs["data-figure"], {"pictures": [], "text": ""})
         if tag == "img" and self.figure is not None:
             self.figure["pictures"].append(attrs["src"])
 
@@ -43,17 +47,23 @@ class Page(HTMLParser):
             self.figure = None
 
     def handle_data(self, data):
-        self.words.append(data)
+        self.texts.append(data)
         if self.figure is not None:
-            self.figure["words"] += data
+            self.figure["text"] += data
+
+    @property
+    def text(self):
+        """The text of the page, with single spaces."""
+        return " ".join(" ".join(self.texts).split())
 
     def all(self, *tags):
+        """Return (tag, attributes) of all elements with one of these tags."""
         return [(tag, attrs) for tag, attrs in self.elements if tag in tags]
 
 
 @pytest.fixture(scope="module")
 def empty(tmp_path_factory):
-    """The page of the real lists before anything was run, with its folder."""
+    """The path of the page of the real lists before anything was run."""
     out = tmp_path_factory.mktemp("runs")
     report.run(report.make_parser().parse_args(["--out", str(out)]))
     return out / "report/index.html"
@@ -61,7 +71,7 @@ def empty(tmp_path_factory):
 
 @pytest.fixture
 def nasty(tmp_path, monkeypatch):
-    """A project of two runs, one finished, whose names and settings are none that one would choose."""
+    """The folder of runs of a project with one finished and one missing run, with HTML in names and settings."""
     monkeypatch.setattr(plan, "ROOT", tmp_path)
     (tmp_path / "stubs").mkdir()
     (tmp_path / "stubs/reproduction.toml").write_text(
@@ -106,13 +116,13 @@ def nasty(tmp_path, monkeypatch):
         preset = "quick"
         """
     )
-    where = tmp_path / "runs/some where #1"
-    where.mkdir(parents=True)
-    iio.imwrite(where / "x.png", np.zeros((4, 4, 3), "uint8"))
-    (where / "x.png").rename(where / f"a{NASTY.replace('/', '')}.png")
+    run_dir = tmp_path / "runs/some where #1"
+    run_dir.mkdir(parents=True)
+    iio.imwrite(run_dir / "x.png", np.zeros((4, 4, 3), "uint8"))
+    (run_dir / "x.png").rename(run_dir / f"a{NASTY.replace('/', '')}.png")
     flags = {"dataset": f"folder:{NASTY}", "data_dir": "/home/someone", "out": "/home/someone/runs"}
-    (where / "config.json").write_text(json.dumps({"flags": flags, "versions": {"keras": NASTY}}))
-    (where / "results.json").write_text(json.dumps({"metrics": {"n": 1.23456789}}))
+    (run_dir / "config.json").write_text(json.dumps({"flags": flags, "versions": {"keras": NASTY}}))
+    (run_dir / "results.json").write_text(json.dumps({"metrics": {"n": 1.23456789}}))
     record = {"state": "finished", "directory": "some where #1", "command": f"python x {NASTY}", "seconds": 130}
     record |= {"log": "some where #1/log.txt", "preset": "smoke", "dataset": "toy_faces", "fallback": True, "why": ""}
     document = {"preset": "smoke", "runs": {"stubs/done": record}}
@@ -126,8 +136,8 @@ def test_every_figure_has_a_picture_or_the_command_that_makes_it(empty):
     declared = {f"{folder}/{f['run']}/{f['file']}": f for folder, f in listed if "run" in f}
     assert page.figures.keys() == declared.keys()
     for name, figure in declared.items():
-        assert "missing" in page.figures[name]["words"]
-        assert f"make reproduce-all PRESET=quick ONLY={'/'.join(name.split('/')[:2])}" in page.figures[name]["words"]
+        assert "missing" in page.figures[name]["text"]
+        assert f"make reproduce-all PRESET=quick ONLY={'/'.join(name.split('/')[:2])}" in page.figures[name]["text"]
         assert len(page.figures[name]["pictures"]) >= ("committed" in figure)
     shown = [attrs["src"] for _, attrs in page.all("img", "video") if attrs["src"].startswith("https://kexue.fm/")]
     linked = [attrs["href"] for _, attrs in page.all("a")]
@@ -137,20 +147,19 @@ def test_every_figure_has_a_picture_or_the_command_that_makes_it(empty):
     assert {attrs["src"] for _, attrs in page.all("video")} == {a for a in blog if a.endswith(".mp4")}
 
 
-def test_a_finished_run_is_shown_with_what_may_be_said_of_it(nasty):
+def test_a_finished_run_is_shown_with_its_caveats(nasty):
     page = Page(report.render(nasty))
     done, later = page.figures.values()
     assert [unquote(path) for path in done["pictures"]] == [f"../some where #1/a{NASTY.replace('/', '')}.png"]
-    assert "missing" not in done["words"] and "ONLY=stubs/later" in later["words"] and not later["pictures"]
-    words = " ".join(" ".join(page.words).split())
-    assert "1.2346 not to be compared: preset smoke in place of quick, toy_faces in place of mnist" in words
-    assert "preset smoke, on toy_faces, 2 minutes" in words
+    assert "missing" not in done["text"] and "ONLY=stubs/later" in later["text"] and not later["pictures"]
+    assert "1.2346 not comparable: preset smoke instead of quick, toy_faces instead of mnist" in page.text
+    assert "preset smoke, on toy_faces, 2 minutes" in page.text
     (nasty / "some where #1/results.json").unlink()
-    assert Page(report.render(nasty)).figures.popitem()[1]["words"].count("missing") == 1, "what is gone is missing"
+    assert Page(report.render(nasty)).figures.popitem()[1]["text"].count("missing") == 1, "a deleted result is missing"
 
 
 @pytest.mark.parametrize("preset", ["smoke", "quick"])
-def test_a_kept_picture_says_more_than_that_of_a_few_steps(nasty, preset):
+def test_a_committed_picture_replaces_that_of_a_smoke_run_only(nasty, preset):
     text = (nasty.parent / "stubs/reproduction.toml").read_text()
     (nasty.parent / "stubs/reproduction.toml").write_text(
         text.replace("[[figure]]", '[[figure]]\ncommitted = "kept.png"', 1)
@@ -163,37 +172,41 @@ def test_a_kept_picture_says_more_than_that_of_a_few_steps(nasty, preset):
     done = next(iter(Page(report.render(nasty)).figures.values()))
     kept = "../../stubs/figures/kept.png"
     assert (done["pictures"] == [kept]) == (preset == "smoke")
-    assert ("is the one kept in the repository" in done["words"]) == (preset == "smoke") == ("Another" in done["words"])
-    assert ("The one kept in the repository" in done["words"]) == (preset != "smoke")
+    is_smoke = preset == "smoke"
+    assert ("This picture is committed to the repository" in done["text"]) == is_smoke
+    assert ("Another picture, from the run" in done["text"]) == is_smoke
+    assert ("The committed picture" in done["text"]) == (not is_smoke)
 
 
-def test_one_damaged_file_costs_one_run_and_not_the_page(nasty):
-    where = nasty / "some where #1"
-    (where / "results.json").write_text('{"metrics": {"n": null, "m": NaN}}')
-    words = " ".join(Page(report.render(nasty)).words)
-    assert words.count("not a number") == 3, "both in the run's card, one in the table"
+def test_a_damaged_file_hides_one_run_and_not_the_page(nasty):
+    results = nasty / "some where #1/results.json"
+    results.write_text('{"metrics": {"n": null, "m": NaN}}')
+    assert Page(report.render(nasty)).text.count("not a number") == 3, "both in the run's card, one in the table"
     for damage in ("[]", "", "{"):
-        (where / "results.json").write_text(damage)
+        results.write_text(damage)
         done = next(iter(Page(report.render(nasty)).figures.values()))
-        assert "missing" in done["words"] and "results.json" in done["words"]
+        assert "missing" in done["text"] and "results.json" in done["text"]
     for damage in ("[]", "{}", "", '{"preset": "quick", "runs": 3}'):
         (nasty / "reproduction.json").write_text(damage)
-        assert "0 finished" in " ".join(Page(report.render(nasty)).words)
+        assert "0 finished" in Page(report.render(nasty)).text
 
 
 def test_a_finished_run_that_lacks_a_number_says_so(nasty):
     (nasty / "some where #1/results.json").write_text('{"metrics": {"other": 1.0}, "failed": {"rsgan-0": "no luck"}}')
-    words = " ".join(" ".join(Page(report.render(nasty)).words).split())
-    assert "not measured by this run , preset smoke" in words.replace("run,", "run ,") and "not run yet" in words
-    assert "failed rsgan-0: no luck" in words, "a training that the comparison lost"
-    text = (nasty.parent / "stubs/reproduction.toml").read_text()
-    (nasty.parent / "stubs/reproduction.toml").write_text(text.rstrip() + "\nsteps = 500\n")
+    text = Page(report.render(nasty)).text
+    assert "not measured by this run, preset smoke; to measure it:" in text and "not run yet" in text
+    assert "failed rsgan-0: no luck" in text, "a failed training of a comparison"
+    with open(nasty.parent / "stubs/reproduction.toml", "a") as file:
+        file.write("\nsteps = 500\n")
     (nasty / "some where #1/results.json").write_text('{"metrics": {"n": 2.5, "steps": 30}}')
-    words = " ".join(" ".join(Page(report.render(nasty)).words).split())
-    assert "30 steps in place of 500" in words
+    assert (
+        "2.5 not comparable: preset smoke instead of quick, 30 steps instead of 500," in Page(report.render(nasty)).text
+    )
+    (nasty / "some where #1/results.json").write_text('{"metrics": {"n": 2.5, "steps": 500}}')
+    assert "steps instead of" not in Page(report.render(nasty)).text
 
 
-def test_a_link_in_place_of_the_folder_of_runs(nasty):
+def test_the_folder_of_runs_may_be_a_symbolic_link(nasty):
     link = nasty.with_name("link")
     link.symlink_to(nasty, target_is_directory=True)
     report.run(report.make_parser().parse_args(["--out", str(link)]))
@@ -201,15 +214,15 @@ def test_a_link_in_place_of_the_folder_of_runs(nasty):
     assert sources and all((link / "report" / unquote(source)).is_file() for source in sources)
 
 
-def test_what_comes_from_files_is_text(nasty):
+def test_html_in_files_is_escaped(nasty):
     text = report.render(nasty)
     assert not Page(text).all("script")
     assert text.count("&lt;script&gt;") > 6 and "/home/someone" not in text
 
 
 def test_the_page_works_from_the_disk_and_is_accessible(empty, nasty):
-    for text, home in ((empty.read_text(), empty.parent), (report.render(nasty), nasty / "report")):
-        page = Page(text)
+    for html, page_dir in ((empty.read_text(), empty.parent), (report.render(nasty), nasty / "report")):
+        page = Page(html)
         assert not page.all("script", "link", "iframe")
         ids = {attrs["id"] for _, attrs in page.elements if "id" in attrs}
         for tag, attrs in page.all("a", "img"):
@@ -217,8 +230,8 @@ def test_the_page_works_from_the_disk_and_is_accessible(empty, nasty):
             assert not target.startswith(("/", "file:")), "no absolute path"
             if target.startswith("#"):
                 assert target[1:] in ids
-            elif not target.startswith("https://") and home == empty.parent:
-                assert (home / unquote(target.split("#")[0])).resolve().is_file()
+            elif not target.startswith("https://") and page_dir == empty.parent:
+                assert (page_dir / unquote(target.split("#")[0])).resolve().is_file()
             assert tag == "a" or attrs["alt"]
         levels = [int(tag[1]) for tag, _ in page.all("h1", "h2", "h3", "h4")]
         assert levels[0] == 1 and levels.count(1) == 1
@@ -226,11 +239,11 @@ def test_the_page_works_from_the_disk_and_is_accessible(empty, nasty):
         assert dict(page.all("html"))["html"]["lang"] == "en"
 
 
-def test_a_claim_says_its_verdict_in_words(empty):
-    words = " ".join(" ".join(Page(empty.read_text()).words).split())
+def test_every_claim_stands_next_to_its_verdict(empty):
+    text = Page(empty.read_text()).text
     for content in plan.read_lists().values():
         for claim in content.get("claim", []):
-            assert f"{claim['verdict']} {' '.join(claim['says'].split())}" in words
+            assert f"{claim['verdict']} {' '.join(claim['says'].split())}" in text
 
 
 FRAME = """<iframe src="index.html" width="{width}" height="2000" onload="document.title =
@@ -238,17 +251,18 @@ FRAME = """<iframe src="index.html" width="{width}" height="2000" onload="docume
 
 
 @pytest.mark.parametrize("width", [360, 1400])
-def test_a_browser_draws_it_without_scrolling_sideways(empty, tmp_path, width):
+def test_a_browser_shows_the_page_without_horizontal_scrolling(empty, tmp_path, width):
     browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if not browser:
         pytest.skip("no Chromium on this machine's PATH")
-    words = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
-    how = {"capture_output": True, "text": True, "timeout": 180, "check": True}
-    frame = empty.with_name("frame.html")  # Chromium has no window as narrow as a telephone
+    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
+    run_kwargs = {"capture_output": True, "text": True, "timeout": 180, "check": True}
+    frame = empty.with_name("frame.html")  # a frame, because Chromium has no window as narrow as a telephone
     frame.write_text(FRAME.format(width=width))
-    found = subprocess.run([*words, "--allow-file-access-from-files", "--dump-dom", frame.as_uri()], **how).stdout
-    inner, needed = map(int, found.split("<title>")[1].split("</title>")[0].split())
-    assert needed <= inner == width
-    words += [f"--window-size={width},2000", f"--screenshot={tmp_path / 'page.png'}"]
-    subprocess.run([*words, empty.as_uri()], **how)
+    dump_dom = [*command, "--allow-file-access-from-files", "--dump-dom", frame.as_uri()]
+    dom = subprocess.run(dump_dom, **run_kwargs).stdout
+    inner_width, scroll_width = map(int, dom.split("<title>")[1].split("</title>")[0].split())
+    assert scroll_width <= inner_width == width
+    command += [f"--window-size={width},2000", f"--screenshot={tmp_path / 'page.png'}"]
+    subprocess.run([*command, empty.as_uri()], **run_kwargs)
     assert_not_blank(tmp_path / "page.png", least=20)

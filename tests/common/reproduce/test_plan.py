@@ -1,0 +1,145 @@
+"""What is to be run: which data a run gets, which runs are selected, what is finished, and what the record says."""
+
+import json
+import time
+
+import pytest
+
+from common.errors import UserError
+from common.reproduce import __main__ as reproduce
+from common.reproduce import plan
+from common.reproduce.record import read_record
+from tests.helpers.stub_project import stub_run
+
+
+@pytest.fixture
+def no_data(tmp_path, monkeypatch):
+    """A machine without any data set."""
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    monkeypatch.delenv("DATA_DIR", raising=False)
+
+
+def test_a_run_gets_the_articles_data_if_available(no_data, tmp_path):
+    runs = plan.make_plan("smoke", "runs")
+    assert runs["flow/nice"].dataset == "toy_faces" and runs["flow/nice"].state == "waiting"
+    assert runs["flow/glow-mnist"].state == "data missing" and "mnist.npz" in runs["flow/glow-mnist"].reason
+    (tmp_path / "mnist.npz").write_bytes(b"only looked for, not read")
+    runs = plan.make_plan("smoke", "runs", data_dir=tmp_path)
+    assert runs["flow/nice"].dataset == runs["flow/glow-mnist"].dataset == "mnist"
+    assert runs["flow/glow-mnist"].state == "waiting"
+    runs = plan.make_plan("smoke", "runs", images="lfw", data_dir=tmp_path)
+    assert runs["flow/nice"].dataset == "lfw", "--dataset"
+    assert runs["flow/glow-mnist"].dataset == "mnist", "without a fallback a run keeps the article's data"
+
+
+def test_small_data_is_downloaded_and_a_failure_is_printed(no_data, tmp_path, monkeypatch, capsys):
+    requested = []
+
+    def find(name, split, data_dir=None):
+        requested.append(name)
+        raise UserError("no network here")
+
+    monkeypatch.setattr(plan.catalog, "find", find)
+    runs = plan.make_plan("smoke", "runs")
+    plan.download_small([runs["ogan/train"], runs["energy_gan/landscape"]])
+    plan.download_small([runs["flow/nice"]], "toy_faces")
+    assert not requested, "faces are large, and the others need no data"
+    plan.download_small([runs["rsgan/modes"]])
+    assert requested.pop() == "mnist", "stacked digits are made of it"
+    plan.download_small([runs["flow/nice"], runs["flow/glow-mnist"]])
+    assert requested == ["mnist"] and capsys.readouterr().out == 2 * "no network here; continuing without it\n"
+    (tmp_path / "mnist.npz").write_bytes(b"only looked for, not read")
+    plan.download_small([runs["flow/nice"]], data_dir=tmp_path)
+    assert requested == ["mnist"], "it is available"
+
+
+def test_names_in_only_may_have_spaces_and_empty_parts_between_them(project):
+    project.write_list(stub_run("one", "1"), stub_run("two", "2"), stub_run("three", "fail"))
+    assert project.reproduce("--only", " stubs/one, stubs/two,") == 0
+    assert project.states() == {"one": "finished", "two": "finished", "three": "waiting"}
+
+
+def test_a_selected_run_brings_the_run_that_it_needs(project):
+    project.write_list(stub_run("first", "1"), stub_run("other", "2"), stub_run("late", "3", after="first"))
+    select = lambda only: [run.key for run in plan.select_runs(project.plan(), only)]
+    assert select("stubs/late") == ["stubs/first", "stubs/late"]
+    assert select("stubs/first") == ["stubs/first"]
+    assert select("stubs") == select(None) == ["stubs/first", "stubs/other", "stubs/late"]
+
+
+def test_wrong_names_and_damaged_lists_get_one_line(project):
+    project.write_list(stub_run("one", "1"))
+    with pytest.raises(UserError, match="--only stubs/onne: no such article or run; there are stubs/one"):
+        project.reproduce("--only", "stubs/onne")
+    (project.root / "stubs/reproduction.toml").write_text("[article")
+    with pytest.raises(UserError, match=r"cannot read .*reproduction.toml"):
+        project.reproduce()
+
+
+@pytest.mark.parametrize("damage", ["", "[]", "null", "{}", '{"finished": true}'])
+def test_a_damaged_run_json_repeats_that_run_only(project, damage):
+    project.write_list(stub_run("one", "1"), stub_run("two", "2"))
+    assert project.reproduce() == 0
+    (project.run_dir("one") / "run.json").write_text(damage)
+    assert project.reproduce() == 0
+    assert (project.calls("one"), project.calls("two")) == ("11", "2")
+
+
+def test_a_folder_of_runs_may_be_moved(project):
+    needs_one = {"after": "one", "command": "stubs/stub.py 2 {one}/y", "folder": "{one}/y"}
+    project.write_list(stub_run("one", "1"), stub_run("late", "2", **needs_one))
+    assert project.reproduce() == 0
+    moved = project.root / "deeper [1]/moved"  # spaces, and brackets that glob would interpret
+    moved.parent.mkdir()
+    project.out.rename(moved)
+    assert project.reproduce(out=moved) == 0
+    folder = moved / "reproduction/quick/stubs"
+    assert (folder / "one/x/figures/calls").read_text() == "1", "not repeated"
+    assert (folder / "one/x/y/figures/calls").read_text() == "2", "not repeated"
+    assert not list(folder.glob("*.old-*"))
+
+
+def test_what_was_not_selected_keeps_its_entry(project):
+    bad = stub_run("bad", "fail").replace("minutes = 0.1", "minutes = { quick = 0.1, paper = 0.1 }")
+    project.write_list(stub_run("one", "1"), stub_run("two", "2"), bad)
+    assert project.reproduce() == 1
+    before = project.record()
+    assert project.reproduce("--preset", "paper", "--only", "stubs/one") == 0
+    assert project.record()["stubs/two"] == before["stubs/two"], "finished with another preset"
+    assert project.record()["stubs/bad"] == before["stubs/bad"], "failed with another preset"
+    assert project.record()["stubs/one"]["directory"] == "reproduction/paper/stubs/one/x"
+
+
+def test_a_record_of_an_earlier_version_is_read_with_todays_states(project):
+    old_states = {"one": "not at hand", "two": "held up", "three": "failed", "four": "waiting"}
+    entries = {f"stubs/{name}": {"state": state, "why": name} for name, state in old_states.items()}
+    project.out.mkdir()
+    path = project.out / "reproduction.json"
+    path.write_text(json.dumps({"preset": "paper", "runs": entries}))
+    states = {"one": "data missing", "two": "blocked", "three": "failed", "four": "waiting"}
+    expected = {f"stubs/{name}": {"state": state, "why": name} for name, state in states.items()}
+    assert read_record(path) == {"preset": "paper", "runs": expected}
+
+    project.write_list(*(stub_run(name, name) for name in states), stub_run("five", "5"))
+    assert project.reproduce("--only", "stubs/five") == 0
+    assert project.record() == expected | {"stubs/five": project.record()["stubs/five"]}, "and written with them"
+
+
+def test_a_damaged_entry_of_the_record_leaves_the_others_readable(tmp_path):
+    path = tmp_path / "reproduction.json"
+    path.write_text('{"preset": "quick", "runs": {"a": 3, "b": {"state": ["x"]}, "c": {}, "d": {"state": "held up"}}}')
+    assert read_record(path)["runs"] == {"a": 3, "b": {"state": ["x"]}, "c": {}, "d": {"state": "blocked"}}
+
+
+def test_the_time_left_follows_the_measured_pace():
+    run = lambda state, seconds: plan.Run("a/b", {}, "quick", 10.0, None, "x", "x/log", state=state, seconds=seconds)
+    assert reproduce.time_left([run("waiting", 0.0)] * 6, 2) == "about 30 minutes left"
+    runs = [run("finished", 1200.0), *[run("waiting", 0.0)] * 6]
+    assert reproduce.time_left(runs, 1) == "about 120 minutes left", "twice as slow as declared"
+    assert reproduce.time_left([run("waiting", 300.0)], 1) == "about 5 minutes left", "half of it was done before"
+    late = run("running", 0.0)
+    late.started_at = time.monotonic() - 3600
+    assert reproduce.time_left([late], 1) == "about 60 seconds left", "never 0 while a run is active"
+    durations = [plan.format_duration(seconds) for seconds in (99, 100, 9000, 15000, 86400 * 3)]
+    assert durations == ["99 seconds", "2 minutes", "150 minutes", "4 hours", "3 days"]
+    assert reproduce.time_left(runs[:1], 1) == "nothing left"
