@@ -1,6 +1,7 @@
 """What the READMEs and CONTRIBUTING.md show works: commands, links, headings and the example of a new article."""
 
 import ast
+import importlib
 import json
 import re
 import shlex
@@ -40,6 +41,11 @@ def script_commands(text):
     return [part for command in lines + inline for part in command.split("#")[0].split("&& python")]
 
 
+def dotted_names(text):
+    """Return (module, name) of the inline code that names something to import, such as `common.cli.main`."""
+    return re.findall(rf"`((?:{'|'.join(FOLDERS)})(?:\.\w+)+)\.(\w+)(?=[`(])", without_fences(text))
+
+
 def links(text):
     """Return (path, anchor) of the links to files and headings; either may be empty."""
     targets = re.findall(r"\]\(([^)\s]+)\)", without_fences(text)) + re.findall(r'(?:src|href)="([^"]+)"', text)
@@ -69,7 +75,8 @@ def test_the_documents_are_found():
 
 def test_the_helpers_find_commands_links_and_anchors():
     text = "# A `b`: [c](d)\n# 图，和表\n    python a/b.py --x  # why\n`a/c.py -y && python a/d.py` [e](f.md#g)\n"
-    text += "## A b c\n" * 2
+    text += "## A b c\n" * 2 + "`common.cli.main`, `flow.keras`, `ogan/a.py`, `flow.layers.base.f(x)`"
+    assert dotted_names(text) == [("common.cli", "main"), ("flow.layers.base", "f")]
     assert script_commands(text) == ["a/b.py --x  ", "a/c.py -y ", " a/d.py"]
     assert links(text) == [("d", ""), ("f.md", "g")]
     assert anchors(text) == {"a-b-c", "图和表", "a-b-c-1", "a-b-c-2"}
@@ -90,6 +97,15 @@ def test_modules_know_every_flag_of_the_commands(document):
     text = document.read_text(encoding="utf-8")
     for module, flags in re.findall(r"python -m (common[\w.]+)((?: [^`#\n]*)?)", text):
         MODULES[module].make_parser().parse_args([word for word in shlex.split(flags) if word != "--help"])
+
+
+@for_each(CURRENT)
+def test_every_dotted_name_can_be_imported(document):
+    for module, name in dotted_names(document.read_text(encoding="utf-8")):
+        try:
+            importlib.import_module(f"{module}.{name}")
+        except ModuleNotFoundError:  # then it is no module but a name in one
+            assert hasattr(importlib.import_module(module), name), f"{module} has no {name}"
 
 
 @for_each(CURRENT)
