@@ -1,12 +1,12 @@
-"""Which parts of Glow matter (5807), and where does exp(x y^T) stand (6407)? The same flow with one part changed.
+"""Compare variants of Glow that differ in one part (article 5807), among them mixing by exp(x y^T) (6407).
 
     python flow/compare.py --dataset mnist --steps 1500                     # what mixes the channels (5807-F7)
     python flow/compare.py --dataset mnist --steps 1500 --vary coupling     # additive or affine
     python flow/compare.py --dataset mnist --steps 1500 --vary start        # Actnorm as the identity, or from data
 
-Trains each variant from the same seeds, everything else equal, and writes a table and the loss curves to
-`<out>/flow/<what varies>-<dataset>/`. Every flag it does not know is handed to `flow/glow.py`. What is finished is not
-trained again.
+Trains every variant with the same seeds and settings. A table and the loss curves go to
+`<out>/flow/<what varies>-<dataset>/`. Flags that this script does not know are passed to `flow/glow.py`. Finished runs
+are not trained again.
 """
 
 from pathlib import Path
@@ -19,55 +19,63 @@ OPTIONS = {
     "coupling": ("additive", "affine"),
     "start": ("zero", "data"),
 }
-BASE = {"mixing": "shuffle", "coupling": "additive", "start": "zero"}  # the author's, from which differences are taken
+BASE = {"mixing": "shuffle", "coupling": "additive", "start": "zero"}  # the author's: differences are taken from it
 
 
 def make_parser():
+    """Return the parser of this script's flags."""
     p = sweep_parser(__doc__, "mnist")
-    p.add_argument("--vary", choices=OPTIONS, default="mixing", help="flag of flow/glow.py (default mixing)")
+    p.add_argument(
+        "--vary", choices=OPTIONS, default="mixing", help="the flag of flow/glow.py to vary (default mixing)"
+    )
     return p
 
 
 def run(args):
+    """Train all variants, then write their table and their loss curves."""
     import numpy as np
 
     from common.files import read_json
     from common.plots.charts import plot_curves
     from common.training.loop import read_log
 
-    where, seeds, kinds, base = (
-        comparison_dir(args, "flow", args.vary),
-        range(args.seeds),
-        OPTIONS[args.vary],
-        BASE[args.vary],
-    )
-    runs = run_variants(Path(__file__).with_name("glow.py"), f"--{args.vary}", kinds, where, args)
+    output_dir = comparison_dir(args, "flow", args.vary)
+    kinds, base, seeds = OPTIONS[args.vary], BASE[args.vary], range(args.seeds)
+    run_dirs = run_variants(Path(__file__).with_name("glow.py"), f"--{args.vary}", kinds, output_dir, args)
 
-    results = {name: read_json(run / "results.json")["metrics"] for name, run in runs.items()}
-    name = "bits_per_dim" if "bits_per_dim/last_stretch" in results[f"{base}-0"] else "loss"  # the article's noise
-    unit = name.replace("_per_", "/")
-    shown = {
-        # of the last step's weights: over so few steps averages would still remember where they began
-        f"test {unit}": f"{name}/test_last_step",
-        f"training {unit}, last stretch": f"{name}/last_stretch",
+    # table
+    results = {name: read_json(run_dir / "results.json")["metrics"] for name, run_dir in run_dirs.items()}
+    is_likelihood = "bits_per_dim/last_stretch" in results[f"{base}-0"]  # not with the article's noise
+    metric = "bits_per_dim" if is_likelihood else "loss"
+    unit = metric.replace("_per_", "/")
+    columns = {
+        # weights of the last step: after so few steps averaged weights still remember where they began
+        f"test {unit}": f"{metric}/test_last_step",
+        f"training {unit}, last stretch": f"{metric}/last_stretch",
         "parameters": "parameters",
         "seconds": "train_seconds",
     }
-    rows = {kind: {n: [results[f"{kind}-{s}"][key] for s in seeds] for n, key in shown.items()} for kind in kinds}
-    # runs of one seed share the order of the data and the nets they start from: their difference says more
+    rows = {
+        kind: {column: [results[f"{kind}-{seed}"][key] for seed in seeds] for column, key in columns.items()}
+        for kind in kinds
+    }
+    # runs with the same seed share the order of the data and the initial nets: their difference says more
+    test = f"test {unit}"
     for kind in kinds:
-        rows[kind][f"minus {base}, same seed"] = list(
-            np.subtract(rows[kind][f"test {unit}"], rows[base][f"test {unit}"])
-        )
-    text = write_table(where, args.vary, rows, args)
+        rows[kind][f"minus {base}, same seed"] = list(np.subtract(rows[kind][test], rows[base][test]))
+    text = write_table(output_dir, args.vary, rows, args)
 
-    logs = {name: read_log(run / "log.csv") for name, run in runs.items()}
-    late = {name: log[len(log) // 4 :] for name, log in logs.items()}  # the first quarter dwarfs the differences
-    curve = lambda log: ([row["step"] for row in log], [row[name] for row in log])
-    series = {kind: [curve(late[f"{kind}-{s}"]) for s in seeds] for kind in kinds}
+    # loss curves, without the first quarter, beside which the differences would vanish
+    def curve(run_dir):
+        log = read_log(run_dir / "log.csv")
+        log = log[len(log) // 4 :]
+        return [row["step"] for row in log], [row[metric] for row in log]
+
+    series = {kind: [curve(run_dirs[f"{kind}-{seed}"]) for seed in seeds] for kind in kinds}
     title = f"the same Glow on {args.dataset}, {args.seeds} seed{'s' * (args.seeds > 1)}"
-    plot_curves(where / f"figures/{args.vary}.png", series, "step", f"training {unit}", title)
-    print(text, f"{where}/figures/{args.vary}.png", sep="\n")
+    figure = output_dir / f"figures/{args.vary}.png"
+    plot_curves(figure, series, "step", f"training {unit}", title)
+    print(text, figure, sep="\n")
 
 
 if __name__ == "__main__":

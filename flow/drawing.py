@@ -1,12 +1,12 @@
-"""Boxes, arrows and grids of cells: the few shapes from which the schemes are made.
+"""Boxes, arrows and grids: the shapes of the diagrams.
 
-Coordinates are inches from the lower left corner. Shapes return a `Place`, from whose sides arrows start and end, so
-that a scheme can be read as what flows where. Colours mean the same in every scheme: blue and orange are the two
-halves of a vector, green is noise and its prior, grey is what computes.
+Coordinates are inches from the lower left corner. A method that draws a shape returns its `Bounds`, and arrows connect
+the sides of `Bounds`. Colours mean the same in every diagram: blue and orange are the two halves of a vector, green is
+noise and its prior, grey is a computation.
 """
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 
 from common.files import atomic_write
@@ -15,15 +15,15 @@ from common.plots.charts import COLOURS
 FIRST, SECOND, NOISE = COLOURS[0], COLOURS[1], COLOURS[2]
 BOTH = (FIRST, SECOND)
 INK, GREY = "#33333b", "#8a8a94"
-DPI = 100  # 9 inches are then as wide as a README
-SIZE, SMALL = 11.5, 10
-HIGH, MIDDLE, LOW = 2.25, 1.5, 0.75  # the lanes of the two halves, and what lies between them
+DPI = 100  # so that 9 inches are as wide as a README
+FONT_SIZE, SMALL_FONT_SIZE = 11.5, 10
+HIGH, MIDDLE, LOW = 2.25, 1.5, 0.75  # y of the first half, of the networks between the halves, of the second half
 NORMAL = r"$\mathcal{N}(0, I)$"
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a shape lies: its centre and its extent."""
+class Bounds:
+    """Centre and size of a shape, in inches."""
 
     x: float
     y: float
@@ -32,6 +32,7 @@ class Place:
 
     @property
     def left(self):
+        """Middle of the left side, (x, y); `right`, `top` and `bottom` likewise."""
         return self.x - self.width / 2, self.y
 
     @property
@@ -46,23 +47,28 @@ class Place:
     def bottom(self):
         return self.x, self.y - self.height / 2
 
-    def at(self, y):
-        """The points at height y of the left and of the right side: more than one arrow may meet a tall box."""
+    def sides_at(self, y):
+        """Return the points of the left and of the right side at height y, for a tall box with several arrows."""
         return (self.left[0], y), (self.right[0], y)
 
 
 def tint(colour, strength=0.18):
-    """A colour mixed with white."""
+    """Return a colour mixed with white: white at strength 0, the colour at strength 1."""
     from matplotlib.colors import to_rgb
 
-    return tuple(1 - strength * (1 - part) for part in to_rgb(colour))
+    return tuple(1 - strength * (1 - channel) for channel in to_rgb(colour))
 
 
 class Drawing:
-    """A white page of width x height inches."""
+    """A white page.
+
+    Args:
+        height: float, inches.
+        width: float, inches.
+    """
 
     def __init__(self, height, width=9.0):
-        from matplotlib.backends.backend_agg import FigureCanvasAgg  # late: it takes half a second
+        from matplotlib.backends.backend_agg import FigureCanvasAgg  # imported late: it takes half a second
         from matplotlib.figure import Figure
 
         self.width = width
@@ -71,180 +77,146 @@ class Drawing:
         self.axes = self.figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(0, height))
         self.axes.set_axis_off()
 
-    def text(self, x, y, text, colour=INK, size=SIZE, ha="center"):
-        r"""Writes around (x, y); in formulas \h, \x, \y and \z are the vectors."""
+    def text(self, x, y, text, colour=INK, size=FONT_SIZE, ha="center"):
+        r"""Write text at (x, y). In formulas \h, \x, \y and \z are bold, as vectors are."""
         text = re.sub(r"\\([hxyz])(?![a-z])", r"\\mathbf{\1}", text)
         style = dict(math_fontfamily="dejavuserif", linespacing=1.35, zorder=5)
         self.axes.text(x, y, text, color=colour, fontsize=size, ha=ha, va="center", **style)
 
     def note(self, x, y, text, colour="#55555f", ha="center"):
-        self.text(x, y, text, colour, SMALL, ha)
+        """Write small text at (x, y)."""
+        self.text(x, y, text, colour, SMALL_FONT_SIZE, ha)
 
     def caption(self, y, text):
-        """A line across the page."""
+        """Write a line in the middle of the page."""
         self.text(self.width / 2, y, text)
 
-    def box(self, x, y, text, width=0.9, height=0.5, colour=INK, fills=None, size=SIZE, dashed=False):
-        """A rounded box around (x, y).
+    def box(self, x, y, text, width=0.9, height=0.5, colour=INK, fills=None, dashed=False):
+        """Draw a rounded box with a text.
 
         Args:
-            fills: the colours of its ground, side by side, paled; default grey for ink, else the colour of its rim.
+            x: float, centre.
+            y: float, centre.
+            text: str.
+            width: float.
+            height: float.
+            colour: colour of the border.
+            fills: colours of the background, side by side, tinted. By default the colour of the border, or grey if that
+                is `INK`.
+            dashed: bool, whether the border is dashed.
+
+        Returns:
+            `Bounds`.
         """
         from matplotlib.patches import FancyBboxPatch, Rectangle
 
         fills = fills or (GREY if colour == INK else colour,)
         shape = ((x - width / 2, y - height / 2), width, height, "round,pad=0,rounding_size=0.08")
-        ground = self.axes.add_patch(FancyBboxPatch(*shape, color=tint(fills[0]), linewidth=0, zorder=3))
-        part = width / len(fills)
+        background = self.axes.add_patch(FancyBboxPatch(*shape, color=tint(fills[0]), linewidth=0, zorder=3))
+        strip_width = width / len(fills)
         for i, fill in enumerate(fills):
-            corner = x - width / 2 + i * part, y - height / 2
-            strip = self.axes.add_patch(Rectangle(corner, part, height, color=tint(fill), linewidth=0, zorder=3))
-            strip.set_clip_path(ground)
+            corner = x - width / 2 + i * strip_width, y - height / 2
+            strip = Rectangle(corner, strip_width, height, color=tint(fill), linewidth=0, zorder=3)
+            self.axes.add_patch(strip).set_clip_path(background)
         line = dict(edgecolor=colour, linewidth=1.4, linestyle="--" if dashed else "-")
         self.axes.add_patch(FancyBboxPatch(*shape, facecolor="none", zorder=3, **line))
-        self.text(x, y, text, size=size)
-        return Place(x, y, width, height)
+        self.text(x, y, text)
+        return Bounds(x, y, width, height)
 
-    def pile(self, x, y, text, width, height, step=0.07):
-        """A box in front of others like it."""
+    def box_stack(self, x, y, text, width, height, step=0.07):
+        """Draw a box with two more behind it, and return the `Bounds` of the front one."""
         for i in (2, 1):
             self.box(x + i * step, y + i * step, "", width, height)
         return self.box(x, y, text, width, height)
 
     def node(self, x, y, sign, radius=0.17):
-        """A circle with a sign in it: +, ×, ..."""
+        """Draw a circle with a mathematical sign in it, and return its `Bounds`."""
         from matplotlib.patches import Circle
 
         self.axes.add_patch(Circle((x, y), radius, facecolor="white", edgecolor=INK, linewidth=1.4, zorder=3))
         self.text(x, y, f"${sign}$", size=14)
-        return Place(x, y, 2 * radius, 2 * radius)
+        return Bounds(x, y, 2 * radius, 2 * radius)
 
     def arrow(self, *points, colour=INK, bend=False, dashed=False, head=True):
-        """An arrow through the points; with `bend` it swings from one height to another before the last."""
+        """Draw an arrow through points.
+
+        Args:
+            *points: (x, y) each.
+            colour: colour of the line.
+            bend: bool, whether the last segment is an S-shaped curve.
+            dashed: bool, whether the line is dashed.
+            head: bool, whether the line has an arrow head.
+        """
         from matplotlib.patches import FancyArrowPatch
         from matplotlib.path import Path
 
         points, codes = list(points), [Path.MOVETO] + [Path.LINETO] * (len(points) - 1)
         if bend:
             (x0, y0), (x1, y1) = points[-2:]
-            points[-1:] = [((x0 + x1) / 2, y0), ((x0 + x1) / 2, y1), (x1, y1)]
+            x_middle = (x0 + x1) / 2
+            points[-1:] = [(x_middle, y0), (x_middle, y1), (x1, y1)]
             codes[-1:] = [Path.CURVE4] * 3
         line = dict(color=colour, linewidth=1.6, linestyle=(0, (3, 2)) if dashed else "-", zorder=1)
         shape = dict(arrowstyle="-|>" if head else "-", mutation_scale=11, capstyle="butt", joinstyle="round")
         self.axes.add_patch(FancyArrowPatch(path=Path(points, codes), shrinkA=0, shrinkB=0, **shape, **line))
 
-    def chain(self, *places, colour=INK):
-        """Arrows from each place to the next on its right."""
-        for a, b in pairwise(places):
-            self.arrow(a.right, b.left, colour=colour)
+    def connect(self, *shapes, colour=INK):
+        """Draw an arrow from each of the `Bounds` to the next one on its right."""
+        for source, target in pairwise(shapes):
+            self.arrow(source.right, target.left, colour=colour)
 
     def frame(self, x0, y0, x1, y1):
-        """A dashed line around what is repeated."""
+        """Draw a dashed frame around a part that is repeated."""
         from matplotlib.patches import FancyBboxPatch
 
         style = dict(facecolor="none", edgecolor=GREY, linewidth=1.2, linestyle="--", zorder=0)
         self.axes.add_patch(FancyBboxPatch((x0, y0), x1 - x0, y1 - y0, "round,pad=0,rounding_size=0.12", **style))
 
-    def cells(self, x, y, colours, side, labels=None, strength=0.55):
-        """A grid around (x, y): `colours` is a list of rows; None is an empty cell, a pair a colour and its strength.
+    def grid(self, x, y, colours, side, labels=None, strength=0.55):
+        """Draw a grid of square cells.
 
-        `labels` has the same form as `colours`.
+        Args:
+            x: float, centre.
+            y: float, centre.
+            colours: list of rows of colours. `None` is an empty cell, a pair is a colour and the strength of its tint.
+            side: float, side of a cell.
+            labels: list of rows of str, one text per cell.
+            strength: float, strength of the tints that `colours` leaves open.
+
+        Returns:
+            `Bounds`.
         """
         from matplotlib.patches import Rectangle
 
         rows, columns = len(colours), len(colours[0])
         for r, row in enumerate(colours):
             for c, colour in enumerate(row):
-                colour, depth = colour if isinstance(colour, tuple) else (colour, strength)
+                colour, cell_strength = colour if isinstance(colour, tuple) else (colour, strength)
                 corner = x + (c - columns / 2) * side, y + (rows / 2 - r - 1) * side
-                face = "white" if colour is None else tint(colour, depth)
-                self.axes.add_patch(
-                    Rectangle(corner, side, side, facecolor=face, edgecolor=INK, linewidth=0.8, zorder=2)
-                )
+                face = "white" if colour is None else tint(colour, cell_strength)
+                cell = Rectangle(corner, side, side, facecolor=face, edgecolor=INK, linewidth=0.8, zorder=2)
+                self.axes.add_patch(cell)
                 if labels:
                     self.text(corner[0] + side / 2, corner[1] + side / 2, labels[r][c], size=9)
-        return Place(x, y, columns * side, rows * side)
+        return Bounds(x, y, columns * side, rows * side)
 
-    def planes(self, x, y, channels, side, step=0.16):
-        """Channels one behind the other, the first in front, each a grid as in `cells`; around (x, y)."""
+    def channel_stack(self, x, y, channels, side, step=0.16):
+        """Draw the channels of an image one behind the other, the first in front, and return the `Bounds` of all.
+
+        Args:
+            x: float, centre.
+            y: float, centre.
+            channels: list of `colours` of `grid`.
+            side: float, side of a cell.
+            step: float, shift from one channel to the next, to the right and upwards.
+        """
         middle = (len(channels) - 1) / 2
         for i in reversed(range(len(channels))):
-            place = self.cells(x + (i - middle) * step, y + (i - middle) * step, channels[i], side)
+            bounds = self.grid(x + (i - middle) * step, y + (i - middle) * step, channels[i], side)
         spread = 2 * middle * step
-        return Place(x, y, place.width + spread, place.height + spread)
+        return Bounds(x, y, bounds.width + spread, bounds.height + spread)
 
     def save(self, path):
-        # Without the version of matplotlib in the file, the same drawing gives the same bytes.
+        """Save the page as PNG. Equal drawings give equal bytes: the file does not name the version of matplotlib."""
         write = lambda file: self.figure.savefig(file, format="png", metadata={"Software": None})
         atomic_write(path, write)
-
-
-def draw_split(drawing, image, how, halves, names):
-    """From the place of an image, through a box that says how it is split, to the places of its halves."""
-    split = drawing.box(4.2, image.y, how, 1.4, 0.8)
-    drawing.arrow(image.right, split.left)
-    for half, name, colour, k in zip(halves, names, BOTH, (1, 2), strict=True):
-        start = split.at(split.y + (0.2 if k == 1 else -0.2))[1]
-        drawing.arrow(start, half.left, colour=colour, bend=True)
-        drawing.text(7.65, half.y, rf"$\x_{k}$: {name}", ha="left")
-
-
-@dataclass(frozen=True)
-class Half:
-    """A half of a vector: whose fate it shares (1 or 2), its name now, and the halves of the input it depends on."""
-
-    index: int
-    label: str
-    fills: tuple
-
-    @property
-    def colour(self):
-        return BOTH[self.index - 1]
-
-
-def couplings(drawing, count, crossed, affine=False):
-    """Two lanes through couplings that change what is in the lower one, then the prior.
-
-    Args:
-        crossed: whether the halves change lanes between couplings.
-        affine: scale and shift, instead of shift alone.
-    """
-    halves = [Half(1, r"\x_1", (FIRST,)), Half(2, r"\x_2", (SECOND,))]
-    x, pitch = 0.5, (7.4 - 0.5) / count
-    places = _state(drawing, x, halves)
-    for k in range(1, count + 1):
-        upper, lower = halves
-        end = _coupling(drawing, places, k, halves, affine).right
-        changed = replace(lower, label=rf"\h_{lower.index}^{{({k})}}", fills=BOTH)
-        swap = crossed and k < count
-        halves = [changed, upper] if swap else [upper, changed]
-        if k == count:
-            halves = [replace(half, label=rf"\z_{half.index}") for half in halves]
-        x += pitch
-        new = _state(drawing, x, halves)
-        of_upper, of_lower = new[::-1] if swap else new
-        drawing.arrow(places[0].right, (end[0], HIGH), of_upper.left, colour=upper.colour, bend=swap)
-        drawing.arrow(end, of_lower.left, colour=lower.colour, bend=swap)
-        places = new
-    height = HIGH - LOW + 0.5
-    prior = drawing.box(8.45, MIDDLE, "$\\z$\n$\\sim$\n" + NORMAL, 0.85, height, colour=NOISE)
-    for place in places:
-        drawing.arrow(place.right, prior.at(place.y)[0], colour=NOISE)
-
-
-def _state(drawing, x, halves):
-    lanes = zip(halves, (HIGH, LOW), strict=True)
-    return [drawing.box(x, y, f"${half.label}$", 0.65, colour=half.colour, fills=half.fills) for half, y in lanes]
-
-
-def _coupling(drawing, places, k, halves, affine):
-    """What happens to the lower lane; returns the last node."""
-    (x, _), last = places[0].right, places[1]
-    for name, sign in (("s", r"\times"), ("t", "+")) if affine else (("m", "+"),):
-        x += 0.6 if last is places[1] else 0.75
-        network, node = drawing.box(x, MIDDLE, f"${name}_{k}$", 0.5, 0.45), drawing.node(x, LOW, sign)
-        drawing.arrow((x, HIGH), network.top, colour=halves[0].colour)
-        drawing.arrow(network.bottom, node.top)
-        drawing.chain(last, node, colour=halves[1].colour)
-        last = node
-    return last

@@ -10,7 +10,9 @@ from common.cli import SIZES, apply_preset, float_in, main, parser, positive_int
 from common.errors import UserError
 
 ARTICLE = "flow/glow"
+# the author's options, whose loss is no likelihood of 8-bit images
 AUTHOR = {"noise": "article", "input": "scaled", "mixing": "shuffle", "coupling": "additive", "start": "zero"}
+# proper dequantisation: a true likelihood
 PROPER = {"noise": "uniform", "input": "logit", "mixing": "1x1", "coupling": "affine", "start": "data"}
 PRESETS = {
     "smoke": PROPER | {"levels": 2, "depth": 1, "width": 8, "batch_size": 8, "learning_rate": 1e-3, "ema": 0.9}
@@ -24,24 +26,25 @@ REFERENCES = {"bits_per_dim/mnist": 1.05, "bits_per_dim/cifar10": 3.35, "figures
 
 
 def make_parser():
+    """Return the parser of this script's flags."""
     p = parser(__doc__, PRESETS, sizes=(28, *SIZES))
-    p.add_argument("--levels", type=positive_int, help="scales: the sides are halved once per level")
-    p.add_argument("--depth", type=positive_int, help="steps of a level")
+    p.add_argument("--levels", type=positive_int, help="number of scales; each halves height and width")
+    p.add_argument("--depth", type=positive_int, help="number of flow steps per level")
     p.add_argument("--width", type=positive_int, help="channels of the net in a coupling (author: 512)")
-    p.add_argument("--mixing", choices=["reverse", "shuffle", "1x1", "exp"], help="of the channels, before a coupling")
-    p.add_argument("--coupling", choices=["additive", "affine"])
-    p.add_argument("--start", choices=["zero", "data"], help="of Actnorm: the identity, or from the first batch")
+    p.add_argument("--mixing", choices=["reverse", "shuffle", "1x1", "exp"], help="what mixes the channels")
+    p.add_argument("--coupling", choices=["additive", "affine"], help="kind of coupling")
+    p.add_argument("--start", choices=["zero", "data"], help="Actnorm starts as the identity, or from the first batch")
     p.add_argument(
         "--noise", choices=["article", "uniform"],
-        help="article: U(0, 1/256) on [-1, 1] in training alone; uniform: (x + U(0, 1))/256, a true density",
+        help="article: U(0, 1/256) on [-1, 1], in training only; uniform: (x + U(0, 1))/256, a true density",
     )  # fmt: skip
-    p.add_argument("--input", choices=["scaled", "logit"], help="pixels of [0, 1] as 2 x - 1 or as logit(x)")
+    p.add_argument("--input", choices=["scaled", "logit"], help="maps pixels x in [0, 1] to 2 x - 1, or to logit(x)")
     p.add_argument(
         "--alpha", type=float_in(1e-9, 0.4), default=1e-4,
-        help="logit(alpha + (1 - 2 alpha) x); the paper's is .05, which digits learn from far more slowly",
+        help="alpha of logit(alpha + (1 - 2 alpha) x) (default 1e-4); the paper's .05 learns digits far more slowly",
     )  # fmt: skip
     p.add_argument("--std", type=float_in(0, 10), help="standard deviation (temperature) of the samples' z")
-    p.add_argument("--learning-rate", type=float_in(1e-8, 1), help="of Adam")
+    p.add_argument("--learning-rate", type=float_in(1e-8, 1), help="learning rate of Adam")
     p.add_argument("--ema", type=float_in(0, 0.99999), help="momentum of averaged weights (5/(1 - ema) steps); 0: none")
     p.add_argument("--every", type=positive_int, help="steps between pictures and checkpoints")
     p.add_argument("--limit", type=positive_int, help="use only the first images of the data set")
@@ -49,41 +52,54 @@ def make_parser():
 
 
 def build(args, shape):
-    """The flow, its wiring and the loss: returns (trainer, flow)."""
+    """Build Glow, its wiring and its loss.
+
+    Args:
+        args: flags, with the preset applied.
+        shape: tuple, shape of an image (h, w, c).
+
+    Returns:
+        (trainer, flow): a compiled `SingleLoss` on 8-bit images, and the flow from [0, 1]^shape to z, (batch, h w c).
+    """
     import keras
     from keras import ops
 
     from common.training.single_loss import SingleLoss
-    from flow.layers.actnorm import Actnorm
-    from flow.layers.composite import Chain, MultiScale
-    from flow.layers.coupling import AdditiveCoupling, AffineCoupling
+    from flow import layers
     from flow.layers.likelihood import UniformNoise, bits_per_dim, log_normal
-    from flow.layers.linear import ExpRankOneLinear, InvertibleLinear
     from flow.layers.networks import conv_net
-    from flow.layers.permutations import Reverse, Shuffle
-    from flow.layers.preprocessing import Logit, Rescale, Squeeze
 
     dims = math.prod(shape)
 
     # networks
-    def step(channels, seed):
-        mixing = {"reverse": Reverse, "shuffle": Shuffle, "1x1": InvertibleLinear, "exp": ExpRankOneLinear}[args.mixing]
-        mixing = mixing() if args.mixing == "reverse" else mixing(seed=seed)
+    def mixing(seed):
+        if args.mixing == "reverse":
+            return layers.Reverse()
+        if args.mixing == "shuffle":
+            return layers.Shuffle(seed)
+        if args.mixing == "1x1":
+            return layers.InvertibleLinear(seed)
+        return layers.ExpRankOneLinear(seed=seed)
+
+    def coupling(channels):
         if args.coupling == "additive":
-            return [Actnorm(), mixing, AdditiveCoupling(conv_net(args.width, channels // 2))]
-        return [Actnorm(), mixing, AffineCoupling(conv_net(args.width, channels), bound=3.0)]
+            return layers.AdditiveCoupling(conv_net(args.width, channels // 2))
+        return layers.AffineCoupling(conv_net(args.width, channels), bound=3.0)
+
+    def step(channels, seed):
+        return [layers.Actnorm(), mixing(seed), coupling(channels)]
 
     channels, levels = shape[-1], []
     for level in range(args.levels):
         channels *= 4
         steps = [layer for k in range(args.depth) for layer in step(channels, args.seed + 100 * level + k)]
-        levels.append(Chain([Squeeze(), *steps]))
+        levels.append(layers.Chain([layers.Squeeze(), *steps]))
         channels //= 2
-    levels[-1].layers.append(Actnorm())  # the free prior of what is left
-    to_real_line = Logit(args.alpha) if args.input == "logit" else Rescale(2.0, -1.0)
-    flow = Chain([to_real_line, MultiScale(levels)], name="flow")
+    levels[-1].layers.append(layers.Actnorm())  # mean and scale of the prior of the remaining channels
+    to_real_line = layers.Logit(args.alpha) if args.input == "logit" else layers.Rescale(2.0, -1.0)
+    flow = layers.Chain([to_real_line, layers.MultiScale(levels)], name="flow")
 
-    # wiring
+    # wiring: 8-bit images with noise, through the flow
     x = keras.Input(shape, dtype="uint8")
     pixels = ops.cast(x, "float32")
     if args.noise == "uniform":
@@ -92,26 +108,26 @@ def build(args, shape):
         dequantized = UniformNoise(0.0, 1 / 512, training_only=True, seed=args.seed)(pixels / 255)
     z, log_det = flow(dequantized)
 
-    # loss
+    # loss: minus the log-likelihood
     def flow_loss(z, log_det):
         log_prob = log_normal(z) + log_det
-        if args.noise == "article":  # whose loss is of the density on [-1, 1], and no likelihood of 8-bit images
+        if args.noise == "article":  # the density on [-1, 1], which is no likelihood of 8-bit images
             return {"loss": dims * math.log(2) - log_prob}
         return {"loss": -log_prob, "bits_per_dim": bits_per_dim(log_prob, dims)}
 
     trainer = SingleLoss(x, {"z": z, "log_det": log_det}, flow_loss)
     trainer.compile(keras.optimizers.Adam(args.learning_rate))
-
     return trainer, flow
 
 
 def run(args):
+    """Train and evaluate a Glow as the flags say."""
     from flow.training.run_images import run_on_images
 
     apply_preset(args, make_parser(), PRESETS)
     if args.noise == "article" and args.input == "logit":
-        raise UserError("the article's noise leaves [0, 1], where the logit ends: add --input scaled")
-    run_on_images(args, ARTICLE, build, REFERENCES, data_start=args.start == "data")
+        raise UserError("--noise article leaves [0, 1], where --input logit is not defined: add --input scaled")
+    run_on_images(args, ARTICLE, build, REFERENCES, data_dependent_init=args.start == "data")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""NICE: digits from additive couplings (article 5776, https://kexue.fm/archives/5776; arXiv 1410.8516).
+"""NICE: additive couplings on images (article 5776, https://kexue.fm/archives/5776; arXiv 1410.8516).
 
 python flow/nice.py --preset paper                        # the author's model on MNIST, 20 epochs
 python flow/nice.py --preset paper --noise none           # the same without noise (the article's other figure)
-python flow/nice.py --preset paper --noise uniform        # properly dequantised: a true likelihood
+python flow/nice.py --preset paper --noise uniform        # proper dequantisation: a true likelihood
 """
 
 import math
@@ -20,68 +20,74 @@ REFERENCES = {"loss": -2200, "log_likelihood": 1980.50, "figures": "https://kexu
 
 
 def make_parser():
+    """Return the parser of this script's flags."""
     p = parser(__doc__, PRESETS, "mnist", sizes=(28, *SIZES))
-    p.add_argument("--couplings", type=positive_int, help="additive couplings")
-    p.add_argument("--layers", type=positive_int, help="hidden layers of the net in a coupling")
+    p.add_argument("--couplings", type=positive_int, help="number of additive couplings")
+    p.add_argument("--layers", type=positive_int, help="number of hidden layers of the net in a coupling")
     p.add_argument("--width", type=positive_int, help="units of a hidden layer")
     p.add_argument(
         "--noise", choices=["article", "none", "uniform"], default="article",
-        help="article: x/255 + U(-.01, 0) in training; none: x/255; uniform: (x + U(0, 1))/256, a true density",
+        help="article: x/255 + U(-.01, 0) in training only; none: x/255; uniform: (x + U(0, 1))/256, a true density",
     )  # fmt: skip
     p.add_argument("--prior", choices=["normal", "logistic"], default="normal", help="article: normal; paper: logistic")
     p.add_argument("--std", type=float_in(0, 10), help="tau, the temperature of the samples: z = tau * noise")
-    p.add_argument("--learning-rate", type=float_in(1e-8, 1), help="of Adam")
+    p.add_argument("--learning-rate", type=float_in(1e-8, 1), help="learning rate of Adam")
     p.add_argument("--every", type=positive_int, help="steps between pictures and checkpoints")
     p.add_argument("--limit", type=positive_int, help="use only the first images of the data set")
     return p
 
 
 def build(args, shape):
-    """The flow, its wiring and the loss: returns (trainer, flow)."""
+    """Build NICE, its wiring and its loss.
+
+    Args:
+        args: flags, with the preset applied.
+        shape: tuple, shape of an image (h, w, c).
+
+    Returns:
+        (trainer, flow): a compiled `SingleLoss` on 8-bit images, and the flow from [0, 1]^shape to z, (batch, h w c).
+    """
     import keras
     from keras import ops
     from keras.layers import Dense, Rescaling
 
     from common.training.single_loss import SingleLoss
-    from flow.layers.actnorm import Scale
-    from flow.layers.composite import Chain
-    from flow.layers.coupling import AdditiveCoupling
+    from flow import layers
     from flow.layers.likelihood import PRIORS, UniformNoise, bits_per_dim
-    from flow.layers.permutations import Reverse
-    from flow.layers.preprocessing import Flatten
 
     dims = math.prod(shape)
 
     # networks
     def m():
+        """Return the net of a coupling, which adds its output to half of the input."""
         hidden = [Dense(args.width, activation="relu") for _ in range(args.layers)]
-        # the author's net ends in relu and his encoder subtracts it: his decoder adds what is never negative
+        # the author's net ends in relu and his encoder subtracts it, so his decoder adds what is never negative
         return keras.Sequential([*hidden, Dense(dims // 2, activation="relu"), Rescaling(-1.0)])
 
-    layers = [Flatten()]
+    steps = [layers.Flatten()]
     for _ in range(args.couplings):
-        layers += [Reverse(), AdditiveCoupling(m(), split="interleaved")]
-    flow = Chain([*layers, Scale("glorot_normal")], name="flow")
+        steps += [layers.Reverse(), layers.AdditiveCoupling(m(), split="interleaved")]
+    flow = layers.Chain([*steps, layers.Scale("glorot_normal")], name="flow")
 
-    # wiring
+    # wiring: 8-bit images, with or without noise, through the flow
     x = keras.Input(shape, dtype="uint8")
     pixels = ops.cast(x, "float32")
     if args.noise == "uniform":
-        seen = UniformNoise(0.0, 1.0, seed=args.seed)(pixels) / 256
+        flow_input = UniformNoise(0.0, 1.0, seed=args.seed)(pixels) / 256
     elif args.noise == "article":
-        seen = UniformNoise(-0.01, 0.0, training_only=True, seed=args.seed)(pixels / 255)
+        flow_input = UniformNoise(-0.01, 0.0, training_only=True, seed=args.seed)(pixels / 255)
     else:
-        seen = pixels / 255
-    z, log_det = flow(seen)
+        flow_input = pixels / 255
+    z, log_det = flow(flow_input)
 
-    # loss
+    # loss: minus the log-likelihood
     log_prior = PRIORS[args.prior]
 
     def nice_loss(z, log_det):
         log_prob = log_prior(z) + log_det
         if args.noise == "uniform":
             return {"loss": -log_prob, "bits_per_dim": bits_per_dim(log_prob, dims)}
-        # the article's: without the constant of the normal density
+        # the article leaves out the constant of the normal density
         return {"loss": -log_prob - dims / 2 * math.log(2 * math.pi)}
 
     trainer = SingleLoss(x, {"z": z, "log_det": log_det}, nice_loss)
@@ -90,11 +96,12 @@ def build(args, shape):
 
 
 def run(args):
+    """Train and evaluate NICE as the flags say."""
     from flow.training.run_images import run_on_images
 
     apply_preset(args, make_parser(), PRESETS)
-    args.ema, args.levels = 0.0, 0  # neither is the article's
-    run_on_images(args, ARTICLE, build, REFERENCES, data_start=False, prior=args.prior, columns=15)
+    args.ema, args.levels = 0.0, 0  # the article has neither averaged weights nor scales
+    run_on_images(args, ARTICLE, build, REFERENCES, data_dependent_init=False, prior=args.prior, columns=15)
 
 
 if __name__ == "__main__":

@@ -1,1 +1,31 @@
-"""Invertible layers, their networks and their likelihood."""
+"""Invertible layers, the networks inside couplings, and the likelihood of a flow.
+
+Importing this package registers all layers, so that `keras.models.load_model` can read a saved flow.
+"""
+
+from flow.layers.actnorm import Actnorm, ConditionalActnorm, Scale
+from flow.layers.base import InvertibleLayer
+from flow.layers.composite import Chain, MultiScale
+from flow.layers.coupling import AdditiveCoupling, AffineCoupling
+from flow.layers.linear import ExpRankOneLinear, InvertibleLinear
+from flow.layers.permutations import Reverse, Shuffle
+from flow.layers.preprocessing import Flatten, Logit, Rescale, Squeeze
+
+__all__ = [
+    "Actnorm",
+    "AdditiveCoupling",
+    "AffineCoupling",
+    "Chain",
+    "ConditionalActnorm",
+    "ExpRankOneLinear",
+    "Flatten",
+    "InvertibleLayer",
+    "InvertibleLinear",
+    "Logit",
+    "MultiScale",
+    "Rescale",
+    "Reverse",
+    "Scale",
+    "Shuffle",
+    "Squeeze",
+]

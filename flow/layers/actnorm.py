@@ -1,4 +1,4 @@
-"""Scales and shifts per channel: NICE's scale and Glow's Actnorm."""
+"""Scales and shifts per channel: NICE's scale layer (article 5776) and Glow's Actnorm (5807)."""
 
 import keras
 from keras import ops
@@ -8,7 +8,13 @@ from flow.layers.base import PACKAGE, InvertibleLayer, log_det_per_sample
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class Scale(InvertibleLayer):
-    """y = e^k x: NICE's last layer. A large k squeezes a dimension that carries nothing (article 5776)."""
+    """NICE's last layer, y = e^k x with one k per entry of the last axis (article 5776).
+
+    A large k marks a dimension that carries nothing: sampling squeezes it to a standard deviation of e^-k.
+
+    Args:
+        initializer: Keras initializer of k.
+    """
 
     def __init__(self, initializer="zeros", **kwargs):
         super().__init__(**kwargs)
@@ -30,9 +36,9 @@ class Scale(InvertibleLayer):
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class Actnorm(InvertibleLayer):
-    """y = e^log_scale x + bias per channel: NICE's scale and a shift, under Glow's name (article 5807).
+    """Glow's Actnorm, y = e^log_scale x + bias per channel: NICE's scale and a shift (article 5807).
 
-    Starts as the identity, as OpenAI's code does; `start(batch)` is the paper's data-dependent start, after which each
+    It starts as the identity, as in OpenAI's code. `initialize_from_data(batch)` is the paper's start: afterwards each
     channel of that batch has mean 0 and standard deviation 1.
     """
 
@@ -58,17 +64,18 @@ class Actnorm(InvertibleLayer):
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class ConditionalActnorm(InvertibleLayer):
-    """y = e^log_scale x + bias with both computed from another tensor: Glow's conditional prior p(x | condition).
+    """Glow's conditional prior p(x | condition): an Actnorm whose log_scale and bias depend on another tensor.
 
-    `layer(x, condition) -> (y, log_det)` and `layer.inverse(y, condition) -> (x, log_det)`. The computation is one
-    zero-initialised 3x3 convolution (images) or Dense (vectors): the identity at the start.
+    `layer(x, condition)` returns (y, log_det), `layer.inverse(y, condition)` returns (x, log_det). One zero-initialised
+    layer computes log_scale and bias: a 3x3 convolution for images, a Dense for vectors. So it starts as the identity.
     """
 
     def build(self, x_shape, condition_shape):
-        image = len(x_shape) == 4
-        how = {"kernel_initializer": "zeros", "dtype": self.dtype_policy, "name": "parameters"}
-        make = keras.layers.Conv2D if image else keras.layers.Dense
-        self.parameters = make(2 * x_shape[-1], **({"kernel_size": 3, "padding": "same"} if image else {}), **how)
+        layer_kwargs = {"kernel_initializer": "zeros", "dtype": self.dtype_policy, "name": "parameters"}
+        if len(x_shape) == 4:
+            self.parameters = keras.layers.Conv2D(2 * x_shape[-1], 3, padding="same", **layer_kwargs)
+        else:
+            self.parameters = keras.layers.Dense(2 * x_shape[-1], **layer_kwargs)
         self.parameters.build(condition_shape)
 
     def call(self, x, condition, inverse=False):
@@ -78,4 +85,5 @@ class ConditionalActnorm(InvertibleLayer):
         return ops.exp(log_scale) * x + bias, log_det_per_sample(x, log_scale)
 
     def inverse(self, y, condition):
+        """Return (x, log_det) with y = layer(x, condition)."""
         return self(y, condition, inverse=True)

@@ -1,46 +1,89 @@
-"""The contract of all invertible layers."""
+"""The contract of all invertible layers, on vectors (batch, n) and on images (batch, h, w, c)."""
 
 import math
 
 import keras
 from keras import ops
 
-PACKAGE = "kexue"
+PACKAGE = "kexue"  # under this name the layers are registered with Keras
 
 
 class InvertibleLayer(keras.layers.Layer):
-    """Base of all invertible layers: a subclass gives `_forward(x)` and `_inverse(y)`, both `(tensor, log_det)`."""
+    """Base class of all invertible layers: a Keras layer that also has an `inverse`.
+
+    Both directions return the result and its log-determinant, per sample and in nats:
+
+        y, log_det = layer(x)            # log_det: (batch,), log |det dy/dx|
+        x, log_det = layer.inverse(y)    # the same weights; log |det dx/dy|, which is minus the one above
+
+    (The author's layers keep -log_det, as a contribution to the loss, and average it over the batch.)
+
+    A subclass defines `_forward(x)` and `_inverse(y)`; both return `(tensor, log_det)`:
+
+        @keras.saving.register_keras_serializable("kexue")
+        class Arcsinh(InvertibleLayer):
+            def _forward(self, x):
+                y = ops.arcsinh(x)
+                return y, self._log_det(y)
+
+            def _inverse(self, y):
+                return ops.sinh(y), -self._log_det(y)
+
+            def _log_det(self, y):  # dy/dx = 1 / cosh(y), one factor per entry
+                return log_det_per_sample(y, -ops.log(ops.cosh(y)))
+
+    Override what else the layer needs:
+
+    - `build(input_shape)` to make weights, and `get_config()` to save the arguments of `__init__`, as in Keras.
+    - `transformed_shape(shape)` if y has another shape than x.
+    - `initialize_from_data(x)` if the weights can start from a batch.
+
+    To test a new layer, add one line to `CASES` in `tests/flow/test_layers.py`.
+    """
 
     def call(self, x, inverse=False):
         return self._inverse(x) if inverse else self._forward(x)
 
     def inverse(self, y):
-        """(x, log_det) with y = layer(x); works on tensors and on symbolic `keras.Input`s."""
+        """Return (x, log_det) with y = layer(x).
+
+        Args:
+            y: tensor or symbolic `keras.Input`, of the shape that the layer returns.
+
+        Raises:
+            ValueError: if the layer is not built.
+        """
         if not self.built:
             raise ValueError(f"{self.name} has no weights yet: call it forward, or build it, before its inverse")
         return self(y, inverse=True)
 
     def initialize_from_data(self, x):
-        """Data-dependent start: sets what can be set from a batch, and returns the layer's answer to it. Eager."""
+        """Set the weights that can start from a batch, and return y for it. Runs eagerly; by default sets nothing.
+
+        Args:
+            x: tensor or array, (batch, ...).
+        """
         return self(x)[0]
 
     def transformed_shape(self, shape):
-        """Shape of y for an x of `shape`, both with their batch axis."""
+        """Return the shape of y for an x of `shape`, both with their batch axis."""
         return tuple(shape)
 
 
 def log_det_per_sample(x, terms=None):
-    """A log-determinant, (batch,), in float32 or better.
+    """Return a log-determinant, (batch,), in float32 or the wider dtype of x.
 
     Args:
-        x: what the layer was applied to.
-        terms: (batch, ...): summed over all other axes; (n,), one per entry of the last axis: summed, times the
-            number of places where the layer acts (1 for vectors, h w for images); `None`: zeros.
+        x: tensor that the layer was applied to, (batch, ...).
+        terms: what to sum. (batch, ...): one term per entry, summed over all axes but the first. (n,): one term per
+            entry of the last axis, summed and multiplied by the number of positions (1 for vectors, h w for images).
+            `None`: zeros.
     """
-    wide = keras.backend.result_type(x.dtype, "float32")
+    dtype = keras.backend.result_type(x.dtype, "float32")
     if terms is not None and len(terms.shape) > 1:
-        return ops.sum(ops.cast(terms, wide), axis=tuple(range(1, len(terms.shape))))
-    zeros = ops.zeros((ops.shape(x)[0],), dtype=wide)
+        return ops.sum(ops.cast(terms, dtype), axis=tuple(range(1, len(terms.shape))))
+    zeros = ops.zeros((ops.shape(x)[0],), dtype=dtype)
     if terms is None:
         return zeros
-    return zeros + math.prod(x.shape[1:-1]) * ops.sum(ops.cast(terms, wide))
+    positions = math.prod(x.shape[1:-1])
+    return zeros + positions * ops.sum(ops.cast(terms, dtype))

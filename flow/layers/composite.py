@@ -1,4 +1,4 @@
-"""Flows made of flows: one after another, and over several scales (article 5807)."""
+"""Flows made of layers: one after another, and over several scales (article 5807)."""
 
 import keras
 import numpy as np
@@ -9,9 +9,9 @@ from flow.layers.base import PACKAGE, InvertibleLayer, log_det_per_sample
 
 
 class _Composed(InvertibleLayer):
-    """A flow that holds flows; they are saved with it."""
+    """Base class of the flows that hold a list of layers and are saved with them."""
 
-    argument = "layers"
+    argument = "layers"  # name of the list among the arguments of __init__
 
     def __init__(self, layers, **kwargs):
         super().__init__(**kwargs)
@@ -30,17 +30,20 @@ class _Composed(InvertibleLayer):
 
 
 def _build(layer, *shapes):
-    """Once: a layer that is restored from a file is built before what holds it."""
+    """Build a layer unless it is built: on loading, Keras builds the inner layers first."""
     if not layer.built:
         layer.build(*shapes)
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class Chain(_Composed):
-    """The layers in order; their log-determinants add up.
+    """Apply layers in order and add up their log-determinants.
 
     Args:
-        layers: list of `InvertibleLayer`.
+        layers: list of `InvertibleLayer`, the first one next to the data.
+
+    Raises:
+        ValueError: if the list is empty.
     """
 
     def build(self, input_shape):
@@ -77,14 +80,17 @@ class Chain(_Composed):
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class MultiScale(_Composed):
-    """Level after level, each but the last giving half of its channels away.
+    """Glow's multi-scale structure: after every level but the last, half of the channels leave (article 5807).
 
-    After a level the channels are halved; the second half, normalised by a `ConditionalActnorm` of the first, is part
-    of the answer, and the first half goes on to the next level: p(z1 | z2) p(z3 | z4) p(z5), with the conditional
-    priors written as part of the map. The answer is one vector, (batch, h w c).
+    The second half of the channels leaves as a part of z, normalised by a `ConditionalActnorm` of the first half. The
+    first half goes on to the next level. So the prior is p(z1 | z2) p(z3 | z4) p(z5), and its conditional factors are
+    written as part of the map. All parts are concatenated into one vector z, (batch, h w c), finest level first.
 
     Args:
-        levels: list of `InvertibleLayer`, finest first.
+        levels: list of `InvertibleLayer` for images, finest level first.
+
+    Raises:
+        ValueError: if the list is empty or, when built, if a level but the last returns an odd number of channels.
     """
 
     argument = "levels"
@@ -94,7 +100,8 @@ class MultiScale(_Composed):
         self.priors = [ConditionalActnorm(dtype=self.dtype_policy) for _ in levels[1:]]
 
     def build(self, input_shape):
-        shape, self.shapes = tuple(input_shape), []
+        shape = tuple(input_shape)
+        self.shapes = []  # of the part of z that each level gives, without the batch axis
         for level, prior in zip(self.layers, [*self.priors, None], strict=True):
             _build(level, shape)
             shape = tuple(level.transformed_shape(shape))
@@ -123,8 +130,8 @@ class MultiScale(_Composed):
 
     def _inverse(self, y):
         sizes = [int(np.prod(shape)) for shape in self.shapes]
-        cuts = np.cumsum(sizes)[:-1].tolist()
-        parts = ops.split(y, cuts, axis=-1) if cuts else [y]
+        split_indices = np.cumsum(sizes)[:-1].tolist()
+        parts = ops.split(y, split_indices, axis=-1) if split_indices else [y]
         total, x = log_det_per_sample(y), None
         scales = list(zip(self.layers, [*self.priors, None], parts, self.shapes, strict=True))
         for level, prior, part, shape in reversed(scales):

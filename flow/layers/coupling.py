@@ -1,11 +1,7 @@
-"""Invertible layers of NICE, RealNVP and Glow (articles 5776 and 5807).
+"""Coupling layers of NICE, RealNVP and Glow (articles 5776 and 5807).
 
-Every layer keeps one contract, on flat vectors and on images alike:
-
-    y, log_det = layer(x)            # log_det: (batch,), log |det dy/dx|, in nats
-    x, log_det = layer.inverse(y)    # the same weights; log_det of this map, so minus the one above
-
-(The author's layers keep -log_det, as a contribution to the loss, and average it over the batch.)
+A coupling splits its input into x1 and x2, keeps x1 and changes x2 by what a network computes from x1. So it is easy to
+invert, and its Jacobian is triangular, whatever the network is.
 """
 
 import keras
@@ -16,16 +12,20 @@ from flow.layers.base import PACKAGE, InvertibleLayer, log_det_per_sample
 
 
 class Coupling(InvertibleLayer):
-    """What couplings share: the two parts, and the network that looks at the first one.
+    """Base class of the couplings: the split into x1 and x2, and the network that reads x1.
 
     Args:
-        net: Keras layer or model.
-        split: "halves" or "interleaved" (even and odd positions) of the last axis; "checkerboard" (images): part 1 is
-            where row + column is even, the net sees the image with part 2 zeroed and answers for the whole image.
-        swap: bool, part 2 is kept and part 1 changed.
+        net: Keras layer or model. It maps x1 to `params_per_dim` times as many channels as x2 has.
+        split: "halves" or "interleaved" (even and odd positions) of the last axis, or "checkerboard" (images). On a
+            checkerboard, x1 is where row + column is even: the net sees the whole image with zeros in place of x2, and
+            its output is used only there.
+        swap: bool. If `True`, x1 and x2 change places: the first part changes and the second is kept.
+
+    Raises:
+        ValueError: if `split` is unknown or, when built, if the input or the output of the net has a wrong shape.
     """
 
-    params_per_dim = 1  # of the net, per entry of the part that changes
+    params_per_dim = 1  # outputs of the net per entry of x2
 
     def __init__(self, net, split="halves", swap=False, **kwargs):
         super().__init__(**kwargs)
@@ -35,42 +35,47 @@ class Coupling(InvertibleLayer):
 
     def build(self, input_shape):
         shape = tuple(input_shape)
-        part = shape
-        self.mask = None
+        part_shape = shape
+        self.mask = None  # on a checkerboard: True at the positions of x1
         if self.split == "checkerboard":
             if len(shape) != 4:
                 raise ValueError(f"A checkerboard needs images (batch, h, w, c). Received: shape {shape}")
-            self.mask = (np.add.outer(np.arange(shape[1]), np.arange(shape[2])) % 2 == self.swap)[..., None]
+            parity = np.add.outer(np.arange(shape[1]), np.arange(shape[2])) % 2  # of row + column
+            self.mask = (parity == self.swap)[..., None]
         elif shape[-1] % 2:
             raise ValueError(f"A coupling halves the last axis, which must be even. Received: shape {shape}")
         else:
-            part = (*shape[:-1], shape[-1] // 2)
+            part_shape = (*shape[:-1], shape[-1] // 2)
         if not self.net.built:
-            self.net.build(part)
-        output_shape = tuple(self.net.compute_output_shape(part))
-        wanted = (*part[:-1], self.params_per_dim * part[-1])
-        if output_shape[1:] != wanted[1:]:
-            raise ValueError(f"The net of this coupling must turn {part} into {wanted}. Received: shape {output_shape}")
+            self.net.build(part_shape)
+        output_shape = tuple(self.net.compute_output_shape(part_shape))
+        expected = (*part_shape[:-1], self.params_per_dim * part_shape[-1])
+        if output_shape[1:] != expected[1:]:
+            raise ValueError(
+                f"The net of this coupling must map {part_shape} to {expected}. Received: output shape {output_shape}"
+            )
 
     def split_input(self, x):
-        """(kept, changed); on a checkerboard both have the shape of x, with zeros in the places of the other."""
+        """Return (x1, x2). On a checkerboard both have the shape of x, with zeros at the positions of the other."""
         if self.split == "checkerboard":
             mask = ops.cast(self.mask, x.dtype)
             return x * mask, x * (1 - mask)
-        a, b = ops.split(x, 2, axis=-1) if self.split == "halves" else (x[..., 0::2], x[..., 1::2])
-        return (b, a) if self.swap else (a, b)
+        first, second = ops.split(x, 2, axis=-1) if self.split == "halves" else (x[..., 0::2], x[..., 1::2])
+        return (second, first) if self.swap else (first, second)
 
-    def merge(self, kept, changed):
+    def merge(self, x1, x2):
+        """Return x of the two parts that `split_input` returns."""
         if self.split == "checkerboard":
-            return kept + changed
-        a, b = (changed, kept) if self.swap else (kept, changed)
+            return x1 + x2
+        first, second = (x2, x1) if self.swap else (x1, x2)
         if self.split == "halves":
-            return ops.concatenate([a, b], axis=-1)
-        return ops.reshape(ops.stack([a, b], axis=-1), (-1, *a.shape[1:-1], 2 * a.shape[-1]))
+            return ops.concatenate([first, second], axis=-1)
+        pairs = ops.stack([first, second], axis=-1)
+        return ops.reshape(pairs, (-1, *first.shape[1:-1], 2 * first.shape[-1]))
 
-    def mask_unchanged(self, answer):
-        """An answer of the net where it is used: on a checkerboard, not in the places of the part that is kept."""
-        return answer * ops.cast(~self.mask, answer.dtype) if self.split == "checkerboard" else answer
+    def mask_unchanged(self, output):
+        """Zero the net's output at the unchanged positions of a checkerboard mask; return it as it is otherwise."""
+        return output * ops.cast(~self.mask, output.dtype) if self.split == "checkerboard" else output
 
     def get_config(self):
         net = keras.saving.serialize_keras_object(self.net)
@@ -83,25 +88,29 @@ class Coupling(InvertibleLayer):
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class AdditiveCoupling(Coupling):
-    """y1 = x1, y2 = x2 + net(x1) (article 5776, eq. 7); log_det = 0. See `Coupling`."""
+    """NICE's coupling: y1 = x1, y2 = x2 + net(x1), log_det = 0 (article 5776, eq. 7). Args: see `Coupling`."""
 
     def _forward(self, x):
-        kept, changed = self.split_input(x)
-        return self.merge(kept, changed + self.mask_unchanged(self.net(kept))), log_det_per_sample(x)
+        x1, x2 = self.split_input(x)
+        return self.merge(x1, x2 + self.mask_unchanged(self.net(x1))), log_det_per_sample(x)
 
     def _inverse(self, y):
-        kept, changed = self.split_input(y)
-        return self.merge(kept, changed - self.mask_unchanged(self.net(kept))), log_det_per_sample(y)
+        y1, y2 = self.split_input(y)
+        return self.merge(y1, y2 - self.mask_unchanged(self.net(y1))), log_det_per_sample(y)
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class AffineCoupling(Coupling):
-    """y1 = x1, y2 = exp(log_s(x1)) x2 + t(x1); log_det = sum of log_s (article 5807). See `Coupling`.
+    """RealNVP's coupling: y1 = x1, y2 = exp(log_s(x1)) x2 + t(x1), log_det = sum of log_s (article 5807).
 
-    The net has twice the last axis of the part that changes: log_s, then t.
+    The net returns log_s and t, one after the other along the last axis.
 
     Args:
-        bound: float, log_s = bound tanh(raw / bound), so that one layer cannot blow up; `None`: as the net says.
+        net: see `Coupling`.
+        split: see `Coupling`.
+        swap: see `Coupling`.
+        bound: float, largest |log_s|: log_s = bound tanh(raw / bound), so that one layer cannot blow up. `None`: no
+            bound.
     """
 
     params_per_dim = 2
@@ -110,21 +119,21 @@ class AffineCoupling(Coupling):
         super().__init__(net, split, swap, **kwargs)
         self.bound = bound
 
-    def _scale_and_shift(self, kept):
-        log_scale, shift = ops.split(self.net(kept), 2, axis=-1)
+    def _scale_and_shift(self, x1):
+        log_scale, shift = ops.split(self.net(x1), 2, axis=-1)
         if self.bound:
             log_scale = self.bound * ops.tanh(log_scale / self.bound)
         return self.mask_unchanged(log_scale), self.mask_unchanged(shift)
 
     def _forward(self, x):
-        kept, changed = self.split_input(x)
-        log_scale, shift = self._scale_and_shift(kept)
-        return self.merge(kept, ops.exp(log_scale) * changed + shift), log_det_per_sample(log_scale, log_scale)
+        x1, x2 = self.split_input(x)
+        log_scale, shift = self._scale_and_shift(x1)
+        return self.merge(x1, ops.exp(log_scale) * x2 + shift), log_det_per_sample(log_scale, log_scale)
 
     def _inverse(self, y):
-        kept, changed = self.split_input(y)
-        log_scale, shift = self._scale_and_shift(kept)
-        return self.merge(kept, ops.exp(-log_scale) * (changed - shift)), -log_det_per_sample(log_scale, log_scale)
+        y1, y2 = self.split_input(y)
+        log_scale, shift = self._scale_and_shift(y1)
+        return self.merge(y1, ops.exp(-log_scale) * (y2 - shift)), -log_det_per_sample(log_scale, log_scale)
 
     def get_config(self):
         return {**super().get_config(), "bound": self.bound}

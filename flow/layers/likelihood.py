@@ -1,4 +1,4 @@
-"""From a flow's answer to a likelihood: the prior, the dequantisation, and the units."""
+"""The likelihood of a flow: priors, dequantisation noise and bits per dimension."""
 
 import math
 
@@ -9,13 +9,21 @@ from flow.layers.base import PACKAGE
 
 
 def log_normal(z):
-    """Log density of N(0, I), (batch,), in nats: the sum over all axes but the first."""
+    """Return the log density of N(0, I) in nats, (batch,).
+
+    Args:
+        z: tensor, (batch, ...); the density is that of all axes but the first together.
+    """
     size = math.prod(z.shape[1:])
     return -0.5 * ops.sum(ops.square(z), axis=tuple(range(1, len(z.shape)))) - 0.5 * size * math.log(2 * math.pi)
 
 
 def log_logistic(z):
-    """Log density of independent standard logistic variables, (batch,), in nats: NICE's prior for digits."""
+    """Return the log density of independent standard logistic variables in nats, (batch,): NICE's prior for digits.
+
+    Args:
+        z: tensor, (batch, ...); the density is that of all axes but the first together.
+    """
     return -ops.sum(ops.softplus(z) + ops.softplus(-z), axis=tuple(range(1, len(z.shape))))
 
 
@@ -23,24 +31,30 @@ PRIORS = {"normal": log_normal, "logistic": log_logistic}
 
 
 def bits_per_dim(log_prob, dims, levels=256):
-    """Bits that a pixel costs: -log p(x) / (dims ln 2) + log2(levels).
+    """Return the bits that a pixel costs: -log p(x) / (dims ln 2) + log2(levels).
+
+    The second term turns the density into a bound on the probability of the discrete x, whose cell has the volume
+    levels^-dims.
 
     Args:
-        log_prob: log density in nats on [0, 1]^dims of the dequantised image (x + u) / levels, u ~ U(0, 1). The
-            second term turns it into a bound on the probability of the discrete x: a cell has volume levels^-dims.
-        dims: number of pixels times channels.
-        levels: number of values a pixel can take.
+        log_prob: log density in nats on [0, 1]^dims of the dequantised image (x + u) / levels, u ~ U(0, 1).
+        dims: int, number of pixels times channels.
+        levels: int, number of values a pixel can take.
     """
     return -log_prob / (dims * math.log(2)) + math.log2(levels)
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class UniformNoise(keras.layers.Layer):
-    """x + u, u ~ U(low, high) drawn afresh for every entry; the layer owns its random state.
+    """Add uniform noise: x + u, with u ~ U(low, high) drawn for every entry in every call.
+
+    The layer owns its random state, so a checkpoint holds it.
 
     Args:
-        training_only: bool; without it x passes unchanged outside training, as in the author's scripts.
-        seed: int.
+        low: float, lower end of the noise.
+        high: float, upper end of the noise.
+        training_only: bool. If `True`, x is unchanged outside training, as in the author's scripts.
+        seed: int, seed of the random state.
     """
 
     def __init__(self, low, high, training_only=False, seed=0, **kwargs):
@@ -57,5 +71,5 @@ class UniformNoise(keras.layers.Layer):
         return input_shape
 
     def get_config(self):
-        own = {"low": self.low, "high": self.high, "training_only": self.training_only, "seed": self.seed}
-        return {**super().get_config(), **own}
+        config = {"low": self.low, "high": self.high, "training_only": self.training_only, "seed": self.seed}
+        return {**super().get_config(), **config}

@@ -1,4 +1,4 @@
-"""Learned linear mixing of channels: Glow's invertible 1x1 convolution (5807), and products of exp(x y^T) (6407)."""
+"""Learned linear maps that mix channels: Glow's invertible 1x1 convolution (5807), products of exp(x y^T) (6407)."""
 
 import keras
 import numpy as np
@@ -11,13 +11,14 @@ from flow.layers.base import PACKAGE, InvertibleLayer, log_det_per_sample
 @also_saved_as("InvertibleDense")
 @keras.saving.register_keras_serializable(PACKAGE)
 class InvertibleLinear(InvertibleLayer):
-    """y = x W over the last axis, W = P L U: Glow's 1x1 convolution on images (arXiv 1807.03039, 3.2).
+    """Glow's invertible 1x1 convolution: y = x W over the last axis, W = P L U (article 5807; arXiv 1807.03039, 3.2).
 
-    L is unit lower triangular, U upper triangular with sign * exp(log_abs) on its diagonal; P and the signs stay fixed,
-    so W stays invertible and log |det W| = sum of log_abs. Starts at the LU decomposition of a random orthogonal W.
+    P is a permutation, L is unit lower triangular, U is upper triangular with sign * exp(log_abs) on its diagonal. P
+    and the signs stay fixed, so W stays invertible and log |det W| = sum of log_abs. W starts as a random orthogonal
+    matrix.
 
     Args:
-        seed: int; layers of one flow should have different ones.
+        seed: int, seed of the first W. Layers of one flow should have different seeds.
     """
 
     def __init__(self, seed=0, **kwargs):
@@ -27,32 +28,29 @@ class InvertibleLinear(InvertibleLayer):
     def build(self, input_shape):
         n = input_shape[-1]
         orthogonal = np.linalg.qr(np.random.default_rng(self.seed).standard_normal((n, n)))[0]
-        order, lower, upper = lu(orthogonal)
+        permutation, lower, upper = lu(orthogonal)
         diagonal = np.diag(upper)
 
-        def fixed(name, values, dtype=None):
-            return self._weight(name, values, dtype, trainable=False)
-
-        # row i of L U is row order[i] of W
-        self.permutation = fixed("order", order, "int32")
-        self.signs = fixed("signs", np.sign(diagonal))
+        # row i of L U is row permutation[i] of W
+        self.permutation = self._weight("order", permutation, "int32", trainable=False)
+        self.signs = self._weight("signs", np.sign(diagonal), trainable=False)
         self.log_abs = self._weight("log_abs", np.log(np.abs(diagonal)))
         self.lower = self._weight("lower", np.tril(lower, -1))
         self.upper = self._weight("upper", np.triu(upper, 1))
-        self.below = np.tril(np.ones((n, n), "float32"), -1)
+        self.below_diagonal = np.tril(np.ones((n, n), "float32"), -1)
 
     def _weight(self, name, values, dtype=None, trainable=True):
-        start = lambda shape, dtype=None: ops.convert_to_tensor(values, dtype)
-        return self.add_weight(values.shape, start, dtype=dtype, trainable=trainable, name=name)
+        initializer = lambda shape, dtype=None: ops.convert_to_tensor(values, dtype)
+        return self.add_weight(values.shape, initializer, dtype=dtype, trainable=trainable, name=name)
 
     def _factors(self):
-        below = ops.cast(self.below, self.lower.dtype)
-        lower = self.lower * below + ops.eye(len(self.below), dtype=self.lower.dtype)
-        upper = self.upper * ops.transpose(below) + ops.diag(self.signs * ops.exp(self.log_abs))
+        mask = ops.cast(self.below_diagonal, self.lower.dtype)
+        lower = self.lower * mask + ops.eye(len(self.below_diagonal), dtype=self.lower.dtype)
+        upper = self.upper * ops.transpose(mask) + ops.diag(self.signs * ops.exp(self.log_abs))
         return ops.convert_to_tensor(lower), ops.convert_to_tensor(upper)
 
     def matrix(self):
-        """W, (n, n)."""
+        """Return W, (n, n)."""
         lower, upper = self._factors()
         return ops.take(ops.matmul(lower, upper), ops.argsort(self.permutation), axis=0)
 
@@ -63,13 +61,13 @@ class InvertibleLinear(InvertibleLayer):
         return ops.matmul(x, ops.cast(self.matrix(), x.dtype)), self._log_det(x)
 
     def _inverse(self, y):
-        # triangular systems are solved in float32 at least: TensorFlow has no half-precision kernel for them
-        wide = keras.backend.result_type(self.compute_dtype, "float32")
-        lower, upper = (ops.cast(factor, wide) for factor in self._factors())
-        identity = ops.eye(len(self.below), dtype=wide)
-        inverse = ops.matmul(
-            ops.solve_triangular(upper, identity, lower=False), ops.solve_triangular(lower, identity, lower=True)
-        )
+        # float32 at least: TensorFlow has no half-precision kernel for triangular systems
+        dtype = keras.backend.result_type(self.compute_dtype, "float32")
+        lower, upper = (ops.cast(factor, dtype) for factor in self._factors())
+        identity = ops.eye(len(self.below_diagonal), dtype=dtype)
+        inverse_upper = ops.solve_triangular(upper, identity, lower=False)
+        inverse_lower = ops.solve_triangular(lower, identity, lower=True)
+        inverse = ops.matmul(inverse_upper, inverse_lower)
         inverse = ops.take(inverse, ops.argsort(self.permutation), axis=1)
         return ops.matmul(y, ops.cast(inverse, y.dtype)), -self._log_det(y)
 
@@ -78,31 +76,42 @@ class InvertibleLinear(InvertibleLayer):
 
 
 def lu(matrix):
-    """(order, lower, upper) with matrix[order] = lower @ upper, by elimination with row exchange; numpy."""
+    """Return the LU decomposition of a square numpy array, by elimination with row exchange.
+
+    Args:
+        matrix: array, (n, n), invertible.
+
+    Returns:
+        (permutation, lower, upper), float64 but for the permutation, with matrix[permutation] = lower @ upper.
+    """
     upper, n = np.array(matrix, "float64"), len(matrix)
-    order, lower = np.arange(n), np.zeros((n, n))
+    permutation, lower = np.arange(n), np.zeros((n, n))
     for i in range(n):
         pivot = i + np.argmax(np.abs(upper[i:, i]))
-        for rows in (upper, lower, order):
+        for rows in (upper, lower, permutation):
             rows[[i, pivot]] = rows[[pivot, i]]
         lower[i + 1 :, i] = upper[i + 1 :, i] / upper[i, i]
         upper[i + 1 :] -= np.outer(lower[i + 1 :, i], upper[i])
-    return order, lower + np.eye(n), np.triu(upper)
+    return permutation, lower + np.eye(n), np.triu(upper)
 
 
 def phi(s):
-    """(e^s - 1) / s with phi(0) = 1, finite in value and gradient up to the overflow of e^s itself."""
+    """Return (e^s - 1) / s, that is expm1(s) / s, and 1 at s = 0 (article 6407).
+
+    Value and gradient are finite until e^s itself overflows.
+    """
     small = ops.abs(s) < 1e-2
-    safe = ops.where(small, ops.ones_like(s), s)  # keeps 0/0 out of the gradient of the branch not taken
+    safe = ops.where(small, ops.ones_like(s), s)  # else 0/0 enters the gradient of the branch not taken
     series = 1 + s / 2 * (1 + s / 3 * (1 + s / 4 * (1 + s / 5)))
     return ops.where(small, series, ops.expm1(safe) / safe)
 
 
 def exp_outer(x, y):
-    """exp(x y^T) = I + phi(<x, y>) x y^T, with determinant e^<x, y> and inverse exp(-x y^T) (article 6407).
+    """Return exp(x y^T) = I + phi(<x, y>) x y^T, with determinant e^<x, y> and inverse exp(-x y^T) (article 6407).
 
     Args:
-        x, y: (..., n).
+        x: tensor, (..., n).
+        y: tensor, (..., n).
 
     Returns:
         Tensor (..., n, n).
@@ -114,16 +123,16 @@ def exp_outer(x, y):
 @also_saved_as("ExpMixing")
 @keras.saving.register_keras_serializable(PACKAGE)
 class ExpRankOneLinear(InvertibleLayer):
-    """y = x W over the last axis, W a product of matrices exp(a_i x_i y_i^T), always invertible (article 6407).
+    """Linear map y = x W over the last axis, W a product of matrices exp(a_i x_i y_i^T) (article 6407).
 
-    log_det = positions * sum of a_i s_i with s_i = <x_i, y_i>. Only maps of positive determinant can be had. The
-    vectors start at random with norms near 1: a mixing that neither stretches nor squeezes much.
+    W is always invertible, with log |det W| = sum of a_i s_i, s_i = <x_i, y_i>. Its determinant is always positive. The
+    vectors start at random with norms near 1, so W neither stretches nor squeezes much at first.
 
     Args:
-        terms: int, factors of the product; `None`: half the channels, which makes as many weights as a full matrix.
-        bound: float, the exponent a_i s_i is bound tanh(s_i / bound) instead of the article's s_i (a_i = 1), since
-            e^s overflows; `None`: the article's.
-        seed: int; layers of one flow should have different ones.
+        terms: int, number of factors. `None`: half the channels, which makes as many weights as a full matrix.
+        bound: float, largest exponent: a_i s_i = bound tanh(s_i / bound), because e^s overflows. `None`: the article's
+            exponent s_i, without a bound (a_i = 1).
+        seed: int, seed of the first vectors. Layers of one flow should have different seeds.
     """
 
     def __init__(self, terms=None, bound=5.0, seed=0, **kwargs):
@@ -134,29 +143,33 @@ class ExpRankOneLinear(InvertibleLayer):
         n = input_shape[-1]
         terms = self.terms or max(1, n // 2)
         for i, name in enumerate(("x", "y")):
-            start = keras.initializers.RandomNormal(stddev=n**-0.5, seed=2 * self.seed + i)
-            setattr(self, name, self.add_weight((terms, n), start, name=name))
+            initializer = keras.initializers.RandomNormal(stddev=n**-0.5, seed=2 * self.seed + i)
+            setattr(self, name, self.add_weight((terms, n), initializer, name=name))
 
     def _exponents(self):
         s = ops.sum(self.x * self.y, axis=-1)
         return s if self.bound is None else self.bound * ops.tanh(s / self.bound)
 
     def _scaled_x(self):
-        """a_i x_i; a = tanh(s / bound) / (s / bound), which is 1 at s = 0."""
+        """Return a_i x_i, (terms, n), with a_i = tanh(r_i) / r_i and r_i = s_i / bound; a_i = 1 at s_i = 0."""
         if self.bound is None:
             return ops.convert_to_tensor(self.x)
         r = ops.sum(self.x * self.y, axis=-1, keepdims=True) / self.bound
         small = ops.abs(r) < 1e-2
-        safe = ops.where(small, ops.ones_like(r), r)
-        return self.x * ops.where(small, 1 - r**2 / 3 + 2 * r**4 / 15, ops.tanh(safe) / safe)
+        safe = ops.where(small, ops.ones_like(r), r)  # else 0/0 enters the gradient of the branch not taken
+        series = 1 - r**2 / 3 + 2 * r**4 / 15
+        return self.x * ops.where(small, series, ops.tanh(safe) / safe)
 
     def matrix(self, inverse=False):
-        """W, (n, n), or its inverse: the factors exp(-a_i x_i y_i^T) in reverse order."""
+        """Return W, (n, n), or its inverse: the factors exp(-a_i x_i y_i^T) in reverse order."""
         x, y = self._scaled_x(), ops.convert_to_tensor(self.y)
-        factors = exp_outer(ops.flip(-x, axis=0), ops.flip(y, axis=0)) if inverse else exp_outer(x, y)
-        while (count := factors.shape[0]) > 1:  # neighbours first: log2(terms) batched products
-            pairs = ops.matmul(factors[0 : count - 1 : 2], factors[1::2])
-            factors = ops.concatenate([pairs, factors[-1:]]) if count % 2 else pairs
+        if inverse:
+            x, y = ops.flip(-x, axis=0), ops.flip(y, axis=0)
+        factors = exp_outer(x, y)
+        # multiply neighbours in pairs until one matrix is left: log2(terms) batched products
+        while (count := factors.shape[0]) > 1:
+            products = ops.matmul(factors[0 : count - 1 : 2], factors[1::2])
+            factors = ops.concatenate([products, factors[-1:]]) if count % 2 else products
         return factors[0]
 
     def _log_det(self, x):

@@ -1,15 +1,17 @@
-"""What sits inside the couplings."""
+"""Networks used inside coupling layers."""
 
 import keras
 from keras.layers import Conv2D, Dense
 
 
 def conv_net(width, channels):
-    """Glow's: conv 3x3 relu, conv 1x1 relu, conv 3x3 that starts at zero, so that the coupling starts as the identity.
+    """Return Glow's network for images: conv 3x3 relu, conv 1x1 relu, conv 3x3.
+
+    The last layer starts at zero, so the coupling starts as the identity.
 
     Args:
-        width: channels of the hidden layers.
-        channels: of the answer.
+        width: int, channels of the hidden layers.
+        channels: int, channels of the output.
     """
     return keras.Sequential(
         [
@@ -21,6 +23,14 @@ def conv_net(width, channels):
 
 
 def mlp(width, layers, units):
-    """`layers` hidden layers of `width` relu units, and an answer of `units` that starts at zero."""
+    """Return a fully connected network with relu.
+
+    The last layer starts at zero, so the coupling starts as the identity.
+
+    Args:
+        width: int, units of a hidden layer.
+        layers: int, number of hidden layers.
+        units: int, units of the output.
+    """
     hidden = [Dense(width, activation="relu") for _ in range(layers)]
     return keras.Sequential([*hidden, Dense(units, kernel_initializer="zeros")])

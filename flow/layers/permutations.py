@@ -1,4 +1,4 @@
-"""Fixed permutations of the last axis."""
+"""Fixed permutations of the last axis, which mix the halves between couplings."""
 
 import keras
 import numpy as np
@@ -9,7 +9,7 @@ from flow.layers.base import PACKAGE, InvertibleLayer, log_det_per_sample
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class Reverse(InvertibleLayer):
-    """The last axis backwards: NICE's way to let every dimension change."""
+    """Reverse the last axis: NICE's way to let every dimension change (article 5776)."""
 
     def _forward(self, x):
         return ops.flip(x, axis=-1), log_det_per_sample(x)
@@ -19,10 +19,10 @@ class Reverse(InvertibleLayer):
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class Shuffle(InvertibleLayer):
-    """A fixed random permutation of the last axis (RealNVP), kept with the weights.
+    """Permute the last axis by a fixed random permutation (RealNVP, article 5807), saved with the weights.
 
     Args:
-        seed: int; layers of one flow should have different ones.
+        seed: int, seed of the permutation. Layers of one flow should have different seeds.
     """
 
     def __init__(self, seed=0, **kwargs):
@@ -30,10 +30,12 @@ class Shuffle(InvertibleLayer):
         self.seed = seed
 
     def build(self, input_shape):
-        def draw(shape, dtype=None):
+        def random_permutation(shape, dtype=None):
             return ops.cast(np.random.default_rng(self.seed).permutation(shape[0]), dtype)
 
-        self.permutation = self.add_weight((input_shape[-1],), draw, dtype="int32", trainable=False, name="order")
+        self.permutation = self.add_weight(
+            (input_shape[-1],), random_permutation, dtype="int32", trainable=False, name="order"
+        )
 
     def _forward(self, x):
         return ops.take(x, self.permutation, axis=-1), log_det_per_sample(x)

@@ -1,4 +1,4 @@
-"""Invertible layers with nothing to learn: shapes and ranges (articles 5776 and 5807)."""
+"""Invertible layers with nothing to learn: they change shapes and ranges (articles 5776 and 5807)."""
 
 import math
 
@@ -10,14 +10,23 @@ from flow.layers.base import PACKAGE, InvertibleLayer, log_det_per_sample
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class Squeeze(InvertibleLayer):
-    """Images h x w x c to h/2 x w/2 x 4c: each 2 x 2 block becomes channels, in the order (dy * 2 + dx) * c + ch."""
+    """Turn images h x w x c into h/f x w/f x f^2 c: each f x f block of pixels becomes channels (article 5807).
+
+    The pixel (dy, dx) of a block goes to the channels (dy * f + dx) * c + ch.
+
+    Args:
+        factor: int, side f of a block.
+
+    Raises:
+        ValueError: when built, if the input is no batch of images or if f does not divide height and width.
+    """
 
     def __init__(self, factor=2, **kwargs):
         super().__init__(**kwargs)
         self.factor = factor
 
     def build(self, input_shape):
-        self.transformed_shape(input_shape)  # refuses what does not divide
+        self.transformed_shape(input_shape)  # raises if the shape does not fit
 
     def transformed_shape(self, shape):
         f = self.factor
@@ -41,7 +50,7 @@ class Squeeze(InvertibleLayer):
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class Flatten(InvertibleLayer):
-    """(batch, ...) to (batch, n)."""
+    """Flatten (batch, ...) to (batch, n); the inverse restores the shape."""
 
     def build(self, input_shape):
         self.shape = tuple(input_shape[1:])
@@ -58,7 +67,15 @@ class Flatten(InvertibleLayer):
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class Rescale(InvertibleLayer):
-    """y = scale x + offset with fixed numbers: pixels of [0, 1] to the range that a script trains on."""
+    """Rescale by fixed numbers, y = scale x + offset: from pixels in [0, 1] to the range that a script trains on.
+
+    Args:
+        scale: float, positive.
+        offset: float.
+
+    Raises:
+        ValueError: if `scale` is not positive.
+    """
 
     def __init__(self, scale=1.0, offset=0.0, **kwargs):
         super().__init__(**kwargs)
@@ -81,7 +98,14 @@ class Rescale(InvertibleLayer):
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class Logit(InvertibleLayer):
-    """y = logit(alpha + (1 - 2 alpha) x) for x in [0, 1]: pixels to the whole line (RealNVP, arXiv 1605.08803, 4.1)."""
+    """Map pixels from [0, 1] to the real line: y = logit(alpha + (1 - 2 alpha) x) (RealNVP, arXiv 1605.08803, 4.1).
+
+    Args:
+        alpha: float between 0 and .5. It keeps y finite: |y| <= logit(1 - alpha).
+
+    Raises:
+        ValueError: if `alpha` is not between 0 and .5.
+    """
 
     def __init__(self, alpha=0.05, **kwargs):
         super().__init__(**kwargs)

@@ -1,1 +1,1 @@
-"""Runs of flows on images and in the plane."""
+"""Train and evaluate flows on images and in the plane."""

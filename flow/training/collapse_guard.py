@@ -1,4 +1,4 @@
-"""The author's collapse guard (article 5807, flow/glow.py): reload the best weights and lower the rate."""
+"""The author's collapse guard (article 5807, flow/glow.py): reload the best weights and lower the learning rate."""
 
 import math
 from pathlib import Path
@@ -12,63 +12,66 @@ from common.training import checkpoint
 
 
 class CollapseGuard(keras.callbacks.Callback):
-    """Brings a training that collapsed back to its best state, at a tenth of the learning rate, and says so.
+    """Callback that takes a collapsed training back to its best state, at a tenth of the learning rate.
 
-    Collapsed is a step whose loss is not a number, or an epoch (of `fit`) whose mean loss is above `limit`. The best
-    state is that of the epoch with the lowest finite loss, kept in `<run>/best.npz`; a state that is not a number never
-    gets there. What was done is printed and kept in `<run>/rescues.json`. (The author's: a limit of 0 after 10 epochs,
-    from 1e-4 to 1e-5.)
+    A training has collapsed if the loss of a step is NaN or infinite, or if the mean loss of an epoch (of `fit`) is
+    above `limit`. The best state is that after the epoch with the lowest finite mean loss. It is kept in
+    `<run_dir>/best.npz`, and a NaN never gets there. Every rescue is printed and listed in `<run_dir>/rescues.json`.
+    (The author's own guard: a limit of 0 after 10 epochs, from 1e-4 to 1e-5.)
 
     Args:
-        run: path of the run directory.
-        variables: function that returns all variables that training moves, optimiser slots included.
-        limit: float, or `None` to catch only what is not a number.
-        patience: int, epochs at the start in which the limit does not hold.
-        factor: float, by which the learning rate is multiplied.
-        most: int, rescues after which the next one is a `UserError`.
+        run_dir: path of the run directory.
+        variables: function that returns all variables that training changes, optimiser slots included.
+        limit: float, largest mean loss of a healthy epoch. `None`: only NaN and infinity count as a collapse.
+        patience: int, number of epochs at the start in which `limit` does not apply.
+        factor: float by which a rescue multiplies the learning rate.
+        max_rescues: int, number of rescues before the next collapse raises `UserError`.
     """
 
-    def __init__(self, run, variables, limit=None, patience=10, factor=0.1, max_rescues=5):
+    def __init__(self, run_dir, variables, limit=None, patience=10, factor=0.1, max_rescues=5):
         super().__init__()
-        self.run, self.variables, self.limit, self.patience = Path(run), variables, limit, patience
-        self.factor, self.max_rescues = factor, max_rescues
-        self.best, self.rescues = math.inf, []
+        self.run_dir, self.variables = Path(run_dir), variables
+        self.limit, self.patience, self.factor, self.max_rescues = limit, patience, factor, max_rescues
+        self.best_loss, self.rescues = math.inf, []
 
     def on_train_begin(self, logs=None):
-        if (self.run / "rescues.json").exists():  # of the part of this run before it was stopped
-            kept = read_json(self.run / "rescues.json")
-            self.best = math.inf if kept["best_loss"] is None else kept["best_loss"]
-            self.rescues = kept["rescues"]
-        elif not (self.run / "best.npz").exists():
-            checkpoint.save(self.run / "best.npz", self.variables(), 0)
+        if (self.run_dir / "rescues.json").exists():  # of this run, before it was stopped
+            saved = read_json(self.run_dir / "rescues.json")
+            self.best_loss = math.inf if saved["best_loss"] is None else saved["best_loss"]
+            self.rescues = saved["rescues"]
+        elif not (self.run_dir / "best.npz").exists():
+            checkpoint.save(self.run_dir / "best.npz", self.variables(), 0)
 
     def on_train_batch_end(self, batch, logs=None):
         if not all(math.isfinite(value) for value in logs.values()):
-            self._rescue("the loss is not a number")
-            logs.clear()  # of a state that is gone: nothing for the callbacks after this one
+            self._rescue("the loss became NaN or infinite")
+            logs.clear()  # they belong to the discarded state: later callbacks must not see them
 
     def on_epoch_end(self, epoch, logs=None):
         loss = logs.get("loss", math.inf)
         if self.limit is not None and epoch >= self.patience and loss > self.limit:
             self._rescue(f"the loss is {loss:.4g}, above {self.limit:.4g}")
-        elif loss < self.best:
+        elif loss < self.best_loss:
             backend.sync_jax_state(self.model)
-            self.best = loss
-            checkpoint.save(self.run / "best.npz", self.variables(), epoch + 1)
+            self.best_loss = loss
+            checkpoint.save(self.run_dir / "best.npz", self.variables(), epoch + 1)
             self._write()
 
-    def _rescue(self, why):
+    def _rescue(self, reason):
         if len(self.rescues) >= self.max_rescues:
-            raise UserError(f"{why}, after {self.max_rescues} rescues; the best state is in {self.run}/best.npz")
+            raise UserError(
+                f"{reason}, after {self.max_rescues} rescues; lower --learning-rate; the best state is in "
+                f"{self.run_dir}/best.npz"
+            )
         backend.sync_jax_state(self.model)
-        rate = float(self.model.optimizer.learning_rate) * self.factor
-        epoch = checkpoint.load(self.run / "best.npz", self.variables())
-        self.model.optimizer.learning_rate = rate
+        learning_rate = float(self.model.optimizer.learning_rate) * self.factor
+        epoch = checkpoint.load(self.run_dir / "best.npz", self.variables())
+        self.model.optimizer.learning_rate = learning_rate
         self.model.reset_metrics()
-        self.rescues.append({"why": why, "back_to_epoch": epoch, "learning_rate": rate})
+        self.rescues.append({"why": reason, "back_to_epoch": epoch, "learning_rate": learning_rate})
         self._write()
-        print(f"\n{why}: back to the state of epoch {epoch}, learning rate {rate:.3g}", flush=True)
+        print(f"\n{reason}: back to the state of epoch {epoch}, learning rate {learning_rate:.3g}", flush=True)
 
     def _write(self):
-        best = self.best if math.isfinite(self.best) else None
-        write_json(self.run / "rescues.json", {"best_loss": best, "rescues": self.rescues})
+        best_loss = self.best_loss if math.isfinite(self.best_loss) else None
+        write_json(self.run_dir / "rescues.json", {"best_loss": best_loss, "rescues": self.rescues})

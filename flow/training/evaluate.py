@@ -1,4 +1,4 @@
-"""What the three flows have in common once they are built: likelihoods on held-out data, samples, figures."""
+"""Evaluation of a flow: likelihood of held-out images, samples and figures."""
 
 import functools
 import math
@@ -10,30 +10,30 @@ import keras
 import numpy as np
 from keras import ops
 
-from common.models.inference import predict
+from common.models import inference
 from common.plots.charts import plot_curves
 from common.plots.images import WHITE, image_grid, interpolation_rows, save_gif, save_png
 from flow.layers.likelihood import UniformNoise, bits_per_dim, log_normal
 
-BATCH = 100
-predict = functools.partial(predict, batch_size=BATCH)
+BATCH_SIZE = 100
+predict = functools.partial(inference.predict, batch_size=BATCH_SIZE)
 
 
 class FlowViews(NamedTuple):
-    """One flow, looked at in three ways; all share its weights."""
+    """Three models that share the weights of one flow."""
 
     density: keras.Model  # uint8 images -> log p of the dequantised image, (n,), nats on [0, 1]^dims
-    encoder: keras.Model  # uint8 images -> z
+    encoder: keras.Model  # uint8 images -> z, (n, dims)
     sampler: keras.Model  # z -> images in [-1, 1]
 
 
 def inference_models(flow, shape, log_prior=log_normal):
-    """`Looks` at a flow from [0, 1]^shape to vectors z.
+    """Return the `FlowViews` of a flow from [0, 1]^shape to vectors z.
 
     Args:
         flow: built `flow.layers.InvertibleLayer`.
-        shape: of an image, (h, w, c).
-        log_prior: function of z, log density of the prior.
+        shape: tuple, shape of an image (h, w, c).
+        log_prior: function from z to the log density of the prior, (n,).
     """
     x = keras.Input(shape, dtype="uint8")
     pixels = ops.cast(x, "float32")
@@ -46,56 +46,90 @@ def inference_models(flow, shape, log_prior=log_normal):
 
 
 def likelihood(density, images, draws=1):
-    """Log-likelihood of 8-bit images in nats and in bits per dimension, with proper dequantisation.
+    """Return the log-likelihood of 8-bit images with proper dequantisation.
 
     Args:
         density: model from uint8 images to log p(x + u) on [0, 1]^dims, (n,), with u drawn anew in every call.
-        images: uint8 (n, h, w, c).
-        draws: draws of u per image; their average probability is a tighter bound (importance sampling).
+        images: uint8 array, (n, h, w, c).
+        draws: int, draws of u per image. Their average probability is a tighter bound (importance sampling).
 
     Returns:
-        dict of `log_likelihood` (nats, mean over images, on [0, 1]^dims), `bits_per_dim`, and the standard error of
-        the latter over images.
+        Dict of `log_likelihood` (nats on [0, 1]^dims, mean over images), `bits_per_dim` (mean over images) and
+        `bits_per_dim/standard_error` (over images).
     """
     images = np.asarray(images)
     log_probs = np.stack([np.asarray(predict(density, images), "float64").reshape(-1) for _ in range(draws)])
-    top = log_probs.max(0)
-    log_prob = top + np.log(np.exp(log_probs - top).mean(0))
+    largest = log_probs.max(0)
+    log_prob = largest + np.log(np.exp(log_probs - largest).mean(0))  # log of the mean probability
     dims = math.prod(images.shape[1:])
     bits = bits_per_dim(log_prob, dims)
-    error = bits.std() / math.sqrt(len(bits))
+    standard_error = bits.std() / math.sqrt(len(bits))
     return {
         "log_likelihood": float(log_prob.mean()),
         "bits_per_dim": float(bits.mean()),
-        "bits_per_dim/standard_error": float(error),
+        "bits_per_dim/standard_error": float(standard_error),
     }
 
 
 def losses(trainer, images):
-    """The parts of a trainer's own loss on 8-bit images, in inference mode: without the author's training noise."""
-    return trainer.evaluate(images, batch_size=BATCH, verbose=0, return_dict=True)
+    """Return a trainer's own loss and metrics on 8-bit images, in inference mode: without the author's training noise.
+
+    Args:
+        trainer: compiled `SingleLoss`.
+        images: uint8 array, (n, h, w, c).
+
+    Returns:
+        Dict name -> float.
+    """
+    return trainer.evaluate(images, batch_size=BATCH_SIZE, verbose=0, return_dict=True)
 
 
 def noise(n, dims, seed, prior="normal"):
-    """Fixed draws of the prior, float32 (n, dims); a temperature multiplies them."""
+    """Return fixed draws of the prior at temperature 1, float32 (n, dims).
+
+    Args:
+        n: int, number of draws.
+        dims: int, length of z.
+        seed: int.
+        prior: "normal" or "logistic".
+    """
     rng = np.random.default_rng([seed, 2])
     draw = rng.standard_normal if prior == "normal" else lambda shape: rng.logistic(size=shape)
     return draw((n, dims)).astype("float32")
 
 
 def sample_grid(sampler, z, columns, scale):
+    """Return a grid of the samples of z, `columns` wide, every pixel enlarged `scale` times. uint8."""
     return image_grid(predict(sampler, z), columns, scale=scale)
 
 
 def temperatures(sampler, z, stds, scale, columns=10):
-    """Rows of samples from the same z, one block per standard deviation, the lowest first."""
+    """Return rows of samples from the same z, one block per standard deviation, in the order of `stds`. uint8.
+
+    Args:
+        sampler: model from z to images in [-1, 1].
+        z: draws of the prior, (n, dims).
+        stds: list of floats that multiply z.
+        scale: int, how often a pixel is enlarged.
+        columns: int, samples in a row.
+    """
     blocks = [sample_grid(sampler, np.float32(std) * z, columns, scale) for std in stds]
     white = np.full((4 * scale, *blocks[0].shape[1:]), WHITE, "uint8")
-    return np.concatenate([part for block in blocks for part in (white, block)][1:])
+    with_gaps = [part for block in blocks for part in (white, block)]
+    return np.concatenate(with_gaps[1:])
 
 
 def interpolations(encoder, sampler, left, right, scale=1, steps=8):
-    """Rows of decoded z on the straight line between the z of two images, the originals at both ends."""
+    """Return rows of decoded z on the straight line between the z of two images, the originals at both ends. uint8.
+
+    Args:
+        encoder: model from uint8 images to z.
+        sampler: model from z to images in [-1, 1].
+        left: uint8 images, (n, h, w, c), one per row.
+        right: uint8 images of the same shape.
+        scale: int, how often a pixel is enlarged.
+        steps: int, points on the line, both ends included.
+    """
     a, b = predict(encoder, left), predict(encoder, right)
     t = np.linspace(0, 1, steps, dtype="float32")[None, :, None]
     z = (1 - t) * a[:, None] + t * b[:, None]
@@ -103,21 +137,35 @@ def interpolations(encoder, sampler, left, right, scale=1, steps=8):
     return interpolation_rows(left, rows.reshape(len(left), steps, *rows.shape[1:]), right, scale=scale)
 
 
-def save_figures(run, looks, images, z, stds, std, scale, rows):
-    """Writes samples, temperatures, interpolations between held-out images, curve and film; returns the paths."""
-    half = max(1, min(8, len(images) // 2))
+def save_figures(run_dir, views, images, z, stds, std, scale, rows):
+    """Save samples, temperatures, interpolations between held-out images, the training curve and a GIF of the training.
+
+    Args:
+        run_dir: path of the run directory; its `samples/` are the frames of the GIF.
+        views: `FlowViews`.
+        images: held-out uint8 images, (n, h, w, c).
+        z: draws of the prior, (m, dims), with m a square number.
+        stds: list of floats, the temperatures to compare.
+        std: float, the temperature of the samples.
+        scale: int, how often a pixel is enlarged.
+        rows: list of dicts, the rows of `log.csv`.
+
+    Returns:
+        List of the paths of the figures.
+    """
+    n_rows = max(1, min(8, len(images) // 2))
     columns = math.isqrt(len(z))
     pictures = {
-        "samples.png": sample_grid(looks.sampler, np.float32(std) * z, columns, scale),
-        "temperatures.png": temperatures(looks.sampler, z[:20], stds, scale),
-        "interpolations.png": interpolations(looks.encoder, looks.sampler, images[:half], images[-half:], scale),
+        "samples.png": sample_grid(views.sampler, np.float32(std) * z, columns, scale),
+        "temperatures.png": temperatures(views.sampler, z[:20], stds, scale),
+        "interpolations.png": interpolations(views.encoder, views.sampler, images[:n_rows], images[-n_rows:], scale),
     }
-    folder = Path(run) / "figures"
+    figures = Path(run_dir) / "figures"
     for name, picture in pictures.items():
-        save_png(folder / name, picture)
+        save_png(figures / name, picture)
     curve = "bits_per_dim" if "bits_per_dim" in rows[-1] else "loss"
-    series = {"training": ([r["step"] for r in rows], [r[curve] for r in rows])}
-    plot_curves(folder / "curves.png", series, "step", curve.replace("_", " "))
-    frames = [iio.imread(path) for path in sorted((Path(run) / "samples").glob("step-*.png"))]
-    save_gif(folder / "training.gif", frames)
-    return [folder / name for name in (*pictures, "curves.png", "training.gif")]
+    series = {"training": ([row["step"] for row in rows], [row[curve] for row in rows])}
+    plot_curves(figures / "curves.png", series, "step", curve.replace("_", " "))
+    frames = [iio.imread(path) for path in sorted((Path(run_dir) / "samples").glob("step-*.png"))]
+    save_gif(figures / "training.gif", frames)
+    return [figures / name for name in (*pictures, "curves.png", "training.gif")]

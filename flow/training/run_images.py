@@ -1,4 +1,4 @@
-"""The part of a flow's script that is the same for every flow on images: data, training, what came out."""
+"""Shared experiment runner for flows on images: load data, train, evaluate, save."""
 
 import math
 
@@ -24,23 +24,26 @@ STDS = (0.5, 0.75, 0.8, 0.9, 1.0)
 
 
 def image_size(args):
-    """--size; without it 28 for digits, where that can be halved as often as there are scales, else 32."""
-    small = is_digit_like(args.dataset) and 28 % 2**args.levels == 0
-    return args.size or (28 if small else 32)
+    """Return --size, by default 28 for digits if `--levels` can halve that, else 32."""
+    fits_28 = is_digit_like(args.dataset) and 28 % 2**args.levels == 0
+    return args.size or (28 if fits_28 else 32)
 
 
-def run_on_images(args, article, build, references, *, data_start, prior="normal", columns=9):
-    """Trains a flow on 8-bit images in its run directory, and measures it on held-out ones.
+def run_on_images(args, article, build, references, *, data_dependent_init, prior="normal", columns=9):
+    """Train a flow on 8-bit images, evaluate it on held-out ones and save all in its run directory.
 
     Args:
-        args: resolved flags; beside the common ones `std`, `every`, `limit`, `ema`, `levels`.
+        args: flags with the preset applied: those of `common.cli.parser`, and `std`, `every`, `limit`, `ema`, `levels`.
         article: str, folder of the run.
         build: function of (args, image shape) that returns (compiled `SingleLoss`, flow). The flow maps [0, 1]^shape to
             vectors z.
-        references: published numbers for `results.json`.
-        data_start: bool, let the layers start from the first batch.
+        references: dict of published numbers for `results.json`.
+        data_dependent_init: bool, whether layers start from the first batch (`initialize_from_data`).
         prior: "normal" or "logistic".
-        columns: int, of the square of samples.
+        columns: int, side of the square of samples.
+
+    Raises:
+        UserError: if the size of the images cannot be halved `levels` times, or if `begin_run` or `train` raises it.
     """
     set_precision_and_seed(args)
 
@@ -55,46 +58,46 @@ def run_on_images(args, article, build, references, *, data_start, prior="normal
 
     with devices:
         trainer, flow = build(args, shape)
-        if data_start:
-            first = EndlessBatches(images, args.batch_size, seed=args.seed, dtype="uint8")[0]
-            flow.initialize_from_data((first.astype("float32") + 0.5) / 256)
-        model = keras.Model(pixels := keras.Input(shape), flow(pixels))  # what is kept: [0, 1]^shape -> z, log_det
+        if data_dependent_init:
+            first_batch = EndlessBatches(images, args.batch_size, seed=args.seed, dtype="uint8")[0]
+            flow.initialize_from_data((first_batch.astype("float32") + 0.5) / 256)
+        pixels = keras.Input(shape)
+        model = keras.Model(pixels, flow(pixels))  # saved as flow.keras: [0, 1]^shape -> z, log_det
         averages = WeightEMA([model], args.ema) if args.ema else None
         model = averages.models[0] if averages else model
         views = evaluate.inference_models(model.get_layer("flow"), shape, PRIORS[prior])
 
-    # figures on the way, from fixed noise
+    # samples during training, from fixed noise
     z = evaluate.noise(columns**2, math.prod(shape), args.seed, prior)
     scale = max(1, 64 // args.size)
 
     def save_pictures(step):
-        save_png(
-            run_dir / f"samples/step-{step:07d}.png", evaluate.sample_grid(views.sampler, args.std * z, columns, 1)
-        )
+        grid = evaluate.sample_grid(views.sampler, args.std * z, columns, 1)
+        save_png(run_dir / f"samples/step-{step:07d}.png", grid)
 
     variables = lambda: trainer.training_state() + (averages.variables if averages else [])
     guard = CollapseGuard(run_dir, variables, limit=0.0)
     rows = train(
-        trainer, images, run_dir, batch_size=args.batch_size, steps=args.steps, every=args.every, seed=args.seed,
+        trainer, images, run_dir, batch_size=args.batch_size, steps=args.steps, save_every=args.every, seed=args.seed,
         dtype="uint8", on_interval=save_pictures, averages=averages, callbacks=[guard],
     )  # fmt: skip
 
-    # what came out
+    # evaluation
     atomic_write(run_dir / "flow.keras", model.save)
     train_metrics = evaluate.likelihood(views.density, images.array[: len(test)])
     n = min(2000, len(test), len(images.array))
-    fresh = evaluate.noise(n, math.prod(shape), args.seed + 1, prior)
+    new_z = evaluate.noise(n, math.prod(shape), args.seed + 1, prior)
 
     def distance(std):
-        fakes = to_uint8(evaluate.predict(views.sampler, np.float32(std) * fresh))
-        return pca_frechet(fakes, np.asarray(images.array[:n]), test[:n])
+        samples = to_uint8(evaluate.predict(views.sampler, np.float32(std) * new_z))
+        return pca_frechet(samples, np.asarray(images.array[:n]), test[:n])
 
     distances = {std: distance(std) for std in {args.std, *STDS}}
-    last = {k: v for k, v in rows[-1].items() if k not in ("step", "seconds")}
+    last_interval = {name: value for name, value in rows[-1].items() if name not in ("step", "seconds")}
     metrics = {
         **evaluate.likelihood(views.density, test),
         **{f"{name}/training_images": value for name, value in train_metrics.items()},
-        **{f"{name}/last_stretch": value for name, value in last.items()},
+        **{f"{name}/last_stretch": value for name, value in last_interval.items()},
         **{f"{name}/test_last_step": value for name, value in evaluate.losses(trainer, test).items()},
         **distances[args.std],
         **{f"pca_frechet/std_{std}": distances[std]["pca_frechet"] for std in STDS},

@@ -1,29 +1,34 @@
-"""Train a flow on points of the plane."""
+"""Experiment runner for flows on 2-D points: draw data, train, evaluate, save."""
+
+import keras
+import numpy as np
+
+from common.data import toy_2d
+from common.experiments.setup import begin_run, set_precision_and_seed
+from common.files import atomic_write
+from common.plots.planes import grid_points, plot_panels_2d
+from common.training.ema import WeightEMA
+from common.training.loop import train
+from common.training.run_dir import write_results
+from flow.layers.likelihood import log_normal
+from flow.training import evaluate
 
 
 def run_in_the_plane(args, article, build, references):
-    """Train on points whose true density is known, and measure how far from it the flow stays.
+    """Train a flow on points of a known density, evaluate it against that density and save all in its run directory.
 
     Args:
-        args: resolved flags of `flow/realnvp.py`.
+        args: flags of `flow/realnvp.py`, with the preset applied.
         article: str, folder of the run.
-        build: function of (args, shape of a point) that returns (trainer, flow).
-        references: published numbers for `results.json`.
+        build: function of (args, shape of a point) that returns (compiled `SingleLoss`, flow).
+        references: dict of published numbers for `results.json`.
+
+    Raises:
+        UserError: if `begin_run` or `train` raises it.
     """
-    import keras
-    import numpy as np
-
-    from common.data import toy_2d
-    from common.experiments.setup import begin_run, set_precision_and_seed
-    from common.files import atomic_write
-    from common.plots.planes import grid_points, plot_panels_2d
-    from common.training.ema import WeightEMA
-    from common.training.loop import train
-    from common.training.run_dir import write_results
-    from flow.layers.likelihood import log_normal
-    from flow.training import evaluate
-
     set_precision_and_seed(args)
+
+    # data
     args.size = 2
     held_out = toy_2d.sample(args.dataset, max(1, args.points // 5), [args.seed, 1])
     points = toy_2d.sample(args.dataset, args.points - len(held_out), [args.seed, 0])
@@ -32,31 +37,34 @@ def run_in_the_plane(args, article, build, references):
     with devices:
         trainer, flow = build(args, (2,))
         flow.initialize_from_data(points)
-        model = keras.Model(x := keras.Input((2,)), flow(x))
+        x = keras.Input((2,))
+        model = keras.Model(x, flow(x))  # saved as flow.keras: points -> z, log_det
         averages = WeightEMA([model], args.ema) if args.ema else None
     flow = (averages.models[0] if averages else model).get_layer("flow")
     z, log_det = flow(x)
     density = keras.Model(x, log_normal(z) + log_det)
     sampler = keras.Model(x, flow.inverse(x)[0])
 
-    # figures on the way: the true density, ours, and samples
-    side = 1.05 * float(np.abs(points).max())
-    extent = (-side, side, -side, side)
-    grid, m = grid_points(extent, 300), 300
-    true = np.exp(toy_2d.log_density(args.dataset, grid)).reshape(m, m)
+    # pictures during training: the true density, the learned one, and samples from fixed noise
+    half_side = 1.05 * float(np.abs(points).max())
+    extent = (-half_side, half_side, -half_side, half_side)
+    n_side = 300
+    grid = grid_points(extent, n_side)
+    true_density = np.exp(toy_2d.log_density(args.dataset, grid)).reshape(n_side, n_side)
     noise = evaluate.noise(len(points), 2, args.seed)
 
     def save_pictures(step, path=None):
-        learned = np.exp(evaluate.predict(density, grid)).reshape(m, m)
-        panels = {"true density": true, "learned density": learned, "samples": evaluate.predict(sampler, noise)}
+        learned_density = np.exp(evaluate.predict(density, grid)).reshape(n_side, n_side)
+        samples = evaluate.predict(sampler, noise)
+        panels = {"true density": true_density, "learned density": learned_density, "samples": samples}
         plot_panels_2d(path or run_dir / f"samples/step-{step:07d}.png", panels, extent)
 
     rows = train(
-        trainer, points, run_dir, batch_size=args.batch_size, steps=args.steps, every=args.every, seed=args.seed,
+        trainer, points, run_dir, batch_size=args.batch_size, steps=args.steps, save_every=args.every, seed=args.seed,
         on_interval=save_pictures, averages=averages,
     )  # fmt: skip
 
-    # what came out: nats of points never seen, and of fresh ones without end
+    # evaluation: nats of the training points, of held-out ones, and of many new ones
     atomic_write(run_dir / "flow.keras", model.save)
     fresh = toy_2d.sample(args.dataset, 20_000, [args.seed, 2])
     nats = lambda data: -evaluate.predict(density, data).astype("float64")
