@@ -1,1 +1,1 @@
-"""Arrays in, PNG and GIF out."""
+"""Draw arrays into PNG and GIF files."""

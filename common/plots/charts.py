@@ -1,4 +1,4 @@
-"""Line charts and bar charts, written as PNG."""
+"""Line charts and bar charts with their spread over seeds, written as PNG files."""
 
 from itertools import cycle
 from pathlib import Path
@@ -11,65 +11,80 @@ COLOURS = ("#2f6c8f", "#d9643f", "#5c9c76", "#a8405c", "#d9a04e", "#6a5fa8", "#4
 
 
 def plot_curves(path, series, xlabel, ylabel, title="", logy=False, references=None):
-    """Draw lines into a PNG.
+    """Draw a line chart into a PNG.
 
     Args:
-        series: name -> (x, y), or a list of such pairs, one per seed: drawn as their mean in a band from the least to
-            the greatest. The seeds of a name must share their x.
-        logy: logarithmic y axis.
-        references: name -> value, drawn as dashed lines across; a published number, say.
+        path: path of the PNG.
+        series: dict name -> (x, y), or a list of such pairs, one per seed. Seeds are drawn as their mean, in a band
+            from the minimum to the maximum, and must share their x.
+        xlabel: str, label of the x axis.
+        ylabel: str, label of the y axis.
+        title: str.
+        logy: bool, whether the y axis is logarithmic.
+        references: dict name -> value, drawn as dashed horizontal lines, e.g. a published number.
+
+    Raises:
+        ValueError: if there is nothing to draw, x and y differ in length, or the seeds differ in x.
     """
     if not series:
-        raise ValueError(f"Curves need at least one series. Received: {series}")
+        raise ValueError(f"A line chart needs at least one series. Received: {series}")
     figure, axes = _axes(xlabel, ylabel, title)
-    for i, (name, runs) in enumerate(series.items()):
-        x, ys = _runs(name, runs)
+    for i, (name, curves) in enumerate(series.items()):
+        x, ys = _stack_seeds(name, curves)
         colour = COLOURS[i % len(COLOURS)]
-        how = {"linestyle": "--" if i >= len(COLOURS) else "-", "marker": "o" if len(x) == 1 else None}
-        axes.plot(x, ys.mean(0), color=colour, label=name, linewidth=1.8, **how)
+        linestyle = "--" if i >= len(COLOURS) else "-"  # where the colours repeat
+        marker = "o" if len(x) == 1 else None  # a line of one point would be invisible
+        axes.plot(x, ys.mean(0), color=colour, label=name, linewidth=1.8, linestyle=linestyle, marker=marker)
         if len(ys) > 1:
             axes.fill_between(x, ys.min(0), ys.max(0), color=colour, alpha=0.2, linewidth=0)
     if logy:
         axes.set_yscale("log")
-    _references(axes, references)
+    _draw_references(axes, references)
     _save_figure(path, figure, axes)
 
 
 def plot_bars(path, groups, ylabel, title="", references=None):
-    """Draw a table with its spread over seeds into a PNG: bars for the means, a point for every value.
+    """Draw a bar chart into a PNG: a bar for the mean over seeds, and a point for every value.
 
     Args:
-        groups: group -> {label: value, or list of values, one per seed}. Labels share their colour across groups.
-        references: name -> value, drawn as dashed lines across.
+        path: path of the PNG.
+        groups: dict group -> {label: value, or list of values, one per seed}. A label has one colour in all groups.
+        ylabel: str, label of the y axis.
+        title: str.
+        references: dict name -> value, drawn as dashed horizontal lines.
+
+    Raises:
+        ValueError: if there is nothing to draw.
     """
     labels = list(dict.fromkeys(label for group in groups.values() for label in group))
     if not labels:
-        raise ValueError(f"Bars need at least one value. Received: {groups}")
+        raise ValueError(f"A bar chart needs at least one value. Received: {groups}")
     figure, axes = _axes("", ylabel, title, width=max(6.4, 1.0 + 0.22 * len(groups) * (len(labels) + 1)))
     width = 0.8 / len(labels)
     for i, (colour, label) in enumerate(zip(cycle(COLOURS), labels, strict=False)):
         values = [np.atleast_1d(np.asarray(group.get(label, []), "float64")) for group in groups.values()]
-        places = np.arange(len(groups)) + (i - (len(labels) - 1) / 2) * width
-        present = [(place, v) for place, v in zip(places, values, strict=True) if v.size]
-        axes.bar([p for p, _ in present], [v.mean() for _, v in present], 0.92 * width, color=colour, label=label)
-        for place, v in present:
+        positions = np.arange(len(groups)) + (i - (len(labels) - 1) / 2) * width
+        present = [(x, v) for x, v in zip(positions, values, strict=True) if v.size]
+        axes.bar([x for x, _ in present], [v.mean() for _, v in present], 0.92 * width, color=colour, label=label)
+        for x, v in present:
             if len(v) > 1:
-                axes.scatter([place] * len(v), v, s=14, color="white", edgecolor="#222222", linewidth=0.8, zorder=3)
-    rotate = dict(rotation=35, ha="right") if len(groups) > 6 else {}
-    axes.set_xticks(range(len(groups)), list(groups), **rotate)
+                axes.scatter([x] * len(v), v, s=14, color="white", edgecolor="#222222", linewidth=0.8, zorder=3)
+    label_kwargs = {"rotation": 35, "ha": "right"} if len(groups) > 6 else {}
+    axes.set_xticks(range(len(groups)), list(groups), **label_kwargs)
     axes.set_xlim(-0.6, len(groups) - 0.4)
     axes.grid(visible=False, axis="x")
-    _references(axes, references)
+    _draw_references(axes, references)
     _save_figure(path, figure, axes)
 
 
-def _runs(name, runs):
-    """x (points,) and ys (seeds, points) of one series."""
-    runs = [runs] if isinstance(runs, tuple) else list(runs)
-    runs = [run if isinstance(run, tuple | list) else [run] for run in runs]
-    pairs = [tuple(np.asarray(values, "float64") for values in run) for run in runs]
+def _stack_seeds(name, curves):
+    """Return x (points,) and ys (seeds, points) of one series, (x, y) or a list of such pairs."""
+    curves = [curves] if isinstance(curves, tuple) else list(curves)
+    curves = [curve if isinstance(curve, tuple | list) else [curve] for curve in curves]  # for the message below
+    pairs = [tuple(np.asarray(values, "float64") for values in curve) for curve in curves]
     shapes = [tuple(values.shape for values in pair) for pair in pairs]
-    if not pairs or any(len(s) != 2 or s[0] != s[1] or len(s[0]) != 1 or s[0] == (0,) for s in shapes):
+    is_valid = [len(s) == 2 and s[0] == s[1] and len(s[0]) == 1 and s[0] != (0,) for s in shapes]
+    if not pairs or not all(is_valid):
         raise ValueError(f"Series {name!r} must be (x, y) of equal length, or a list of such. Received: {shapes}")
     x = pairs[0][0]
     if any(not np.array_equal(x, other) for other, _ in pairs):
@@ -78,8 +93,8 @@ def _runs(name, runs):
 
 
 def blank_figure(width, height):
-    """An empty matplotlib figure of that size in inches, without pyplot and its windows."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # late: it takes half a second
+    """Return an empty matplotlib figure of a width and height in inches, without pyplot and its windows."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # imported late, because it takes half a second
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
@@ -88,12 +103,13 @@ def blank_figure(width, height):
 
 
 def write_figure(path, figure):
-    """Write a matplotlib figure into a PNG, whole or not at all; the same drawing gives the same bytes."""
-    software = {"Software": None}  # without the version of matplotlib in the file
-    atomic_write(path, lambda file: figure.savefig(Path(file), format="png", metadata=software))
+    """Write a matplotlib figure into a PNG atomically; the same drawing gives the same bytes."""
+    metadata = {"Software": None}  # the version of matplotlib would change the bytes
+    atomic_write(path, lambda file: figure.savefig(Path(file), format="png", metadata=metadata))
 
 
 def _axes(xlabel, ylabel, title, width=6.4):
+    """Return a figure and its axes in our style."""
     figure = blank_figure(width, 4.2)
     axes = figure.add_subplot()
     axes.set(xlabel=xlabel, ylabel=ylabel, title=title)
@@ -103,11 +119,14 @@ def _axes(xlabel, ylabel, title, width=6.4):
     return figure, axes
 
 
-def _references(axes, references):
+def _draw_references(axes, references):
+    """Draw dashed horizontal lines, each with its name at its right end."""
     for name, value in (references or {}).items():
         line = axes.axhline(value, color="#55555f", linestyle="--", linewidth=1.1)
-        end = axes.get_yaxis_transform()
-        axes.text(0.995, value, name, transform=end, ha="right", va="bottom", fontsize=8, color=line.get_color())
+        x_in_axes_units = axes.get_yaxis_transform()
+        axes.text(
+            0.995, value, name, transform=x_in_axes_units, ha="right", va="bottom", fontsize=8, color=line.get_color()
+        )
 
 
 def _save_figure(path, figure, axes):

@@ -1,8 +1,8 @@
-"""Pictures of images and curves: arrays in, PNG or GIF out.
+"""Lay out images in grids and rows, and write PNG and GIF files.
 
-Images are (n, height, width, channels) with 1 or 3 channels: uint8, or floats in [-1, 1] which are rounded, and
-clipped where a model overshoots. Pictures come back as uint8 (height, width, channels); the same input gives the same
-bytes. Wrong shapes and types raise `ValueError`.
+Images are (n, height, width, channels) with 1 or 3 channels: uint8, or floats in [-1, 1]. Floats are rounded, and
+clipped where a model overshoots. The functions return one uint8 picture (height, width, channels). The same input gives
+the same bytes. Wrong shapes and types raise `ValueError`.
 """
 
 import math
@@ -16,69 +16,76 @@ WHITE = 255
 
 
 def image_grid(images, columns=None, gutter=0, scale=1):
-    """Lay images out row by row.
+    """Return a picture of images laid out row by row.
 
     Args:
         images: (n, h, w, c), n at least 1.
-        columns: images in a row; default the smallest square that holds all. What is left of the last row is white.
-        gutter: white pixels between neighbours, counted before scaling; none at the rim.
-        scale: whole factor by which pixels are repeated, so that small images can be seen.
+        columns: int, images in a row (default: of the smallest square that holds all). The rest of the last row is
+            white.
+        gutter: int, white pixels between images, before scaling (default 0). There are none at the border.
+        scale: int, factor by which pixels are repeated to enlarge the picture (default 1).
     """
     images = _as_uint8_images(images)
     columns = math.ceil(math.sqrt(len(images))) if columns is None else columns
     _check_int("columns", columns, 1)
     _check_int("gutter", gutter, 0)
     n, height, width, channels = images.shape
-    rows = -(-n // columns)
+    rows = math.ceil(n / columns)
     grid = np.full((rows, height + gutter, columns, width + gutter, channels), WHITE, "uint8")
     for i, image in enumerate(images):
         grid[i // columns, :height, i % columns, :width] = image
     grid = grid.reshape(rows * (height + gutter), columns * (width + gutter), channels)
-    return _enlarge(grid[: len(grid) - gutter, : grid.shape[1] - gutter], scale)
+    without_border = grid[: len(grid) - gutter, : grid.shape[1] - gutter]
+    return _enlarge(without_border, scale)
 
 
 def reconstruction_pairs(originals, reconstructions, columns=8, scale=1):
-    """Originals (n, h, w, c) in the columns 0, 2, ..., each with its reconstruction to the right of it.
+    """Return a grid of originals, each with its reconstruction to its right.
 
-    `columns` is even and counts both. 32 pairs in 8 columns are the author's square.
+    Args:
+        originals: (n, h, w, c), shown in the columns 0, 2, ...
+        reconstructions: (n, h, w, c), shown in the columns 1, 3, ...
+        columns: even int, images in a row (default 8). 32 pairs in 8 columns are the author's square.
+        scale: int, factor by which pixels are repeated (default 1).
     """
     originals, reconstructions = _as_uint8_images(originals), _as_uint8_images(reconstructions)
     _check_same_shape("Originals and reconstructions", originals, reconstructions)
     if columns % 2:
-        raise ValueError(f"Pairs need an even number of columns. Received: columns={columns}")
+        raise ValueError(f"columns must be an even number for pairs. Received: {columns}")
     pairs = np.stack([originals, reconstructions], 1)
     return image_grid(pairs.reshape(-1, *originals.shape[1:]), columns, scale=scale)
 
 
 def interpolation_rows(originals_left, rows_of_images, originals_right, gutter=None, scale=1):
-    """Each row: an original, the decoded steps between the two, the other original, with white gutters between.
+    """Return rows of an original, the decoded steps towards another original, and that original.
 
     Args:
-        originals_left: (rows, h, w, c), and `originals_right` alike.
-        rows_of_images: (rows, steps, h, w, c).
-        gutter: white pixels between originals and steps, counted before scaling; default the author's 20 at 128
-            pixels, in proportion.
+        originals_left: (rows, h, w, c).
+        rows_of_images: (rows, steps, h, w, c), the decoded steps.
+        originals_right: (rows, h, w, c).
+        gutter: int, white pixels between originals and steps, before scaling (default: the author's 20 at a width of
+            128 pixels, in proportion).
+        scale: int, factor by which pixels are repeated (default 1).
     """
-    left, right, steps = (
-        _as_uint8_images(originals_left),
-        _as_uint8_images(originals_right),
-        _as_uint8_images(rows_of_images, 5),
-    )
+    left, right = _as_uint8_images(originals_left), _as_uint8_images(originals_right)
+    steps = _as_uint8_images(rows_of_images, 5)
     _check_same_shape("The originals of both ends", left, right)
     _check_same_shape("Originals and rows of steps", left, steps[:, 0])
     gutter = round(20 * left.shape[2] / 128) if gutter is None else gutter
     _check_int("gutter", gutter, 0)
     middle = image_grid(steps.reshape(-1, *left.shape[1:]), steps.shape[1])
     white = np.full((len(middle), gutter, left.shape[3]), WHITE, "uint8")
-    return _enlarge(np.concatenate([image_grid(left, 1), white, middle, white, image_grid(right, 1)], 1), scale)
+    parts = [image_grid(left, 1), white, middle, white, image_grid(right, 1)]
+    return _enlarge(np.concatenate(parts, 1), scale)
 
 
 def neighbours(queries, matches, scale=1):
-    """One column per query: the query on top, its matches below it, the nearest first.
+    """Return a grid with a column per query: the query on top, its matches below it.
 
     Args:
         queries: (q, h, w, c).
-        matches: (q, k, h, w, c).
+        matches: (q, k, h, w, c), the nearest first.
+        scale: int, factor by which pixels are repeated (default 1).
     """
     queries, matches = _as_uint8_images(queries), _as_uint8_images(matches, 5)
     _check_same_shape("Queries and matches", queries, matches[:, 0])
@@ -87,7 +94,16 @@ def neighbours(queries, matches, scale=1):
 
 
 def save_png(path, image):
-    """Write one picture (h, w, c) or (h, w), whole or not at all; makes the folder if need be."""
+    """Write a picture into a PNG atomically, and create its folder if necessary.
+
+    Args:
+        path: path of the PNG.
+        image: (h, w, c) or (h, w).
+
+    Raises:
+        ValueError: for another shape or type.
+        UserError: if the file cannot be written; an older file stays as it was.
+    """
     import imageio.v3 as iio
 
     image = _picture(image)
@@ -95,22 +111,35 @@ def save_png(path, image):
 
 
 def save_gif(path, frames, seconds_per_frame=0.25, last_seconds=2.0):
-    """Write pictures (h, w, c) of one size as an endless film that rests on its last frame; whole or not at all."""
+    """Write pictures into an endless GIF atomically, and create its folder if necessary.
+
+    Args:
+        path: path of the GIF.
+        frames: list of pictures (h, w, c) or (h, w), all of one shape.
+        seconds_per_frame: float, duration of a frame (default 0.25).
+        last_seconds: float, duration of the last frame (default 2).
+
+    Raises:
+        ValueError: for other shapes or types, no frames, or durations that are not positive.
+        UserError: if the file cannot be written; an older file stays as it was.
+    """
     import imageio.v3 as iio
 
     frames = [_picture(frame) for frame in frames]
     shapes = {frame.shape for frame in frames}
     if len(shapes) != 1:
-        raise ValueError(f"A film needs frames, all of one shape. Received: {len(frames)} frames of {sorted(shapes)}")
+        raise ValueError(
+            f"A GIF needs at least one frame, all of one shape. Received: {len(frames)} frames of {sorted(shapes)}"
+        )
     if not min(seconds_per_frame, last_seconds) > 0:
-        raise ValueError(f"Frames must last. Received: {seconds_per_frame=}, {last_seconds=}")
+        raise ValueError(f"Durations must be positive. Received: {seconds_per_frame=}, {last_seconds=}")
     milliseconds = [1000 * seconds_per_frame] * (len(frames) - 1) + [1000 * last_seconds]
     write = lambda temporary: iio.imwrite(temporary, frames, extension=".gif", duration=milliseconds, loop=0)
     atomic_write(path, write)
 
 
 def _as_uint8_images(images, dimensions=4):
-    """Images as uint8, after checking that they are images."""
+    """Return images as uint8, after checking their shape (number of dimensions, 1 or 3 channels, not empty)."""
     images = np.asarray(images)
     if images.ndim != dimensions or images.shape[-1] not in (1, 3) or not images.size:
         wanted = "(n, h, w, c)" if dimensions == 4 else "(rows, columns, h, w, c)"
@@ -119,7 +148,7 @@ def _as_uint8_images(images, dimensions=4):
 
 
 def _picture(image):
-    """One picture as uint8 (h, w, 3), or (h, w) if it is grey."""
+    """Return a picture as uint8 (h, w, 3), or (h, w) if it is grey."""
     image = np.asarray(image)
     image = image[..., None] if image.ndim == 2 else image
     if image.ndim != 3 or image.shape[-1] not in (1, 3) or not image.size:
@@ -129,25 +158,27 @@ def _picture(image):
 
 
 def _to_bytes(values):
+    """Return uint8 values as they are, and floats in [-1, 1] as uint8."""
     if values.dtype == np.uint8:
         return values
     if values.dtype.kind != "f" and values.dtype.name != "bfloat16":
         raise ValueError(f"Images must be uint8 or floats in [-1, 1]. Received: {values.dtype}")
-    if values.min() >= 0 and values.max() > 2:  # a model may overshoot [-1, 1], but not so
+    if values.min() >= 0 and values.max() > 2:  # too far from [-1, 1] for a model that overshoots
         raise ValueError(f"Floats must lie in [-1, 1]. Received: {values.min()} to {values.max()}")
     return to_uint8(values)
 
 
-def _check_same_shape(what, a, b):
+def _check_same_shape(names, a, b):
     if a.shape != b.shape:
-        raise ValueError(f"{what} must agree in number and shape. Received: {a.shape} and {b.shape}")
+        raise ValueError(f"{names} must have the same shape. Received: {a.shape} and {b.shape}")
 
 
 def _check_int(name, value, least):
     if not isinstance(value, int | np.integer) or value < least:
-        raise ValueError(f"{name} must be a whole number, at least {least}. Received: {value!r}")
+        raise ValueError(f"{name} must be an integer, at least {least}. Received: {value!r}")
 
 
 def _enlarge(picture, scale):
+    """Return a picture with every pixel repeated `scale` times along both axes."""
     _check_int("scale", scale, 1)
     return picture.repeat(scale, 0).repeat(scale, 1)

@@ -1,3 +1,5 @@
+"""Panels of the plane: what is drawn where, in pixels of the PNG."""
+
 import subprocess
 import sys
 
@@ -22,7 +24,7 @@ def near(image, colour, within=40):
 
 
 def box(mask):
-    """(left, right, top, bottom) of what is set, in pixels from the upper left; titles are black too, so none then."""
+    """Return (left, right, top, bottom) of what is set, in pixels from the upper left. Titles are set, too."""
     rows, columns = np.nonzero(mask)
     return np.array([columns.min(), columns.max() + 1, rows.min(), rows.max() + 1])
 
@@ -34,7 +36,7 @@ def one_cell(m, row, column):
 
 
 def pale(image):
-    """The upper end of the colour scale: nearly white, but for its blue."""
+    """Return the mask of the upper end of the colour scale: nearly white, but with less blue."""
     return (image[..., 0] > 240) & (image[..., 2] < 220)
 
 
@@ -51,7 +53,7 @@ def test_grid_points_are_a_midpoint_rule():
 
 
 @pytest.mark.parametrize(("row", "column"), [(0, 0), (0, 3), (3, 0), (2, 1)])
-def test_values_and_points_of_one_place_are_drawn_at_one_place(tmp_path, row, column):
+def test_a_cell_and_a_point_at_its_centre_are_drawn_at_the_same_place(tmp_path, row, column):
     m = 4
     values = one_cell(m, row, column)
     middle = grid_points(SQUARE, m)[values.reshape(-1) == 1]
@@ -78,7 +80,7 @@ def test_units_are_equal_along_both_axes(tmp_path):
         )
 
 
-def test_more_points_are_more_ink_and_those_outside_none(tmp_path):
+def test_more_points_are_more_ink_and_points_outside_are_none(tmp_path):
     def ink(points):
         plot_panels_2d(tmp_path / "points.png", {"a": points}, SQUARE)
         return (np.ptp(read(tmp_path / "points.png"), 2) > 20).sum()
@@ -124,7 +126,7 @@ def test_every_panel_has_its_own_scale_and_gaps_are_grey(tmp_path):
     assert near(read(tmp_path / "nothing.png"), (185, 185, 194), 2).sum() > 3 * grey.sum()
 
 
-def test_same_drawing_same_bytes_whole_or_not_at_all(tmp_path, monkeypatch):
+def test_same_panels_give_same_bytes_and_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     from matplotlib.figure import Figure
 
     panels = {"points": np.random.default_rng(0).normal(size=(500, 2)), "values": one_cell(9, 2, 3)}
@@ -165,7 +167,7 @@ def test_extents_are_refused(tmp_path, extent):
 
 @pytest.mark.parametrize("m", [0, -1, 2.0, "3"])
 def test_grids_are_refused(m):
-    with pytest.raises(ValueError, match=r"whole number of cells.*Received"):
+    with pytest.raises(ValueError, match=r"number of cells per side, must be an integer.*Received"):
         grid_points(SQUARE, m)
 
 
