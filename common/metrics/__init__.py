@@ -1,1 +1,1 @@
-"""Numbers that say how good samples, codes and reconstructions are."""
+"""Metrics of generated samples: distances to the data, features to measure them in, and counts of modes."""

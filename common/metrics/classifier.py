@@ -1,4 +1,4 @@
-"""A small classifier of a labelled data set, trained once per machine, whose features and labels measure samples."""
+"""A small classifier of a labelled data set, trained once per machine: its features and labels measure samples."""
 
 import contextlib
 import hashlib
@@ -17,39 +17,40 @@ from common.errors import UserError
 from common.files import atomic_write, read_json, write_json
 from common.models.inference import load_model, predict
 
-EPOCHS, BATCH_SIZE, RATE, DROPOUT = 3, 128, 2e-3, 0.4  # of the classifier
-
-
-CLASSIFIER_VERSION = 1  # raise it when the classifier or its training changes otherwise: it is trained anew then
-
-
-CHUNK = 2048  # images that are held as floats at a time
+EPOCHS, BATCH_SIZE, LEARNING_RATE, DROPOUT = 3, 128, 2e-3, 0.4
+# Part of the cache key, like the constants above. Raise it when the network or its training changes in another way.
+CLASSIFIER_VERSION = 1
+CHUNK_IMAGES = 2048  # images held as floats at a time
 
 
 def classifier(dataset, size, data_dir=None, limit=None, epochs=EPOCHS):
-    """A convolutional classifier of a labelled data set, trained on this machine once and kept in the Keras cache.
+    """Return a convolutional classifier of a labelled data set, from the Keras cache or trained now.
 
-    It lies in `classifiers/` of `keras_home()`, under a key of the data files and the recipe. All its seeds are its
-    own, so it is the same whoever trains it, and the caller's random numbers and precision policy are left alone.
+    It is stored in `classifiers/` of `keras_home()`, under a key of the data files and the training settings. Its seeds
+    are fixed, so every training gives the same classifier. The caller's random numbers and precision policy are left
+    alone.
 
     Args:
-        dataset: "mnist", "fashion_mnist" or "cifar10"; a stacked set has the classifier of its single digits.
-        size: pixels of a side. data_dir: see `common.data.images.load_images`.
-        limit: train on the first so many images only. epochs: how often each is seen.
+        dataset: "mnist", "fashion_mnist" or "cifar10". A stacked set has the classifier of its single digits.
+        size: int, width and height of the images in pixels.
+        data_dir: see `common.data.images.load_images`.
+        limit: int, number of training images (default: all).
+        epochs: int, passes over the training images (default 3).
 
     Returns:
-        (model, accuracy): images (n, size, size, channels) in [-1, 1] -> [features (n, 128), logits (n, classes)], and
-        the share of the test set that it classifies rightly.
+        (model, accuracy). The model maps images (n, size, size, channels) in [-1, 1] to [features (n, 128), logits
+        (n, classes)]. The accuracy is that on the test set, from 0 to 1.
 
-    Raises `UserError` for a data set without classes, or that is not there.
+    Raises:
+        UserError: if the data set has no classes or is not on this machine.
     """
     name = _classifier_dataset(dataset)
     sources = [readers.fingerprint(path) for path in find(name, "train", data_dir)]
-    recipe = [CLASSIFIER_VERSION, FORMAT, name, sources, size, limit, epochs, BATCH_SIZE, RATE, DROPOUT]
-    key = hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:16]
+    settings = [CLASSIFIER_VERSION, FORMAT, name, sources, size, limit, epochs, BATCH_SIZE, LEARNING_RATE, DROPOUT]
+    key = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
     folder = keras_home() / "classifiers" / f"{name}-{size}-{key}"
-    with _isolated_keras_state():
-        # Missing or damaged, it is trained: another process that does the same now writes the same.
+    with isolated_keras_state():
+        # If missing or damaged, retrain. Concurrent processes are safe: they write identical files.
         with contextlib.suppress(UserError, KeyError):
             accuracy = read_json(folder / "accuracy.json")["test_accuracy"]
             return load_model(folder / "classifier.keras"), accuracy
@@ -60,31 +61,37 @@ def classifier(dataset, size, data_dir=None, limit=None, epochs=EPOCHS):
 
 
 def predicted_labels(images, dataset, size, data_dir=None):
-    """What the classifier takes uint8 images (n, size, size, channels) for, (n,) int64, as `labels` of the data set.
+    """Return the classes (n,) int64 that the classifier gives to images.
 
-    Of a stacked set that is the number which its digits spell: 100 a + 10 b + c of red, green and blue.
+    Args:
+        images: uint8 (n, size, size, channels).
+        dataset: str, name of the data set. The class of a stacked image is the number that its digits spell, e.g.
+            100 a + 10 b + c for the digits a, b and c of the red, green and blue channels.
+        size: int, width and height of the images in pixels.
+        data_dir: see `common.data.images.load_images`.
     """
     model, _ = classifier(dataset, size, data_dir)
-    scores = _by_channel(_single_output_model(model, 1), DATASETS[dataset].stacked_digits, images)
-    classes = np.stack([s.argmax(-1) for s in scores], -1)
-    return digits_to_label(classes) if DATASETS[dataset].stacked_digits else classes[:, 0]
+    stacked_digits = DATASETS[dataset].stacked_digits
+    logits = predict_by_channel(single_output_model(model, 1), stacked_digits, images)
+    classes = np.stack([channel_logits.argmax(-1) for channel_logits in logits], -1)
+    return digits_to_label(classes) if stacked_digits else classes[:, 0]
 
 
 def _classifier_dataset(dataset):
-    """The name of the data set whose classifier is used; the error for one that has no classes."""
+    """Return the name of the data set whose classifier is used; raise `UserError` for one without classes."""
     spec = DATASETS.get(dataset)
     if spec is None or not spec.classes:
         labelled = ", ".join(name for name, spec in DATASETS.items() if spec.classes)
         raise UserError(
-            f"{dataset} has no classes to train a classifier on (they are known of {labelled}): "
-            "measure in inception or pixels"
+            f"{dataset} has no classes to train a classifier on; use --features inception or pixels "
+            f"(data sets with classes: {labelled})"
         )
     return "mnist" if spec.stacked_digits else dataset
 
 
 @contextlib.contextmanager
-def _isolated_keras_state():
-    """Builds in float32, and leaves the caller's policy and Python's random numbers (Keras's seeds) as they were."""
+def isolated_keras_state():
+    """Set the float32 policy, and restore the caller's policy and Python's random state (Keras's seeds) at the end."""
     policy, state = keras.config.dtype_policy(), random.getstate()
     keras.config.set_dtype_policy("float32")
     try:
@@ -95,6 +102,7 @@ def _isolated_keras_state():
 
 
 def _network(size, channels, classes):
+    """Return the untrained classifier with the outputs [features, logits]; every layer has a fixed seed."""
     seeds = itertools.count()
 
     def glorot():
@@ -119,44 +127,54 @@ def _network(size, channels, classes):
     return keras.Model(images, [features, logits])
 
 
-def _single_output_model(model, output):
-    """The model of one output alone: 0 for the features, 1 for the logits."""
-    with _isolated_keras_state():
+def single_output_model(model, output):
+    """Return the classifier with one output: 0 for the features, 1 for the logits."""
+    with isolated_keras_state():
         return keras.Model(model.inputs, model.outputs[output])
 
 
 def _train(name, size, data_dir, limit, epochs):
-    train, test = (load_images(name, size, *rest) for rest in (("train", data_dir, limit), ("test", data_dir)))
+    """Return a newly trained classifier and its test accuracy."""
+    train = load_images(name, size, "train", data_dir, limit)
+    test = load_images(name, size, "test", data_dir)
     print(f"training a classifier of {name} at {size} px once, {epochs} epochs", flush=True)
     model = _network(*train.array.shape[2:], len(train.label_names))
     batch_size = min(BATCH_SIZE, len(train.array))
     steps = len(train.array) // batch_size
-    logits = _single_output_model(model, 1)
-    logits.compile(
-        keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(RATE, steps * epochs)),
+    logits_model = single_output_model(model, 1)
+    logits_model.compile(
+        keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps * epochs)),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     )
     batches = _labelled_batches(np.asarray(train.array), train.labels, batch_size)
-    logits.fit(batches, steps_per_epoch=steps, epochs=epochs, shuffle=False, verbose=int(sys.stdout.isatty()))
-    (scores,) = _by_channel(logits, 0, test.array)
-    accuracy = float(np.mean(scores.argmax(-1) == test.labels))
-    print(f"the classifier of {name} is right about {accuracy:.2%} of the test images", flush=True)
+    logits_model.fit(batches, steps_per_epoch=steps, epochs=epochs, shuffle=False, verbose=int(sys.stdout.isatty()))
+    (test_logits,) = predict_by_channel(logits_model, 0, test.array)
+    accuracy = float(np.mean(test_logits.argmax(-1) == test.labels))
+    print(f"test accuracy of the classifier of {name}: {accuracy:.2%}", flush=True)
     return model, accuracy
 
 
 def _labelled_batches(images, labels, batch_size):
-    """Endless full batches (images in [-1, 1], labels), every epoch in another fixed order."""
+    """Yield full batches (images in [-1, 1], labels) without end, in a fixed order that differs between epochs."""
     for epoch in itertools.count():
         order = np.random.default_rng([0, epoch]).permutation(len(images))
         for rows in order[: len(order) // batch_size * batch_size].reshape(-1, batch_size):
             yield to_float(images[rows]), labels[rows]
 
 
-def _by_channel(model, stacked, images):
-    """Answers (n, d) of the model to uint8 images: one for each of the first `stacked` channels, or one for all."""
-    parts = [images[..., c : c + 1] for c in range(stacked)] or [images]
-    return [np.concatenate([predict(model, to_float(x)) for x in _chunks(part)]) for part in parts]
+def predict_by_channel(model, stacked_digits, images):
+    """Return a list of outputs (n, d): one for each stacked digit, or a single one if there are none.
+
+    Args:
+        model: Keras model of one output, for images in [-1, 1].
+        stacked_digits: int, number of leading channels that hold a digit each; 0 for images that are not stacked.
+        images: uint8 (n, h, w, c).
+    """
+    parts = [images[..., c : c + 1] for c in range(stacked_digits)] or [images]
+    return [np.concatenate([predict(model, to_float(chunk)) for chunk in image_chunks(part)]) for part in parts]
 
 
-def _chunks(images):
-    return (np.asarray(images[i : i + CHUNK]) for i in range(0, len(images), CHUNK))
+def image_chunks(images):
+    """Yield the images `CHUNK_IMAGES` at a time, as numpy arrays."""
+    for start in range(0, len(images), CHUNK_IMAGES):
+        yield np.asarray(images[start : start + CHUNK_IMAGES])

@@ -1,51 +1,70 @@
-"""Distances between two samples, in plain numpy: features, images or labels in, a number or a few out.
+"""Distances between two samples of features, in plain numpy: Frechet, kernel, precision and recall.
 
-None of them knows what the features are: with those of the Inception network the first two are the FID and the KID of
-the literature, with pixels, codes or the points of a toy they are their own measures. All are biased or noisy at a
-finite size, so they are to be read beside their floor: the same number between two samples of the data.
+Features may come from anywhere. With those of the Inception network, the first two distances are the FID and the KID of
+the literature; with pixels, codes or 2-D points they are measures of their own. All are biased or noisy for finite
+samples. Compare them with their noise floor: the same distance between two samples of the data.
 """
 
 import numpy as np
 
 CHUNK_ROWS = 512  # rows compared with a whole sample at once: 40 MB of squared distances to 10000 others
-SORTED = 2**22  # projections sorted at once, and images filtered at once counted in values: 16 or 32 MB
-PATCH = 7
-COARSEST = 16
 
 
 def frechet_distance(a, b):
-    """Squared Frechet distance between the Gaussians fitted to two samples of features, (n, d) and (m, d).
+    """Return the squared Frechet distance between the Gaussians fitted to two samples.
 
-    |mu_a - mu_b|^2 + tr(A + B - 2 (A B)^(1/2)), A and B the covariances. With Inception features this is the FID
-    (Heusel et al., arXiv 1706.08500); with principal components of pixels it is a coarse distance between sets of
-    images. Raises `ValueError` for shapes that do not fit and for fewer than two rows.
+    It is |mu_a - mu_b|^2 + tr(A + B - 2 (A B)^(1/2)) with the means mu and the covariances A and B. With Inception
+    features this is the FID (Heusel et al., arXiv 1706.08500). With principal components of pixels it is a coarse
+    distance between sets of images.
+
+    Args:
+        a: features (n, d), n at least 2.
+        b: features (m, d), m at least 2.
+
+    Returns:
+        float, in squared units of the features.
+
+    Raises:
+        ValueError: for other shapes.
     """
-    a, b = (x.astype("float64") for x in _pair(a, b, least=2))
+    a, b = (x.astype("float64") for x in check_samples(a, b, least=2))
     cov_a, cov_b = np.atleast_2d(np.cov(a, rowvar=False)), np.atleast_2d(np.cov(b, rowvar=False))
     values, vectors = np.linalg.eigh(cov_a)
     root = vectors * np.sqrt(np.maximum(values, 0)) @ vectors.T
-    # (A B)^(1/2) has the trace of (A^(1/2) B A^(1/2))^(1/2), which is symmetric
+    # tr (A B)^(1/2) = tr (A^(1/2) B A^(1/2))^(1/2), and the latter matrix is symmetric
     cross = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ cov_b @ root), 0)).sum()
     return float(np.sum((a.mean(0) - b.mean(0)) ** 2) + np.trace(cov_a) + np.trace(cov_b) - 2 * cross)
 
 
 def kernel_distance(a, b, subset_size=1000, subsets=100, seed=0):
-    """Squared maximum mean discrepancy between two samples, (n, d) and (m, d), with k(x, y) = (x.y/d + 1)^3.
+    """Return the squared maximum mean discrepancy between two samples with the kernel k(x, y) = (x.y/d + 1)^3.
 
-    The KID of Binkowski et al. (arXiv 1801.01401) where the features are Inception's; raw, not times 1000. It is the
-    mean over `subsets` random subsets, `subset_size` rows of each sample (at most min(n, m)) drawn without
-    replacement, of the unbiased estimate
+    With Inception features this is the KID of Binkowski et al. (arXiv 1801.01401), not multiplied by 1000. It is the
+    mean over random subsets of the unbiased estimate
 
         mean of k(x, x') over x != x'  +  the same of y  -  2 * mean of k(x, y),
 
-    in float64. Unbiased: of two samples of one distribution it is 0 on average and often negative. In one dimension
-    its expectation is sum_r binomial(3, r) (E x^r - E y^r)^2. Where a subset is the whole of both samples, one is
-    enough and `subsets` plays no part. Raises `ValueError` for shapes that do not fit, fewer than two rows, a
-    `subset_size` below 2 or `subsets` below 1.
+    in float64. Between two samples of one distribution it is 0 on average and often negative. In one dimension its
+    expectation is sum_r binomial(3, r) (E x^r - E y^r)^2.
+
+    Args:
+        a: features (n, d), n at least 2.
+        b: features (m, d), m at least 2.
+        subset_size: int, rows of each sample in a subset, drawn without replacement: at least 2, cut to min(n, m).
+        subsets: int, number of subsets, at least 1. If a subset is the whole of both samples, one is used.
+        seed: int, of the subsets.
+
+    Returns:
+        float.
+
+    Raises:
+        ValueError: for other shapes, `subset_size` or `subsets`.
     """
-    a, b = _pair(a, b, least=2)
+    a, b = check_samples(a, b, least=2)
     if subset_size < 2 or subsets < 1:
-        raise ValueError(f"subset_size must be 2 or more, subsets 1 or more. Received: {subset_size} and {subsets}")
+        raise ValueError(
+            f"subset_size must be at least 2 and subsets at least 1. Received: {subset_size} and {subsets}"
+        )
     size = min(subset_size, len(a), len(b))
     if size == len(a) == len(b):
         subsets = 1
@@ -60,71 +79,91 @@ def kernel_distance(a, b, subset_size=1000, subsets=100, seed=0):
 
 
 def _kernel(x, y):
+    """Return the matrix of (x.y/d + 1)^3 for all pairs of rows."""
     k = x @ y.T / x.shape[1] + 1
-    return k * k * k  # numpy's third power is ten times as slow
+    return k * k * k  # k**3 takes ten times as long in numpy
 
 
 def prdc(real, fake, k=5):
-    """Precision, recall, density and coverage of the sample `fake` (m, d) of what `real` (n, d) was drawn from.
+    """Return precision, recall, density and coverage of generated samples.
 
-    The ball of a point reaches, boundary included, to its k-th nearest neighbour in its own sample, itself not counted.
+    The ball of a point reaches to its k-th nearest neighbour in its own sample, without itself; the boundary belongs
+    to the ball.
 
-    precision: the share of fakes in the ball of any real one;   recall: the share of real ones in the ball of any fake
-    (Kynkaanniemi et al., arXiv 1904.06991); density: the mean number of real balls a fake lies in, over k;
-    coverage: the share of real balls that hold any fake (Naeem et al., 2002.09797, who prefer these two because one
-    outlier inflates the others). All are 0 to 1 but the density, which has no upper bound. Between two samples of one
-    distribution the density is 1 on average and the coverage 1 - (n-1)...(n-k) / ((n+m-1)...(n+m-k)), about 1 - 2^-k
-    for n = m; precision and recall depend on the distribution. The latter's authors give .4772, .4705, 1.0555 and .9735
-    for 10000 normal points each in 1000 dimensions, k = 5; eight draws gave .479 (.010), .478 (.011), 1.001 (.053) and
-    .968 (.005) here, mean and standard deviation.
+    - `precision`: share of fake points in the ball of any real one, 0 to 1 (Kynkaanniemi et al., arXiv 1904.06991).
+    - `recall`: share of real points in the ball of any fake one, 0 to 1 (ibid.).
+    - `density`: mean number of real balls that a fake point lies in, divided by k; no upper bound (Naeem et al.,
+      2002.09797, who prefer density and coverage because one outlier inflates precision and recall).
+    - `coverage`: share of real balls that contain any fake point, 0 to 1 (ibid.).
 
-    Distances are Euclidean, in float64 about the mean of `real`: with float32 the neighbours of a crowded toy are lost
-    in |x|^2 + |y|^2 - 2 x.y. Of integers they are exact, with ties; of floats a tie is left to the rounding. Memory:
-    some 100 MB beyond the samples at 10000 points. Returns a dict of floats. Raises `ValueError` for shapes that do
-    not fit, a k that is not 1 to min(n, m) - 1, and values that are not finite.
+    Between two samples of one distribution the density is 1 on average and the coverage
+    1 - (n-1)...(n-k) / ((n+m-1)...(n+m-k)), about 1 - 2^-k for n = m. Precision and recall depend on the distribution.
+    For 10000 normal points each in 1000 dimensions and k = 5, Naeem et al. give .4772, .4705, 1.0555 and .9735. Eight
+    draws gave .479 (.010), .478 (.011), 1.001 (.053) and .968 (.005) here: mean and standard deviation.
+
+    Distances are Euclidean and computed in float64 about the mean of `real`. In float32, |x|^2 + |y|^2 - 2 x.y would
+    lose the neighbours in a dense toy. Distances between integers are exact, ties included; ties between floats depend
+    on the rounding. Memory: about 100 MB beyond the samples for 10000 points.
+
+    Args:
+        real: features (n, d).
+        fake: features (m, d).
+        k: int, from 1 to min(n, m) - 1 (default 5).
+
+    Returns:
+        Dict of four floats.
+
+    Raises:
+        ValueError: for other shapes or another k, and for values that are not finite.
     """
-    real, fake = _pair(real, fake)
+    real, fake = check_samples(real, fake)
     if not 1 <= k < min(len(real), len(fake)):
-        raise ValueError(f"k must be 1 to {min(len(real), len(fake)) - 1}, less than either sample. Received: {k}")
+        raise ValueError(f"k must be 1 to {min(len(real), len(fake)) - 1}, less than both sample sizes. Received: {k}")
     for name, x in (("real", real), ("fake", fake)):
         if not (finite := np.isfinite(x).all(1)).all():
             raise ValueError(f"All values must be finite. Received: {np.sum(~finite)} rows of `{name}` that are not")
-    whole = real.dtype.kind in "bui" and fake.dtype.kind in "bui"  # then nothing is rounded, unless a mean is taken off
-    centre = 0.0 if whole else real.mean(0, dtype="float64")
-    real_reach, fake_reach = _kth_neighbour_distance(real, k, centre), _kth_neighbour_distance(fake, k, centre)
-    precise, recalled, pairs, covered = np.zeros(len(fake), bool), 0, 0, 0
-    for start, square in _squared_distances(real, fake, centre):
-        inside = square <= real_reach[start : start + CHUNK_ROWS, None]
-        precise |= inside.any(0)
-        pairs += np.count_nonzero(inside)
-        covered += np.count_nonzero(inside.any(1))
-        recalled += np.count_nonzero((square <= fake_reach).any(1))
+    # products of integers are exact in float64, so no mean is subtracted from them
+    integers = real.dtype.kind in "bui" and fake.dtype.kind in "bui"
+    centre = 0.0 if integers else real.mean(0, dtype="float64")
+    real_radii = _kth_neighbour_distance(real, k, centre)  # squared, like all distances here
+    fake_radii = _kth_neighbour_distance(fake, k, centre)
+    fake_is_inside = np.zeros(len(fake), bool)  # any real ball
+    pairs_inside = covered_balls = recalled = 0
+    for start, distances in _squared_distances(real, fake, centre):
+        inside_real_ball = distances <= real_radii[start : start + CHUNK_ROWS, None]
+        fake_is_inside |= inside_real_ball.any(0)
+        pairs_inside += np.count_nonzero(inside_real_ball)
+        covered_balls += np.count_nonzero(inside_real_ball.any(1))
+        recalled += np.count_nonzero((distances <= fake_radii).any(1))
     return {
-        "precision": float(precise.mean()),
+        "precision": float(fake_is_inside.mean()),
         "recall": float(recalled / len(real)),
-        "density": float(pairs / (k * len(fake))),
-        "coverage": float(covered / len(real)),
+        "density": float(pairs_inside / (k * len(fake))),
+        "coverage": float(covered_balls / len(real)),
     }
 
 
 def _kth_neighbour_distance(sample, k, centre):
-    """Squared distance (n,) from each row to its k-th nearest other row."""
-    reach = np.zeros(len(sample))
-    for start, square in _squared_distances(sample, sample, centre):
-        rows = np.arange(len(square))
-        square[rows, start + rows] = np.inf
-        square.partition(k - 1, axis=1)
-        reach[start : start + CHUNK_ROWS] = square[:, k - 1]
-    return reach
+    """Return the squared distance (n,) from each row to its k-th nearest other row."""
+    kth = np.zeros(len(sample))
+    for start, distances in _squared_distances(sample, sample, centre):
+        rows = np.arange(len(distances))
+        distances[rows, start + rows] = np.inf  # a row is not its own neighbour
+        distances.partition(k - 1, axis=1)
+        kth[start : start + CHUNK_ROWS] = distances[:, k - 1]
+    return kth
 
 
 def _squared_distances(a, b, centre):
-    """(start, squared distances of `ROWS` rows of `a` from there to all of `b`) in turn; the array is used again."""
+    """Yield (start, squared distances from `CHUNK_ROWS` rows of `a`, from `start` on, to all rows of `b`).
+
+    The next step overwrites the array.
+    """
     buffer = np.empty((CHUNK_ROWS, len(b)))
     for start in range(0, len(a), CHUNK_ROWS):
         x = a[start : start + CHUNK_ROWS].astype("float64") - centre
         square = buffer[: len(x)]
-        for column in range(0, len(b), CHUNK_ROWS):  # so that `b` is never copied whole
+        for column in range(0, len(b), CHUNK_ROWS):  # in pieces, to avoid a float64 copy of all of `b`
             y = b[column : column + CHUNK_ROWS].astype("float64") - centre
             part = square[:, column : column + CHUNK_ROWS]
             np.matmul(x, -2 * y.T, out=part)
@@ -133,117 +172,12 @@ def _squared_distances(a, b, centre):
         yield start, square
 
 
-def sliced_wasserstein(a, b, projections=512, seed=0):
-    """Sliced Wasserstein distance of order 1 between two samples (n, d) of one size, in units of the features.
-
-    The mean, over `projections` random unit directions u, of the mean |difference| of the sorted a.u and the sorted
-    b.u, which is W1 in one dimension (Rabin et al., 2011). A shift by v makes |v| E|u_1|, with E|u_1| =
-    Gamma(d/2) / (sqrt(pi) Gamma((d+1)/2)), about sqrt(2 / (pi d)). Floats stay in their precision. Raises
-    `ValueError` for shapes that differ, empty samples and `projections` below 1.
-    """
-    a, b = _pair(a, b)
-    if len(a) != len(b):
-        raise ValueError(f"Samples of one size are needed. Received: shapes {a.shape} and {b.shape}")
-    if projections < 1:
-        raise ValueError(f"projections must be 1 or more. Received: {projections}")
-    kind = np.result_type(a, b, "float32")
-    a, b = a.astype(kind, copy=False), b.astype(kind, copy=False)
-    directions = np.random.default_rng(seed).standard_normal((projections, a.shape[1]))
-    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    total, step = 0.0, max(1, SORTED // len(a))
-    for start in range(0, projections, step):
-        u = directions[start : start + step].astype(kind)
-        x, y = np.sort(u @ a.T, axis=1), np.sort(u @ b.T, axis=1)
-        total += np.sum(np.abs(x - y), dtype="float64")
-    return float(total / projections / len(a))
-
-
-def laplacian_wasserstein(a, b, seed=0, patches_per_image=128, projections=512):
-    """Sliced Wasserstein distance between two sets of images at each scale: {width in pixels: float}, finest first.
-
-    The multi-scale measure of ProGAN (Karras et al., arXiv 1710.10196, section 5): the images' Laplacian pyramid
-    (Burt and Adelson, 1983) down to 16 pixels; from each level of each image `patches_per_image` patches of 7x7 at
-    random places; each colour channel brought to mean 0 and standard deviation 1 over all patches of its set, so that
-    a change of all images' brightness or contrast alike is not seen; `sliced_wasserstein` of the patches, 49 c numbers
-    each. The last level holds what is left: layout and colours. The values are raw: papers quote them times 1000.
-
-    Both sets are looked at in the same places, so a set is at 0 from itself. Memory: for each set, 200 bytes times n
-    times `patches_per_image` times c, twice that for a moment.
-
-    Args:
-        a, b: uint8 (n, size, size, c) of one shape, size a power of two, 16 or more.
-
-    Raises `ValueError` for anything else, and for `patches_per_image` or `projections` below 1.
-    """
-    a, b = np.asarray(a), np.asarray(b)
-    size = a.shape[1] if a.ndim == 4 else 0
-    if a.shape != b.shape or size < COARSEST or size & (size - 1) or a.shape[2] != size or not a.size:
-        raise ValueError(
-            "Two sets (n, size, size, c) of one shape are needed, size a power of two from 16 on. "
-            f"Received: shapes {a.shape} and {b.shape}"
-        )
-    if a.dtype != np.uint8 or b.dtype != np.uint8:  # of bytes the filters are exact: flat areas stay flat
-        raise ValueError(f"Images must be uint8. Received: {a.dtype} and {b.dtype}")
-    if patches_per_image < 1:
-        raise ValueError(f"patches_per_image must be 1 or more. Received: {patches_per_image}")
-    distances = {}
-    for level in range((size // COARSEST).bit_length()):
-        x, y = (_patches(images, level, patches_per_image, seed) for images in (a, b))
-        distances[size >> level] = sliced_wasserstein(x, y, projections, seed)
-    return distances
-
-
-def _patches(images, level, count, seed):
-    """Normalised patches, float32 (n * count, 49 c), of one level (0 the finest) of the images' pyramids."""
-    n, size, _, channels = images.shape
-    corners = np.random.default_rng(seed).integers(0, (size >> level) - PATCH + 1, (2, n, count))
-    patches = np.empty((n, count, channels, PATCH * PATCH), "float32")
-    step = max(1, SORTED // images[0].size)
-    for start in range(0, n, step):
-        chunk = _level(images[start : start + step].astype("float32"), level)
-        windows = np.lib.stride_tricks.sliding_window_view(chunk, (PATCH, PATCH), (1, 2))
-        y, x = corners[:, start : start + step]
-        found = windows[np.arange(len(chunk))[:, None], y, x]
-        patches[start : start + step] = found.reshape(found.shape[:3] + (-1,))
-    axes = (0, 1, 3)
-    patches -= patches.mean(axes, "float64", keepdims=True).astype("float32")
-    std = np.sqrt(np.mean(patches**2, axes, "float64", keepdims=True)).astype("float32")
-    patches /= np.where(std > 0, std, 1)  # a flat level stays zero
-    return patches.reshape(n * count, -1)
-
-
-def _level(images, level):
-    """A level of the Laplacian pyramid of images (n, h, w, c): what the next coarser one cannot tell of it."""
-    for _ in range(level):
-        images = _shrink(images)
-    return images if images.shape[1] == COARSEST else images - _grow(_shrink(images))
-
-
-def _shrink(images):
-    return _binomial_filter(images)[:, ::2, ::2]
-
-
-def _grow(images):
-    n, h, w, c = images.shape
-    sparse = np.zeros((n, 2 * h, 2 * w, c), images.dtype)
-    sparse[:, ::2, ::2] = images
-    return 4 * _binomial_filter(sparse)
-
-
-def _binomial_filter(images):
-    """With (1, 4, 6, 4, 1)/16 along both axes of images (n, h, w, c), mirrored at the border pixels' centres."""
-    for axis in (1, 2):
-        x = np.moveaxis(images, axis, 0)
-        x = np.concatenate([x[2:0:-1], x, x[-2:-4:-1]])
-        images = np.moveaxis((6 * x[2:-2] + 4 * (x[1:-3] + x[3:-1]) + x[:-4] + x[4:]) / 16, 0, axis)
-    return images
-
-
-def _pair(a, b, least=1):
+def check_samples(a, b, least=1):
+    """Return two samples as arrays, after checking that they are (n, d) and (m, d) with at least `least` rows."""
     a, b = np.asarray(a), np.asarray(b)
     fits = a.ndim == b.ndim == 2 and a.shape[1] == b.shape[1] > 0
     if not fits or min(len(a), len(b)) < least:
         raise ValueError(
-            f"Two samples (n, d) with n > {least - 1} are compared. Received: shapes {a.shape} and {b.shape}"
+            f"Samples must be (n, d) and (m, d) with n and m at least {least}. Received: shapes {a.shape} and {b.shape}"
         )
     return a, b

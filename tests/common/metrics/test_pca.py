@@ -1,3 +1,5 @@
+"""Principal components against the SVD, and the distance over them."""
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ def rng(seed=0):
 
 
 def images(n, seed):
-    """Noise with a falling spectrum about an uneven mean, as images (n, 6, 5, 2)."""
+    """Return noise with a falling spectrum about an uneven mean, as images (n, 6, 5, 2)."""
     mixing = np.linalg.qr(rng(9).standard_normal((60, 60)))[0] * 0.8 ** np.arange(60)
     return (rng(seed).standard_normal((n, 60)) @ mixing.T + np.arange(60)).reshape(n, 6, 5, 2)
 
@@ -28,7 +30,7 @@ def test_pca_against_svd(components):
 
 
 def test_pca_of_bytes_explains_as_much_as_svd():
-    """A wide set with a slow spectrum, where the power iteration is not exact: it must lose next to nothing."""
+    """The spectrum falls slowly, so the power iteration is not exact, but it must lose less than 0.1 %."""
     n, size, components = 300, 1200, 20
     x = rng(12).standard_normal((n, size)) * (1 + np.arange(size)) ** -0.5
     x = np.clip(128 + 60 * x, 0, 255).astype("uint8")
@@ -38,20 +40,20 @@ def test_pca_of_bytes_explains_as_much_as_svd():
     np.testing.assert_array_equal(codes, pca_codes(x, x[:3], components)[0])
 
 
-def test_pca_refuses():
+def test_pca_refuses_too_many_components_and_other_shapes():
     with pytest.raises(ValueError, match=r"1 to 5 for 5 images\. Received: 6"):
         pca_codes(np.zeros((5, 9)), np.zeros((5, 9)), 6)
     with pytest.raises(ValueError, match="one shape"):
         pca_codes(np.zeros((5, 9)), np.zeros((5, 8)), 2)
 
 
-def test_sample_metrics_know_the_data_from_a_constant():
+def test_frechet_distance_over_components_tells_the_data_from_a_constant():
     random = rng()
     base = random.integers(0, 256, (1, 8, 8, 1))
 
     def draw(n):
-        light, grain = random.normal(0, 30, (n, 1, 1, 1)), random.normal(0, 10, (n, 8, 8, 1))
-        return np.clip(base + light + grain, 0, 255).astype("uint8")
+        brightness, noise = random.normal(0, 30, (n, 1, 1, 1)), random.normal(0, 10, (n, 8, 8, 1))
+        return np.clip(base + brightness + noise, 0, 255).astype("uint8")
 
     train, test = draw(300), draw(300)
     same = pca_frechet(draw(300), train, test, components=8)
