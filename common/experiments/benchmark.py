@@ -1,17 +1,20 @@
-"""Speed as a ratio: jobs timed in turn within one run, because machines are noisy and seconds alone say little."""
+"""Speed ratios: jobs timed in turn within one process, because seconds alone depend on the machine and its load."""
 
 import statistics
 import time
 
 
 def time_interleaved(jobs, rounds):
-    """Calls every job once to compile it, then all of them in turn, `rounds` times.
+    """Time several jobs in turn, so that a change of the machine's load meets all of them.
+
+    Every job is called once untimed, which compiles it.
 
     Args:
         jobs: dict name -> function without arguments.
+        rounds: int, number of timed calls of each job.
 
     Returns:
-        A list of `rounds` dicts name -> seconds.
+        List of `rounds` dicts name -> seconds.
     """
 
     def seconds(job):
@@ -24,22 +27,39 @@ def time_interleaved(jobs, rounds):
     return [{name: seconds(job) for name, job in jobs.items()} for _ in range(rounds)]
 
 
-def ratio(times, name, to):
-    """What `time_interleaved` found of one job as a multiple of another: (median, least, greatest) over the rounds."""
-    ratios = sorted(row[name] / row[to] for row in times)
+def ratio(times, name, baseline):
+    """Return (median, minimum, maximum) over the rounds of a job's time divided by that of another job.
+
+    Args:
+        times: list of dicts name -> seconds, as `time_interleaved` returns it.
+        name: str, the job.
+        baseline: str, the job to divide by, in the same round.
+    """
+    ratios = sorted(row[name] / row[baseline] for row in times)
     return statistics.median(ratios), ratios[0], ratios[-1]
 
 
-def print_ratios(times, to, steps):
-    """Prints milliseconds of one of the `steps` steps of the job `to`, and the others' ratio to it, a line each."""
-    print(f"{to}: {1000 * statistics.median(row[to] for row in times) / steps:.0f} ms for one step of both players")
+def print_ratios(times, baseline, steps):
+    """Print the milliseconds per step of one job, then the ratio of every other job to it.
+
+    Args:
+        times: list of dicts name -> seconds, as `time_interleaved` returns it.
+        baseline: str, the job that the others are compared with.
+        steps: int, training steps in one call of a job.
+    """
+    milliseconds = 1000 * statistics.median(row[baseline] for row in times) / steps
+    print(f"{baseline}: {milliseconds:.0f} ms for one step of both players")
     for name in times[0]:
-        if name != to:
-            print("{} / {}: {:.2f} (from {:.2f} to {:.2f})".format(name, to, *ratio(times, name, to)))
+        if name != baseline:
+            median, least, greatest = ratio(times, name, baseline)
+            print(f"{name} / {baseline}: {median:.2f} (from {least:.2f} to {greatest:.2f})")
 
 
 def random_image_batches(size, channels, batch_size):
-    """`EndlessBatches` of uint8 noise in the place of images (size, size, channels): a step costs the same on it."""
+    """Return `EndlessBatches` of four batches of uint8 noise (size, size, channels).
+
+    A training step costs the same on noise as on images.
+    """
     import numpy as np
 
     from common.data.batches import EndlessBatches

@@ -1,4 +1,4 @@
-"""The part of a GAN's script that is the same for every GAN: data, training, what came out."""
+"""Shared GAN experiment runner: load data, train, evaluate, save."""
 
 from pathlib import Path
 
@@ -16,73 +16,87 @@ from common.plots.images import save_gif
 from common.training.loop import images_per_second, train
 from common.training.run_dir import write_results
 
-# of a loss, drawn where they are logged
-PLOTTED_LOSSES = ("critic_gap", "critic_loss", "generator_loss", "penalty", "bound")
+PLOTTED_LOSSES = ("critic_gap", "critic_loss", "generator_loss", "penalty", "bound")  # if the trainer logs them
+PROGRESS_STREAM = 3  # latents of the samples during training; `evaluate` of a sample space takes others
 
 
 class MetricHistory:
-    """A number for a generator's samples at each stretch of its training, kept by step in a file of the run."""
+    """Values of one metric during training, by step, in a JSON file of the run.
+
+    After a resume, values newer than the checkpoint are recomputed (identically).
+
+    Args:
+        path: the file {step: value}; its values are loaded if it exists.
+    """
 
     def __init__(self, path):
-        # what a stopped run measured beyond its last checkpoint is measured again, and comes out the same
         self.path = Path(path)
         self.values = read_json(self.path) if self.path.exists() else {}
 
-    def record(self, step, number):
-        self.values[str(step)] = number
+    def record(self, step, value):
+        """Set the value at a step and write the file."""
+        self.values[str(step)] = value
         write_json(self.path, self.values)
 
     def curve(self):
-        """(steps, numbers), in order; the untrained networks' is left out."""
+        """Return (steps, values) in the order of steps, without step 0 (the untrained networks)."""
         steps = sorted(int(step) for step in self.values if step != "0")
         return steps, [self.values[str(step)] for step in steps]
 
 
 def run_gan(args, article, build, references, fixed_flags=()):
-    """Trains a GAN in its run directory and measures its samples.
+    """Train a GAN in its run directory, evaluate its samples and save the networks, metrics and figures.
 
     Args:
-        args: resolved flags of `common.cli.gan_parser`.
-        article: str, folder of the run.
-        build: function of (args, shape of a sample) that returns (trainer, critic, generator); `trainer` is a compiled
-            `SingleLoss` or an `Alternating`, `generator` maps latents (n, latent_dim) to samples, images in [-1, 1].
-        references: published numbers for `results.json`.
-        fixed_flags: flags that a resumed run may not change though most may, as "steps" where rates fall with them.
+        args: flags of `common.cli.gan_parser`, with the preset applied.
+        article: str, folder of the article.
+        build: function (args, shape of a sample) -> (trainer, critic, generator). `trainer` is a compiled `SingleLoss`
+            or an `Alternating`. `generator` maps latents (n, latent_dim) to samples, images in [-1, 1].
+        references: dict of published numbers, for `results.json`.
+        fixed_flags: names of flags that must not change on resume, e.g. "steps" when the learning-rate schedule
+            depends on it.
 
     Returns:
         (run directory, critic, generator).
+
+    Raises:
+        UserError: if --width does not fit the image size, or what `begin_run` and `train` raise.
     """
     set_precision_and_seed(args)
-    if args.dataset not in TOYS and args.width % (args.size // 8):
-        raise UserError(f"--width must be a multiple of {args.size // 8} at {args.size} pixels")
+    is_toy = args.dataset in TOYS
+    if not is_toy and args.width % (args.size // 8):
+        raise UserError(
+            f"--width must be a multiple of {args.size // 8} for images of {args.size} pixels. Received: {args.width}"
+        )
 
-    # data
-    sample_space = PlaneSpace(args) if args.dataset in TOYS else ImageSpace(args, getattr(args, "without", None))
+    # data and networks
+    sample_space = PlaneSpace(args) if is_toy else ImageSpace(args, getattr(args, "without", None))
     run_dir, devices = begin_run(args, article, sample_space.train, fixed_flags)
-
     with devices:
         trainer, critic, generator = build(args, sample_space.shape)
 
-    # figures and distances on the way, from fixed latents
     def sample(n, seed_stream):
+        """Return n samples, from latents that depend only on --seed and the stream."""
         z = np.random.default_rng([args.seed, seed_stream]).standard_normal((n, args.latent_dim), "float32")
         return sample_space.postprocess(predict(generator, z))
 
-    distances, mode_counts = MetricHistory(run_dir / "distances.json"), MetricHistory(run_dir / "modes.json")
+    # training
+    distances = MetricHistory(run_dir / "distances.json")
+    mode_counts = MetricHistory(run_dir / "modes.json")
 
     def measure_and_draw(step):
-        samples = sample(sample_space.n, 3)
+        samples = sample(sample_space.n, PROGRESS_STREAM)
         sample_space.show(run_dir / f"samples/step-{step:07d}.png", samples)
         distances.record(step, sample_space.distance(samples))
         if sample_space.modes:
             mode_counts.record(step, sample_space.count_modes(samples)["modes"])
 
     rows = train(
-        trainer, sample_space.train, run_dir, batch_size=args.batch_size, steps=args.steps, every=args.every,
+        trainer, sample_space.train, run_dir, batch_size=args.batch_size, steps=args.steps, save_every=args.every,
         seed=args.seed, on_interval=measure_and_draw,
     )  # fmt: skip
 
-    # what came out
+    # results
     for model in (critic, generator):
         atomic_write(run_dir / f"{model.name}.keras", model.save)
     metrics = {
@@ -94,7 +108,26 @@ def run_gan(args, article, build, references, fixed_flags=()):
         "steps": args.steps,
     }
     figures = run_dir / "figures"
-    sample_space.show(figures / "samples.png", sample(sample_space.n, 3))
+    sample_space.show(figures / "samples.png", sample(sample_space.n, PROGRESS_STREAM))
+    _plot_training(figures, rows, sample_space, distances, mode_counts)
+    frames = [iio.imread(path, mode="RGB") for path in sorted((run_dir / "samples").glob("step-*.png"))]
+    save_gif(figures / "training.gif", frames)
+    write_results(run_dir, metrics, references)
+    print(*(f"{name:40s}{value:.4g}" for name, value in metrics.items()), sep="\n")
+    print("pictures:", *sorted(figures.iterdir()), sep="\n  ")
+    return run_dir, critic, generator
+
+
+def _plot_training(figures, rows, sample_space, distances, mode_counts):
+    """Plot the distance, the number of modes and the losses over the steps of a training.
+
+    Args:
+        figures: path of the folder to draw into.
+        rows: list of dicts, the rows of `log.csv`.
+        sample_space: `ImageSpace` or `PlaneSpace`.
+        distances: `MetricHistory` of the distance to the data.
+        mode_counts: `MetricHistory` of the number of modes; empty if modes are unknown.
+    """
     plot_curves(
         figures / "distance.png", {"samples": distances.curve()}, "step", sample_space.distance_label, logy=True,
         references={"between two samples of the data": sample_space.noise_floor},
@@ -104,11 +137,6 @@ def run_gan(args, article, build, references, fixed_flags=()):
             figures / "modes.png", {"modes": mode_counts.curve()}, "step", "modes found",
             references={"all": sample_space.modes}, title=f"of {sample_space.n} samples",
         )  # fmt: skip
-    series = {name: ([r["step"] for r in rows], [r[name] for r in rows]) for name in PLOTTED_LOSSES if name in rows[-1]}
-    plot_curves(figures / "curves.png", series, "step", "mean over the batch")
-    frames = [iio.imread(path, mode="RGB") for path in sorted((run_dir / "samples").glob("step-*.png"))]
-    save_gif(figures / "training.gif", frames)
-    write_results(run_dir, metrics, references)
-    print(*(f"{name:40s}{value:.4g}" for name, value in metrics.items()), sep="\n")
-    print("pictures:", *sorted(figures.iterdir()), sep="\n  ")
-    return run_dir, critic, generator
+    steps = [row["step"] for row in rows]
+    losses = {name: (steps, [row[name] for row in rows]) for name in PLOTTED_LOSSES if name in rows[-1]}
+    plot_curves(figures / "curves.png", losses, "step", "mean over the batch")

@@ -1,7 +1,17 @@
-"""What a GAN learns from and how its samples are shown and judged: images, or points of the plane.
+"""Training data plus the plots and metrics for samples: images, or 2-D points.
 
-Both kinds have `train` (what `common.training.loop.train` takes), `shape`, `noise_floor`, `modes` (how many
-the data has; 0 if that is not known), and the functions `postprocess`, `show`, `distance`, `count_modes`, `evaluate`.
+`ImageSpace` and `PlaneSpace` share their interface:
+
+- `train`: training data, as `common.training.loop.train` takes it;
+- `shape`: tuple, shape of a sample;
+- `n`: int, number of samples that are measured during training;
+- `reference`: features of `n` held-out images, or `n` fresh points, that samples are compared with;
+- `noise_floor`: float, the `distance` between two samples of the data, which no generator is expected to go below;
+- `modes`: int, number of modes of the data, or 0 if it is unknown;
+- `distance_label`: str, name of `distance` for plots;
+- the methods `postprocess`, `show`, `distance`, `count_modes` and `evaluate`.
+
+Random streams: `evaluate` draws its samples from the streams 4 and 5; 3 is for samples during training.
 """
 
 from dataclasses import replace
@@ -12,28 +22,32 @@ from common.data import toy_2d
 from common.data.images import load_images, to_uint8
 from common.errors import UserError
 from common.metrics.classifier import predicted_labels
-from common.metrics.distances import frechet_distance, laplacian_wasserstein, sliced_wasserstein
+from common.metrics.distances import frechet_distance
 from common.metrics.features import default_features, extractor, fixed_random_subset, sample_quality
-from common.metrics.modes import _modes, mode_coverage, modes_of_points
+from common.metrics.modes import mixture_modes, mode_coverage, modes_of_points
+from common.metrics.wasserstein import laplacian_wasserstein, sliced_wasserstein
 from common.plots.images import image_grid, save_png
 from common.plots.planes import plot_panels_2d
 
-N_DURING_TRAINING = 2000  # samples that are measured at each stretch of a training
-N_FINAL = 10_000
+N_DURING_TRAINING = 2000  # samples measured at every interval of a training
+N_FINAL = 10_000  # samples measured at its end
 MODES = {"mnist": 10, "stacked_mnist": 1000, "stacked_mnist_2": 100}
-POINTS = 50_000  # of a toy
+SAMPLES_PER_MODE = 26  # for counting modes: 26000 of stacked MNIST's 1000, as in the literature
+TOY_POINTS = 50_000  # default size of a toy's training data
+TOY_MODE_SAMPLES = 2500  # for counting modes, as in VEEGAN
 
 
 class ImageSpace:
     """Images, measured in the features of `common.metrics.features`.
 
     Args:
-        args: flags `dataset`, `size`, `data_dir`, `limit`, `features` (kind, or `None` for the data set's own).
-        without: int, class that is left out of the training images; `None`: none.
+        args: flags `dataset`, `size`, `data_dir`, `limit` and `features`. If `features` is `None`, it is set to the
+            data set's default.
+        without: int, class to leave out of the training images (default: none).
     """
 
     distance_label = "Frechet distance to held-out images"
-    columns = 9
+    columns = 9  # of the grid of samples
 
     def __init__(self, args, without=None):
         self.args = args
@@ -50,41 +64,54 @@ class ImageSpace:
         self.noise_floor = frechet_distance(self.extract(fixed_random_subset(self.train.array, self.n)), self.reference)
 
     def postprocess(self, outputs):
-        """Images of a network, [-1, 1], as uint8."""
+        """Return the generator's outputs (n, h, w, c) in [-1, 1] as uint8 images."""
         return to_uint8(outputs)
 
     def show(self, path, samples):
-        scale = max(1, 64 // self.args.size)  # small pictures are shown larger
+        """Draw the first 81 samples into a PNG, 9 x 9. Images of less than 64 pixels are enlarged."""
+        scale = max(1, 64 // self.args.size)
         save_png(path, image_grid(samples[: self.columns**2], self.columns, scale=scale))
 
     def distance(self, samples):
-        """Frechet distance of n samples to as many held-out images; `floor` is that of training images."""
+        """Return the Frechet distance of `n` samples, uint8, to as many held-out images."""
         return frechet_distance(self.extract(samples), self.reference)
 
     def count_modes(self, samples):
-        """`modes` that the samples reach and `mode_kl`, KL(model || uniform), by the classifier."""
+        """Return `modes` and `mode_kl` of `mode_coverage`, with the classifier's labels of uint8 images."""
         labels = predicted_labels(samples, self.args.dataset, self.args.size, self.args.data_dir)
         return mode_coverage(labels, self.modes)
 
     def evaluate(self, sample):
-        """FID, KID, precision, recall, density, coverage, sliced Wasserstein distance at each scale (x 1000); of digits
-        also the modes that 26 samples for each reach, and KL(model || uniform), by the classifier.
+        """Return the metrics of a trained generator.
 
         Args:
-            sample: function (n, stream) -> n samples, uint8.
+            sample: function (n, seed_stream) -> n samples, uint8. The same stream gives the same samples.
+
+        Returns:
+            Dict of numbers: those of `sample_quality` (FID, KID, precision, recall, density, coverage), `swd_<size>`
+            (sliced Wasserstein distance at each scale, times 1000) and, where the number of modes is known, those of
+            `count_modes` over 26 samples per mode.
         """
         fakes = sample(min(N_FINAL, len(self.test)), 4)
         n = min(N_DURING_TRAINING, len(fakes))
         swd = laplacian_wasserstein(fixed_random_subset(self.test, n), fixed_random_subset(fakes, n))
-        found = {
+        metrics = {
             **sample_quality(fakes, self.train.array, self.test, self.extract),
             **{f"swd_{size}": 1000 * value for size, value in swd.items()},
         }
-        return found | (self.count_modes(sample(26 * self.modes, 5)) if self.modes else {})
+        return metrics | (self.count_modes(sample(SAMPLES_PER_MODE * self.modes, 5)) if self.modes else {})
 
 
 def leave_out(images, label):
-    """`common.data.images.Images` without those of a class; `UserError` where there are no classes, or not that one."""
+    """Return `common.data.images.Images` without those of one class.
+
+    Args:
+        images: `Images` with one label each.
+        label: int, the class to leave out.
+
+    Raises:
+        UserError: if the images have no classes, or no such class.
+    """
     labels = images.labels
     if labels is None or labels.ndim != 1 or not 0 <= label < len(images.label_names):
         raise UserError(f"{images.name} has no class {label} that could be left out")
@@ -94,10 +121,10 @@ def leave_out(images, label):
 
 
 class PlaneSpace:
-    """Points of a toy of `common.data.toy_2d`, measured by the sliced Wasserstein distance.
+    """Points of a toy distribution of `common.data.toy_2d`, measured by the sliced Wasserstein distance.
 
     Args:
-        args: flags `dataset`, `seed`, `limit`.
+        args: flags `dataset`, `seed` and `limit` (number of training points, default 50000). Sets `args.size` to 2.
     """
 
     distance_label = "sliced Wasserstein distance to fresh points"
@@ -105,8 +132,8 @@ class PlaneSpace:
 
     def __init__(self, args):
         self.args, args.size = args, 2
-        self.modes = len(_modes(args.dataset)[0])
-        self.train = toy_2d.sample(args.dataset, args.limit or POINTS, [args.seed, 0])
+        self.modes = len(mixture_modes(args.dataset)[0])
+        self.train = toy_2d.sample(args.dataset, args.limit or TOY_POINTS, [args.seed, 0])
         self.n = N_DURING_TRAINING
         self.reference, again = (toy_2d.sample(args.dataset, self.n, [args.seed, stream]) for stream in (1, 2))
         self.noise_floor = sliced_wasserstein(again, self.reference)
@@ -114,23 +141,32 @@ class PlaneSpace:
         self.extent = (-side, side, -side, side)
 
     def postprocess(self, outputs):
+        """Return the generator's outputs (n, 2) as a numpy array."""
         return np.asarray(outputs)
 
     def show(self, path, samples):
+        """Draw the data and samples (n, 2) side by side into a PNG."""
         plot_panels_2d(path, {"data": self.reference, "samples": samples}, self.extent)
 
     def distance(self, samples):
+        """Return the sliced Wasserstein distance of `n` samples (n, 2) to as many fresh points."""
         return sliced_wasserstein(samples, self.reference)
 
-    def evaluate(self, sample):
-        """`swd` and its floor between two samples of the data; of a mixture what `modes_of_points` finds."""
-        fakes, real, again = (sample(N_FINAL, 4), *(self._fresh(stream) for stream in (3, 4)))
-        found = {"swd": sliced_wasserstein(fakes, real), "swd_floor": sliced_wasserstein(again, real)}
-        return found | self.count_modes(sample(2500, 5))
-
     def count_modes(self, samples):
-        """`modes_of_points`."""
+        """Return the metrics of `modes_of_points`: {} if the toy is not a mixture."""
         return modes_of_points(self.args.dataset, samples)
 
-    def _fresh(self, stream):
-        return toy_2d.sample(self.args.dataset, N_FINAL, [self.args.seed, stream])
+    def evaluate(self, sample):
+        """Return the metrics of a trained generator.
+
+        Args:
+            sample: function (n, seed_stream) -> n samples (n, 2). The same stream gives the same samples.
+
+        Returns:
+            Dict of numbers: `swd` (sliced Wasserstein distance of 10000 samples to fresh points), `swd_floor` (the
+            same between two samples of the data) and those of `count_modes` over 2500 samples.
+        """
+        fakes = sample(N_FINAL, 4)
+        real, again = (toy_2d.sample(self.args.dataset, N_FINAL, [self.args.seed, stream]) for stream in (3, 4))
+        metrics = {"swd": sliced_wasserstein(fakes, real), "swd_floor": sliced_wasserstein(again, real)}
+        return metrics | self.count_modes(sample(TOY_MODE_SAMPLES, 5))

@@ -1,4 +1,4 @@
-"""What every training script does before it builds its networks."""
+"""First steps of every training script: precision, seeds, devices and the run directory."""
 
 from common import backend
 from common.data.batches import EndlessBatches
@@ -6,7 +6,7 @@ from common.training.run_dir import open_run
 
 
 def set_precision_and_seed(args):
-    """Set Keras's precision policy (`--mixed-precision`) and every random seed (`--seed`) of the process."""
+    """Set Keras's precision policy and the random seeds of the process from `--mixed-precision` and `--seed`."""
     import keras
 
     if args.mixed_precision:
@@ -15,20 +15,21 @@ def set_precision_and_seed(args):
 
 
 def begin_run(args, article, images, fixed_flags=()):
-    """Open the run directory, and set `args.steps` from `--epochs` where that was given.
+    """Open the run directory and choose the devices. Sets `args.steps` if `--epochs` was given.
 
     Args:
-        args: resolved flags of `common.cli.parser`.
-        article: str, folder of the run.
-        images: `Images`, or an array of images or points, to be trained on.
-        fixed_flags: names of flags that must not change on resume, e.g. "steps" when the learning rate falls with them.
+        args: flags of `common.cli.parser`, with the preset applied.
+        article: str, folder of the article.
+        images: training data: `Images`, or an array of images or points.
+        fixed_flags: names of flags that must not change on resume, e.g. "steps" when the learning-rate schedule
+            depends on it.
 
     Returns:
-        (run directory, context in which to build and compile the networks).
+        (run directory, context manager in which to build and compile the networks).
 
     Raises:
-        UserError: if there are fewer images than a batch holds; no run directory is made then. Also what `open_run`
-            raises.
+        UserError: if there are fewer images than a batch holds (no run directory is made then), or if `open_run`
+            raises it.
     """
     batches = EndlessBatches(images, args.batch_size)
     args.steps = args.steps or args.epochs * batches.steps_per_epoch

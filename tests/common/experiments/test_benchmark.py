@@ -1,18 +1,28 @@
-"""Ratios of speed: what is timed, and the scripts that print them, as a user starts them."""
+"""Speed ratios: the arithmetic with a fake clock, and the scripts that print them, as a user starts them."""
 
-import time
+import re
+import subprocess
+import sys
 
 import pytest
 
+from common.experiments import benchmark
 from common.experiments.benchmark import print_ratios, random_image_batches, ratio, time_interleaved
-from tests.helpers.scripts import run_script
+from tests.helpers.scripts import ROOT, environment
 
 
-def test_jobs_are_called_once_to_compile_and_then_in_turn():
-    called = []
-    times = time_interleaved({"a": lambda: called.append("a"), "b": lambda: (called.append("b"), time.sleep(0.01))}, 3)
-    assert called == ["a", "b"] * 4
-    assert len(times) == 3 and all(row["b"] >= 0.01 > row["a"] for row in times)
+def test_jobs_are_called_once_to_compile_and_then_in_turn(monkeypatch):
+    """Job "a" takes one second, job "b" two, and both ten seconds more in the call that compiles them."""
+    now, calls = [0.0], []
+    monkeypatch.setattr(benchmark.time, "perf_counter", lambda: now[0])
+
+    def job(name, seconds):
+        now[0] += seconds + 10 * (name not in calls)
+        calls.append(name)
+
+    times = time_interleaved({"a": lambda: job("a", 1), "b": lambda: job("b", 2)}, 3)
+    assert calls == ["a", "b"] * 4
+    assert times == [{"a": 1, "b": 2}] * 3
 
 
 def test_ratio_is_of_jobs_in_the_same_round():
@@ -22,36 +32,70 @@ def test_ratio_is_of_jobs_in_the_same_round():
     assert ratio(times, "one", "two")[0] == pytest.approx(0.5)
 
 
-def test_what_is_printed(capsys):
+def test_ratios_are_printed_with_the_time_of_a_step(capsys):
     print_ratios([{"one": 0.5, "two": 1.5}], "one", steps=10)
     assert capsys.readouterr().out == "one: 50 ms for one step of both players\ntwo / one: 3.00 (from 3.00 to 3.00)\n"
 
 
-def test_noise_is_a_batch_of_images():
-    batch = random_image_batches(16, 3, 4)[0]
-    assert batch.shape == (4, 16, 16, 3) and batch.std() > 0.1
+def test_random_batches_are_noise_of_the_size_of_images():
+    batches = random_image_batches(16, 3, 4)
+    assert batches[0].shape == (4, 16, 16, 3) and batches.steps_per_epoch == 4
+    assert batches[0].std() == pytest.approx(2 / 12**0.5, rel=0.05)  # uniform on [-1, 1]
 
 
-SMALL = ["--size", "16", "--batch-size", "4"]
+# a `sitecustomize.py` with a clock that shows the number of batches trained or predicted so far, in seconds
+STEP_CLOCK = """
+import functools, time
+import keras
+from common.training.alternating import Alternating
+
+clock = [0.0]
+
+def count(cls, name, steps):
+    method = getattr(cls, name)
+
+    @functools.wraps(method)
+    def counted(self, x, **kwargs):
+        clock[0] += steps(x, **kwargs)
+        return method(self, x, **kwargs)
+
+    setattr(cls, name, counted)
+
+count(keras.Model, "fit", lambda x, steps_per_epoch, **kwargs: steps_per_epoch)
+count(Alternating, "fit", lambda x, steps_per_epoch, **kwargs: steps_per_epoch)
+count(keras.Model, "predict", lambda x, batch_size, **kwargs: len(x) / batch_size)
+time.perf_counter = lambda: clock[0]
+"""
+
+
+def run_with_step_clock(home, folder, *arguments):
+    """Run a script on TensorFlow, where a batch takes one second, and return the lines that it prints."""
+    (folder / "sitecustomize.py").write_text(STEP_CLOCK)
+    env = environment(home, "tensorflow") | {"PYTHONPATH": str(folder)}
+    command = [sys.executable, *arguments, "--size", "16", "--batch-size", "4"]
+    process = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
+    return process.stdout.splitlines()
 
 
 @pytest.mark.parametrize(
-    ("words", "ratios"),
+    ("arguments", "expected"),
     [
-        (["ogan/bench.py"], ["alternating / single loss"]),
-        (["rsgan/bench.py", "--methods", "wgan_gp"], ["wgan_gp / sgan"]),
-        (["fgan/bench.py", "--divergence", "kl"], ["two passes / one pass"]),
+        (["ogan/bench.py"], ("single loss", "alternating", 2)),  # two alternating steps train both players once
+        (["rsgan/bench.py", "--methods", "wgan_gp"], ("sgan", "wgan_gp", 1)),
+        (["fgan/bench.py", "--divergence", "kl"], ("one pass", "two passes", 1)),
     ],
+    ids=lambda value: value[0].partition("/")[0],
 )
-def test_bench_prints_ratios(home, words, ratios):
-    done = run_script(home, "tensorflow", *words, *SMALL)
-    assert done.returncode == 0, done.stderr
-    for name in ratios:
-        assert 0.2 < float(done.stdout.split(f"{name}:")[1].split()[0]) < 30
+def test_bench_compares_steps_of_both_players(home, tmp_path, arguments, expected):
+    baseline, other, batches = expected
+    assert run_with_step_clock(home, tmp_path, *arguments) == [
+        f"{baseline}: 1000 ms for one step of both players",
+        f"{other} / {baseline}: {batches:.2f} (from {batches:.2f} to {batches:.2f})",
+    ]
 
 
-def test_bench_of_the_flow_prints_ratios(home):
-    done = run_script(home, "tensorflow", "flow/bench.py", *SMALL, "--mixing", "1x1")
-    assert done.returncode == 0, done.stderr
-    name, _, _, inverse, step = done.stdout.splitlines()[-1].split()
-    assert name == "1x1" and float(inverse.rstrip("x")) > 0.1 and float(step.rstrip("x")) > 0.1
+def test_bench_of_the_flow_compares_batches(home, tmp_path):
+    header, row = run_with_step_clock(home, tmp_path, "flow/bench.py", "--mixing", "1x1")
+    assert re.split(r"\s{2,}", header) == ["mixing", "forward", "inverse", "training step"]
+    assert re.split(r"\s{2,}", row) == ["1x1", "1000.0 ms", "1.00x", "1.00x"]

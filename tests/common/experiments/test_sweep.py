@@ -44,13 +44,13 @@ def test_a_job_that_fails_ends_the_sweep_or_is_noted(stub, tmp_path):
 def test_a_killed_job_says_so_and_an_idle_one_is_no_result(stub, tmp_path):
     failed = {}
     sweep(stub, {"a": ["--loss", "killed", "--seed", 0]}, tmp_path, failed=failed)
-    assert failed == {"a": f"{KILLED} 9; the last it printed: step 400 of 2000"}
-    with pytest.raises(UserError, match=r"a ended well and left no results\.json"):
+    assert failed == {"a": f"{KILLED} 9; last line of the log: step 400 of 2000"}
+    with pytest.raises(UserError, match=r"a succeeded but wrote no results\.json"):
         sweep(stub, {"a": ["--loss", "idle", "--seed", 0]}, tmp_path / "idle", failed=failed)
 
 
 def test_variants_are_kinds_times_seeds(stub, tmp_path):
-    args = argparse.Namespace(dataset="8gaussians", seeds=2, rest=["--steps", "3"], jobs=2)
+    args = argparse.Namespace(dataset="8gaussians", seeds=2, forwarded=["--steps", "3"], jobs=2)
     failed = {}
     runs = run_variants(stub, "--loss", ["bad", "good"], tmp_path / "runs", args, failed)
     assert list(runs) == ["good-0", "good-1"] and sorted(failed) == ["bad-0", "bad-1"]
