@@ -1,1 +1,1 @@
-"""Images, points and text in, batches out."""
+"""Load images, 2-D points and toy faces, and serve them as batches."""

@@ -1,4 +1,4 @@
-"""`EndlessBatches`: an array of images or points as the shuffled, endless sequence of batches that `fit` trains on."""
+"""Feed images or points to `fit` as an endless, shuffled sequence of batches."""
 
 import keras
 import numpy as np
@@ -8,34 +8,41 @@ from common.errors import UserError
 
 
 class EndlessBatches(keras.utils.PyDataset):
-    """Full batches of images (or points), in an order that depends on nothing but (seed, step).
+    """Endless sequence of full batches whose order depends on nothing but the seed and the step.
 
-    Item `idx` is the batch of global step g = start + idx: position g % (N // batch_size) of epoch g // (N //
-    batch_size), whose order is a fresh permutation of the N images (the remainder of an epoch is dropped). Training
-    that resumes with `start=k` therefore continues the sequence exactly.
+    Item `i` is the batch of global step `start + i`. Each epoch has `N // batch_size` batches of a fresh random
+    permutation of the N images; the rest of the epoch is dropped. A training that resumes at step k with `start=k`
+    therefore continues the same sequence exactly.
 
-    The sequence has no end, so say how much of it an epoch of `fit` is:
+    The sequence has no length, so tell `fit` how many steps an epoch has:
 
-        model.fit(batches, steps_per_epoch=batches.steps_per_epoch, epochs=3, shuffle=False)
+    ```python
+    batches = EndlessBatches(images, batch_size=64)
+    model.fit(batches, steps_per_epoch=batches.steps_per_epoch, epochs=3, shuffle=False)
+    ```
 
-    (With a length of its own, Keras would ask for items 0, 1, ... again in every epoch, shuffled by Python's global
-    random state.)
+    With a length, Keras would ask for items 0, 1, ... again in every epoch, in an order from Python's global random
+    state.
 
     Args:
-        images: uint8 (N, height, width, channels), or an `Images`; or float32 (N, ...), passed on as it is.
-        batch_size: images per batch; more than N is a `UserError`.
-        seed: non-negative integer.
-        start: global step of item 0.
-        flip: mirror each image left to right with probability 1/2.
-        dtype: of the batches of images: "float32" in [-1, 1], or "uint8" as stored.
+        images: uint8 (N, height, width, channels), or an `Images`; or float32 points (N, ...), passed on unchanged.
+        batch_size: images per batch, 1 to N.
+        seed: non-negative integer (default 0).
+        start: global step of item 0 (default 0).
+        flip: whether to mirror each image left to right with probability 1/2 (default False).
+        dtype: of image batches: "float32" in [-1, 1] (default), or "uint8" as stored.
+
+    Raises:
+        UserError: if `batch_size` is below 1 or above N.
+        ValueError: if the array is neither of the two kinds, or `dtype` is another.
     """
 
     def __init__(self, images, batch_size, seed=0, start=0, flip=False, dtype="float32"):
         super().__init__()
         # A plain view: indexing a memory map directly costs more than the copy itself for small batches.
         self.images = np.asarray(images.array if isinstance(images, Images) else images)
-        points = self.images.dtype == np.float32 and self.images.ndim > 1 and not flip
-        if not points and (self.images.dtype != np.uint8 or self.images.ndim != 4):
+        are_points = self.images.dtype == np.float32 and self.images.ndim > 1 and not flip
+        if not are_points and (self.images.dtype != np.uint8 or self.images.ndim != 4):
             raise ValueError(f"expected uint8 images NHWC, received {self.images.dtype} of shape {self.images.shape}")
         if dtype not in ("float32", "uint8"):
             raise ValueError(f"dtype must be 'float32' or 'uint8', received {dtype!r}")
@@ -45,28 +52,28 @@ class EndlessBatches(keras.utils.PyDataset):
             raise UserError(f"there are only {len(self.images)} images: lower --batch-size from {batch_size}")
         self.batch_size, self.seed, self.start, self.flip, self.dtype = batch_size, seed, start, flip, dtype
         self.steps_per_epoch = len(self.images) // batch_size
-        self._order = (None, None)  # epoch, permutation
+        self._cached_permutation = (None, None)  # epoch, permutation
 
     @property
     def num_batches(self):
-        return None  # endless
+        """Return None: the sequence has no end."""
+        return None
 
     def __getitem__(self, idx):
-        """The batch of global step start + idx, (batch_size, ...)."""
         step = self.start + idx
         epoch, position = divmod(step, self.steps_per_epoch)
         rows = self._permutation(epoch)[position * self.batch_size : (position + 1) * self.batch_size]
         batch = self.images[rows]
         if self.flip:
-            # numpy pads a seed with zeros, [a, b] = [a, b, 0]: the third word keeps this stream off the permutations'.
+            # numpy pads a seed with zeros: [a, b] = [a, b, 0]. The third word keeps this stream off the permutations'.
             mirrored = np.random.default_rng([self.seed, step, 1]).random(self.batch_size) < 0.5
-            pixels = batch.view(f"V{batch.shape[-1]}")  # moved whole, five times as fast as channel by channel
+            pixels = batch.view(f"V{batch.shape[-1]}")  # whole pixels move five times as fast as single channels
             pixels[mirrored] = pixels[mirrored, :, ::-1]
         return to_float(batch) if batch.dtype == np.uint8 and self.dtype == "float32" else batch
 
     def _permutation(self, epoch):
-        cached, order = self._order
-        if cached != epoch:
-            order = np.random.default_rng([self.seed, epoch]).permutation(len(self.images))
-            self._order = (epoch, order)
-        return order
+        cached_epoch, permutation = self._cached_permutation
+        if cached_epoch != epoch:
+            permutation = np.random.default_rng([self.seed, epoch]).permutation(len(self.images))
+            self._cached_permutation = (epoch, permutation)
+        return permutation

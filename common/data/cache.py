@@ -1,7 +1,7 @@
-"""Prepares images once, in parallel, into a memory-mapped array in a cache folder, and reads it back.
+"""Decode images once, in parallel, into a memory-mapped array on disk, and read that array back.
 
-Knows no data set: what to prepare comes as a `Plan`. A prepared array is two files, `<target>.npy` (uint8 NHWC) and
-`<target>.json` (names, labels, and a fingerprint by which a damaged array is noticed).
+This module knows no data set: a `DecodingJob` describes the images. A cached array consists of two files.
+`<target>.npy` holds the images (uint8 NHWC). `<target>.json` holds names, labels, and a checksum that detects damage.
 """
 
 import contextlib
@@ -12,19 +12,31 @@ import sys
 import time
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from common.data import readers
+from common.data.decoding import quiet_pillow
 from common.errors import UserError
+
+STALE_SECONDS = 86400  # a temporary file this old belongs to a process that was killed
 
 
 class DecodingJob(NamedTuple):
-    """What to prepare: `render` turns a chunk of the payloads of `items`, (row, payload), into images or `BadImage`."""
+    """The images of one array, before they are decoded.
+
+    Args:
+        names: name of each image, N in all; the array has the same order.
+        labels: (N,) classes or (N, F) factors; None without labels.
+        label_names: names of the classes or of the factors; () without labels.
+        items: yields (row, payload) once per image, in any order of rows. A payload is whatever `render` takes: the
+            bytes of a file, a decoded picture, a vector of factors, or the `BadImage` that reading it raised.
+        render: function from a list of payloads to a list of as many results. A result is a uint8 image of the
+            array's shape (height, width, channels), or a `BadImage`. Several threads call it at once.
+    """
 
     names: list[str]
     labels: np.ndarray | None
@@ -33,42 +45,55 @@ class DecodingJob(NamedTuple):
     render: Callable[[list], list]
 
 
-def prepare(name: str, plan: DecodingJob, shape: tuple[int, ...], target: Path) -> dict:
-    """Carries out the plan for images of `shape`: the fields of an `Images`, as `read` gives them.
+def prepare(name: str, job: DecodingJob, shape: tuple[int, ...], target: Path) -> dict:
+    """Decode the images of a job and write them to the cache.
 
-    Unreadable images are left out and listed in `skipped`; `UserError` if they are more than half.
+    Unreadable images are left out and listed. If the folder cannot be written, the array stays in memory.
+
+    Args:
+        name: name of the data set, for messages.
+        job: the images.
+        shape: (height, width, channels) of each image.
+        target: path of the cached array, without the suffixes .npy and .json.
+
+    Returns:
+        {"array", "names", "labels", "label_names", "skipped"}: the fields of `common.data.images.Images` but its name.
+
+    Raises:
+        UserError: if more than half of the images are unreadable.
     """
-    total, array = len(plan.names), None
+    total, array = len(job.names), None
     temporary = Path(f"{target}.{os.getpid()}.tmp")
+    compacted = Path(f"{temporary}.tmp")
     try:
         array = _allocate(temporary, (total, *shape))
-        bad = _render_all(plan, array, f"preparing {total} images of {name} at {shape[0]} pixels (only this once)")
-        skipped = [(plan.names[i], bad[i]) for i in sorted(bad)]
+        bad = _render_all(job, array, f"preparing {total} images of {name} at {shape[0]} pixels (only this once)")
+        skipped = [(job.names[i], bad[i]) for i in sorted(bad)]
         if 2 * len(bad) > total:
             raise UserError(
                 f"{name} is mostly unreadable, skipped {summarise_skipped(skipped, total - len(bad))}: get it again"
             )
         good = np.array([i for i in range(total) if i not in bad])
         if bad:  # close the gaps
-            whole, array = array, _allocate(Path(f"{temporary}.tmp"), (len(good), *shape))
+            with_gaps, array = array, _allocate(compacted, (len(good), *shape))
             for row, i in enumerate(good):
-                array[row] = whole[i]
-        labels = None if plan.labels is None else plan.labels[good]
-        names = [plan.names[i] for i in good]
+                array[row] = with_gaps[i]
+        labels = None if job.labels is None else job.labels[good]
+        names = [job.names[i] for i in good]
         if isinstance(array, np.memmap):
-            return _write(target, array, names, labels, plan.label_names, skipped)
+            return _write(target, array, names, labels, job.label_names, skipped)
         array.flags.writeable = False
-        return dict(array=array, names=names, labels=labels, label_names=plan.label_names, skipped=skipped)
+        return dict(array=array, names=names, labels=labels, label_names=job.label_names, skipped=skipped)
     finally:
-        for path in (temporary, Path(f"{temporary}.tmp")):
+        for path in (temporary, compacted):
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)
 
 
-def _render_all(plan, array, title):
-    """Fills the array; {row: reason} of the images that could not be used."""
-    bad, pending, workers = {}, deque(), os.cpu_count() or 1
-    progress = _progress(len(array), title)
+def _render_all(job, array, title):
+    """Fill the array; return {row: reason} for the images that could not be used."""
+    bad, pending, n_workers = {}, deque(), os.cpu_count() or 1
+    advance = _progress(len(array), title)
 
     def collect():
         rows, future = pending.popleft()
@@ -77,39 +102,39 @@ def _render_all(plan, array, title):
                 bad[row] = str(image)
             else:
                 array[row] = image
-        progress(len(rows))
+        advance(len(rows))
 
-    with readers.quiet_pillow(), ThreadPoolExecutor(workers) as pool:
-        for rows, payloads in _chunks(plan.items):
-            pending.append((rows, pool.submit(plan.render, payloads)))
-            if len(pending) > 2 * workers:
+    with quiet_pillow(), ThreadPoolExecutor(n_workers) as pool:
+        for rows, payloads in _chunks(job.items):
+            pending.append((rows, pool.submit(job.render, payloads)))
+            if len(pending) > 2 * n_workers:
                 collect()
         while pending:
             collect()
     return bad
 
 
-def _chunks(items, rows=32, size=4 << 20):
-    """Groups of (rows, payloads): big enough to be worth a thread's while, small enough to fit into memory."""
-    group, total = [], 0
+def _chunks(items, max_items=32, max_bytes=4 << 20) -> Iterator[tuple[tuple, tuple]]:
+    """Yield groups of (rows, payloads), large enough for a thread to be worthwhile and small enough for memory."""
+    group, size = [], 0
     for item in items:
         group.append(item)
-        total += len(item[1]) if isinstance(item[1], bytes) else 0
-        if len(group) == rows or total > size:
+        size += len(item[1]) if isinstance(item[1], bytes) else 0
+        if len(group) == max_items or size > max_bytes:
             yield tuple(zip(*group, strict=True))
-            group, total = [], 0
+            group, size = [], 0
     if group:
         yield tuple(zip(*group, strict=True))
 
 
-def _progress(total, title, patience=2.0):
-    """A function to call with the number of images done; it shows a bar from when it has taken more than a moment."""
+def _progress(total, title, delay=2.0):
+    """Return a function to call with the number of newly done images; it shows a bar after `delay` seconds."""
     begin, bar, done = time.monotonic(), None, 0
 
     def advance(count):
         nonlocal bar, done
         done += count
-        if bar is None and time.monotonic() - begin > patience:
+        if bar is None and time.monotonic() - begin > delay:
             import keras
 
             print(title, flush=True)
@@ -120,20 +145,26 @@ def _progress(total, title, patience=2.0):
     return advance
 
 
-def summarise_skipped(skipped: list[tuple[str, str]], good: int, most: int = 3) -> str:
-    """The end of the line "skipped ...": how many of how many, and the first few by name."""
-    shown = ", ".join(f"{name} ({reason})" for name, reason in skipped[:most])
-    more = f", and {len(skipped) - most} more" if len(skipped) > most else ""
-    return f"{len(skipped)} of {len(skipped) + good} images: {shown}{more}"
+def summarise_skipped(skipped: list[tuple[str, str]], n_good: int, max_shown: int = 3) -> str:
+    """Return how many images were skipped and why, as "2 of 50 images: a.png (truncated), b.png (empty file)".
+
+    Args:
+        skipped: (name, reason) of each skipped image.
+        n_good: number of the other images.
+        max_shown: number of images to name (default 3).
+    """
+    shown = ", ".join(f"{name} ({reason})" for name, reason in skipped[:max_shown])
+    more = f", and {len(skipped) - max_shown} more" if len(skipped) > max_shown else ""
+    return f"{len(skipped)} of {len(skipped) + n_good} images: {shown}{more}"
 
 
 def _allocate(path, shape):
-    """An array in a new file, or in memory (and a line that says so) where the file cannot be."""
+    """Return an array in a new file, or in memory, with a message, if the file cannot be written."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        for stale in path.parent.glob("*.tmp"):  # of a process that was killed
-            if time.time() - stale.stat().st_mtime > 86400:
-                stale.unlink()
+        for temporary in path.parent.glob("*.tmp"):
+            if time.time() - temporary.stat().st_mtime > STALE_SECONDS:
+                temporary.unlink()
         if shutil.disk_usage(path.parent).free < 1.05 * np.prod(shape):  # a memory map on a full disk kills the process
             raise OSError("not enough space left")
         return np.lib.format.open_memmap(path, "w+", np.uint8, shape)
@@ -146,14 +177,14 @@ def _allocate(path, shape):
 
 
 def _write(target, array, names, labels, label_names, skipped):
-    """Both files appear whole or not at all, the description last: without it the array is not looked at."""
+    """Move the array into place, then its description; `read` ignores an array without a description."""
     array.flush()
     description = {
         "names": names,
         "skipped": skipped,
         "labels": None if labels is None else [labels.dtype.str, labels.tolist()],
         "label_names": label_names,
-        "check": _fingerprint(array),
+        "check": _checksum(array),
     }
     temporary = Path(f"{array.filename}.json.tmp")
     temporary.write_text(json.dumps(description))
@@ -163,11 +194,11 @@ def _write(target, array, names, labels, label_names, skipped):
 
 
 def read(target: Path) -> dict | None:
-    """The fields of an `Images`, without its name, or `None` if they are not there or are damaged."""
+    """Return a cached array and its description, as `prepare` does; None if a file is missing or damaged."""
     try:
         description = json.loads(Path(f"{target}.json").read_text())
         array = np.load(f"{target}.npy", mmap_mode="r")
-        if _fingerprint(array) != description["check"] or len(array) != len(description["names"]):
+        if _checksum(array) != description["check"] or len(array) != len(description["names"]):
             return None
         labels = description["labels"]
         return dict(
@@ -181,8 +212,8 @@ def read(target: Path) -> dict | None:
         return None
 
 
-def _fingerprint(array):
-    """Of the shape and of 64 images spread over the array: to read all of it could take as long as to decode it."""
+def _checksum(array):
+    """Return a checksum of the shape and 64 sampled images; hashing everything could take as long as decoding."""
     check = zlib.crc32(repr((array.shape, array.dtype.str)).encode())
     for i in np.linspace(0, len(array) - 1, min(64, len(array))).astype(int):
         check = zlib.crc32(np.ascontiguousarray(array[i]), check)

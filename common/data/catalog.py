@@ -1,27 +1,29 @@
-"""The table of named data sets: how each looks, where it is looked for, where it comes from, which split rule it has.
+"""The catalog of named data sets, and the search for their files.
 
-A data set is searched in `--data-dir`, then `$DATA_DIR`, then the Keras cache (`datasets/` in `$KERAS_HOME` or
-`~/.keras`), in every shape in which users have it; after that it is downloaded, where there is a stable address and a
-checksum.
+The search goes through `--data-dir`, `$DATA_DIR` and the Keras cache (`datasets/` in `$KERAS_HOME` or `~/.keras`), in
+this order. A data set may be a folder, an archive, an npz file or IDX files. A missing data set is downloaded if it
+has a stable address and a checksum.
 """
 
-import io
 import os
-import pickle
 import socket
-import tarfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from common.data import readers
+from common.data.decoding import SQUARE
 from common.errors import UserError
 
 
 class Download(NamedTuple):
-    """One file: its name in the Keras cache (may contain a folder), its address, and its md5 or sha256."""
+    """One file to download.
+
+    Args:
+        file: its path below `datasets/` in the Keras cache.
+        url: its address.
+        digest: its md5 or sha256, in hex.
+    """
 
     file: str
     url: str
@@ -30,23 +32,40 @@ class Download(NamedTuple):
 
 @dataclass(frozen=True)
 class Dataset:
-    """One row of the table. `places` and `idx_folders` are relative to a searched folder, in order of preference."""
+    """What the catalog knows about one data set: where its files lie, and how its images are prepared.
 
-    how_to_get: str  # "which file from which site", for the message when it is not there
+    Args:
+        how_to_get: "which file from which site", for the error message when the data set is missing.
+        filenames: archives, npz files and folders that may hold it, relative to a searched folder, best first.
+        idx_folders: folders that may hold its four IDX files, relative to a searched folder, best first. They are
+            looked at before `filenames`.
+        default_size: side of the images in pixels, if no size is asked for (default 128).
+        channels: 1 (grayscale) or 3 (default 3).
+        crop: upper limit on the side of the centre square that is cut out, in pixels. Default None: the whole image.
+        split_rule: how images are split into "train" and "test", see `common.data.splits.split_indices`.
+        classes: names of the classes, in the order of the labels; () without labels.
+        stacked_digits: number of random digits in one image, one channel each. Default 0: images as they are.
+        digit_like: whether it is MNIST or like it. Such images have 28 pixels, are never mirrored, and a small
+            classifier measures them.
+        downloads: the files to download if it is missing; () if it has no stable address.
+    """
+
+    how_to_get: str
     filenames: tuple[str, ...]
     idx_folders: tuple[str, ...] = ()
-    default_size: int = 128  # pixels, when no size is asked for
+    default_size: int = 128
     channels: int = 3
-    crop: int | None = None  # centre square of at most this side; None: the whole image
-    split: str = "hash"  # see `choose`
+    crop: int | None = None
+    split_rule: str = "hash"
     classes: tuple[str, ...] = ()
-    stacked_digits: int = 0  # so many digits at random in one picture, a channel each
-    digit_like: bool = False  # 28 pixels, never mirrored, and measured by a small classifier
+    stacked_digits: int = 0
+    digit_like: bool = False
     downloads: tuple[Download, ...] = ()
 
 
 def _with_archives(*names):
-    return tuple(name + end for name in names for end in ("", ".zip", ".tar", ".tar.gz", ".tgz"))
+    """Return each name as a folder and as each kind of archive."""
+    return tuple(name + suffix for name in names for suffix in ("", ".zip", ".tar", ".tar.gz", ".tgz"))
 
 
 DIGITS = tuple("0123456789")
@@ -63,12 +82,11 @@ FASHION_MD5 = {
 DATASETS = {
     "celeba": Dataset(
         how_to_get="img_align_celeba.zip from https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html",
-        filenames=(
-            *_with_archives("img_align_celeba", "celeba/img_align_celeba", "CelebA/Img/img_align_celeba"),
-            *_with_archives("celeba", "CelebA"),
+        filenames=_with_archives(
+            *("img_align_celeba", "celeba/img_align_celeba", "CelebA/Img/img_align_celeba", "celeba", "CelebA")
         ),
-        crop=178,  # the author's: the aligned 218x178 to its central 178x178
-        split="celeba",
+        crop=178,  # as the author does: the central 178x178 of the aligned 218x178
+        split_rule="celeba",
         downloads=(
             Download(
                 "img_align_celeba.zip",
@@ -80,9 +98,8 @@ DATASETS = {
     "celeba_hq": Dataset(
         how_to_get="a folder or zip of CelebA-HQ images, for example CelebA-HQ-img from "
         "https://github.com/switchablenorms/CelebAMask-HQ, renamed celeba_hq",
-        filenames=(
-            *_with_archives("celeba_hq", "celeba-hq", "CelebA-HQ"),
-            *_with_archives("CelebA-HQ-img", "CelebAMask-HQ/CelebA-HQ-img", "celeba_hq_256"),
+        filenames=_with_archives(
+            *("celeba_hq", "celeba-hq", "CelebA-HQ", "CelebA-HQ-img", "CelebAMask-HQ/CelebA-HQ-img", "celeba_hq_256")
         ),
     ),
     "ffhq": Dataset(
@@ -104,8 +121,8 @@ DATASETS = {
     "lfw": Dataset(
         how_to_get="lfw-deepfunneled.tgz from http://vis-www.cs.umass.edu/lfw/",
         filenames=_with_archives("lfw128", "lfw", "lfw-deepfunneled", "lfw_funneled", "lfw/lfw-deepfunneled"),
-        crop=128,  # ours: the face alone, and what the 128x128 edition of the set shows
-        split="person",
+        crop=128,  # our choice: the face alone, as in the 128x128 edition of the set
+        split_rule="person",
         downloads=(
             Download(
                 "lfw-deepfunneled.tgz",
@@ -119,13 +136,11 @@ DATASETS = {
         filenames=(
             *("cifar-10-python.tar.gz", "cifar-10-batches-py", "cifar10/cifar-10-batches-py"),
             *("cifar-10-batches-py-target/cifar-10-batches-py", "cifar-10-batches-py-target_archive"),
-            *(
-                "cifar10-jpeg.tar.xz",
-                *_with_archives("cifar10-jpeg", "cifar10"),
-            ),  # a lossy copy: never before the others
+            # last: JPEG copies have lost detail
+            *("cifar10-jpeg.tar.xz", *_with_archives("cifar10-jpeg", "cifar10")),
         ),
         default_size=32,
-        split="folder",
+        split_rule="folder",
         classes=OBJECTS,
         downloads=(
             Download(
@@ -163,15 +178,15 @@ DATASETS = {
         downloads=tuple(Download(f"fashion-mnist/{f}", FASHION_URL + f, md5) for f, md5 in FASHION_MD5.items()),
     ),
 }
-for _name, _k in (("stacked_mnist", 3), ("stacked_mnist_2", 2)):
-    _spelled = tuple(f"{i:0{_k}d}" for i in range(10**_k))
-    DATASETS[_name] = replace(DATASETS["mnist"], channels=3, stacked_digits=_k, classes=_spelled)
+for _name, _n_digits in (("stacked_mnist", 3), ("stacked_mnist_2", 2)):
+    _numbers = tuple(f"{i:0{_n_digits}d}" for i in range(10**_n_digits))
+    DATASETS[_name] = replace(DATASETS["mnist"], channels=3, stacked_digits=_n_digits, classes=_numbers)
 NAMES = (*DATASETS, "toy_faces")
-FOLDER = Dataset(how_to_get="", filenames=(), default_size=64, crop=readers.SQUARE)
+FOLDER = Dataset(how_to_get="", filenames=(), default_size=64, crop=SQUARE)
 
 
-def is_digit_like(name):
-    """Return whether a data set is MNIST or one like it; False for folders, toy faces and points."""
+def is_digit_like(name: str) -> bool:
+    """Return whether a data set is MNIST or one like it; False for folders, toy faces and 2-D toys."""
     return DATASETS.get(name, FOLDER).digit_like
 
 
@@ -179,69 +194,87 @@ def is_digit_like(name):
 
 
 def keras_home() -> Path:
-    """`$KERAS_HOME` or `~/.keras`, read now rather than when Keras was imported."""
+    """Return `$KERAS_HOME` or `~/.keras`, as set now rather than when Keras was imported."""
     return Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
 
 
 def find(name: str, split: str, data_dir=None) -> tuple[Path, ...]:
-    """The files the split is made from: one archive, folder or npz, or the IDX pair (images, labels).
+    """Return the files of a data set, and download them if they are missing.
 
-    Downloads if need be. Raises `UserError` saying which file to get, from where, and where to put it.
+    Args:
+        name: a key of `DATASETS`.
+        split: "train" or "test"; it decides between IDX files.
+        data_dir: folder to search first (default None).
+
+    Returns:
+        (path of an archive, folder or npz file,) or the IDX pair (images, labels).
+
+    Raises:
+        UserError: if the data set is missing; the message says which file to get and where to put it.
     """
-    spec, places = DATASETS[name], search_dirs(data_dir)
-    found = next(filter(None, (find_in(root, spec, name, split) for root in places)), None)
+    dataset, folders = DATASETS[name], search_dirs(data_dir)
+    paths = next(filter(None, (find_in(folder, dataset, name, split) for folder in folders)), None)
     reason = "it has no stable address to download from"
-    if not found and spec.downloads:
-        reason = _download(name, spec.downloads)
-        found = find_in(places[-1], spec, name, split)
-    if not found:
-        searched = ", ".join(str(root) for root in places)
+    if not paths and dataset.downloads:
+        reason = _download(name, dataset.downloads)
+        paths = find_in(folders[-1], dataset, name, split)
+    if not paths:
+        searched = ", ".join(str(folder) for folder in folders)
         raise UserError(
-            f"{name} is not in {searched} ({reason}): get {spec.how_to_get}, and put it into one of these folders"
+            f"{name} is not in {searched} ({reason}): get {dataset.how_to_get}, and put it into one of these folders"
         )
-    return found
+    return paths
 
 
-def search_dirs(data_dir):
-    """Folders that are searched, in order."""
-    places = []
-    for what, given in (("--data-dir", data_dir), ("$DATA_DIR", os.environ.get("DATA_DIR"))):
-        if given:
-            places.append(Path(given).expanduser())
-            if not os.path.exists(places[-1]):
-                raise UserError(f"{what} {given} does not exist: give the folder that holds the data sets")
-    return [*places, keras_home() / "datasets"]
+def search_dirs(data_dir) -> list[Path]:
+    """Return the folders to search, in order; the last is `datasets/` in the Keras cache.
+
+    Raises:
+        UserError: if `data_dir` or `$DATA_DIR` is set and does not exist.
+    """
+    folders = []
+    for source, folder in (("--data-dir", data_dir), ("$DATA_DIR", os.environ.get("DATA_DIR"))):
+        if folder:
+            folders.append(Path(folder).expanduser())
+            if not os.path.exists(folders[-1]):
+                raise UserError(f"{source} {folder} does not exist: give the folder that holds the data sets")
+    return [*folders, keras_home() / "datasets"]
 
 
-def find_in(root, spec, name, split):
-    for folder in spec.idx_folders:
+def find_in(folder: Path, dataset: Dataset, name: str, split: str) -> tuple[Path, ...] | None:
+    """Return the files of a data set in one folder, or None; arguments and result are as in `find`."""
+    for idx_folder in dataset.idx_folders:
         # MNIST and Fashion-MNIST share their file names: only the folder's own name tells one from the other.
-        if folder != "." or ("fashion" in root.name.lower()) == (name == "fashion_mnist"):
-            pair = _idx_pair(root / folder, "train" if split == "train" else "t10k")
+        if idx_folder != "." or ("fashion" in folder.name.lower()) == (name == "fashion_mnist"):
+            pair = _idx_pair(folder / idx_folder, "train" if split == "train" else "t10k")
             if pair:
                 return pair
-    for place in spec.filenames:
-        for path in (root / place, *([root] if root.name == Path(place).name else [])):  # or --data-dir is it
+    for filename in dataset.filenames:
+        candidates = [folder / filename]
+        if folder.name == Path(filename).name:  # the folder may itself be the data set
+            candidates.append(folder)
+        for path in candidates:
             if os.path.isfile(path) or (os.path.isdir(path) and readers.contains_images(path)):
                 return (path,)
     return None
 
 
 def _idx_pair(folder, stem):
-    found = []
+    """Return the paths (images, labels) of `stem` ("train" or "t10k"), or None if one is missing."""
+    pair = []
     for kind in ("images-idx3", "labels-idx1"):
-        names = [f"{stem}-{k}-ubyte{end}" for k in (kind, kind.replace("-", ".")) for end in ("", ".gz")]
-        found += [folder / n for n in names if os.path.isfile(folder / n)][:1]
-    return tuple(found) if len(found) == 2 else None
+        names = [f"{stem}-{k}-ubyte{suffix}" for k in (kind, kind.replace("-", ".")) for suffix in ("", ".gz")]
+        pair += [folder / name for name in names if os.path.isfile(folder / name)][:1]
+    return tuple(pair) if len(pair) == 2 else None
 
 
 def _download(name, downloads):
-    """Fetches what is missing into the Keras cache; the reason when that failed. A half file never has its name."""
+    """Download the missing files into the Keras cache; return why the data set may still be missing."""
     import keras
 
     print(f"{name}: not found on this machine, downloading it", flush=True)
     timeout = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(30)  # a silent network must not hang for ever
+    socket.setdefaulttimeout(30)  # seconds: a silent network must not hang for ever
     try:
         for file, url, digest in downloads:
             target = keras_home() / "datasets" / file
@@ -255,6 +288,7 @@ def _download(name, downloads):
 
 
 def _fetch(get_file, target, url, digest):
+    """Download one file under another name and rename it when its checksum is right."""
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
     try:
@@ -263,51 +297,3 @@ def _fetch(get_file, target, url, digest):
         part.unlink(missing_ok=True)  # Keras leaves a file behind whose checksum is wrong
         raise
     os.replace(part, target)
-
-
-# ------------------------------------------------------------------------------------------------------ array files
-
-
-def read_arrays(paths: tuple[Path, ...], split: str) -> tuple[np.ndarray, np.ndarray] | None:
-    """(uint8 images (N, h, w[, c]), int labels (N,)) of IDX (images, labels), npz or CIFAR files; None for images."""
-    path = paths[0]
-    with readers.source_errors(path):
-        if len(paths) == 2:
-            images, labels = (readers.read_idx(p) for p in paths)
-        elif path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as f:
-                images, labels = f[f"x_{split}"], f[f"y_{split}"]
-        elif path.name.startswith("cifar-10-"):
-            images, labels = _read_cifar(path, split)
-        else:
-            return None
-        if (
-            images.ndim != (4 if "cifar" in path.name else 3)
-            or images.dtype != np.uint8
-            or labels.shape != images.shape[:1]
-        ):
-            raise ValueError(f"{len(images)} images but {len(labels)} labels, or not 8-bit pictures")
-        return images, labels.astype(np.int64)
-
-
-class _ArraysOnly(pickle.Unpickler):
-    """CIFAR comes pickled; an unpickler that knows three numpy names cannot be made to run anything else."""
-
-    def find_class(self, module, name):
-        known = {"ndarray": np.ndarray, "dtype": np.dtype, "_reconstruct": np.zeros(1).__reduce__()[0]}
-        if not module.startswith("numpy") or name not in known:
-            raise ValueError(f"unexpected {module}.{name} in the pickle")
-        return known[name]
-
-
-def _read_cifar(path, split):
-    wanted = [f"data_batch_{i}" for i in range(1, 6)] if split == "train" else ["test_batch"]
-    if path.is_dir():
-        found = {name: (path / name).read_bytes() for name in wanted}
-    else:
-        with tarfile.open(path, "r:*") as archive:
-            members = ((os.path.basename(m.name), m) for m in archive if m.isreg() and m.size <= readers.MAX_BYTES)
-            found = {name: archive.extractfile(m).read() for name, m in members if name in wanted}
-    batches = [_ArraysOnly(io.BytesIO(found[name]), encoding="bytes").load() for name in wanted]
-    images = np.concatenate([b[b"data"] for b in batches]).reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
-    return images, np.concatenate([b[b"labels"] for b in batches])

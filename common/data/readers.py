@@ -1,41 +1,33 @@
-"""Finds and decodes images in a folder, a zip, a tar or an LMDB, and reads IDX files.
+"""Read the image files of a folder, zip, tar or LMDB.
 
-Archives are read in place: nothing is ever extracted to disk, so a hostile member name has nowhere to point to. Fault
-with one image raises `BadImage` (the caller leaves it out); fault with the whole source raises `UserError`.
+Archives are read in place. Nothing is extracted to disk, so a hostile member name cannot overwrite a file. A fault in
+one image raises `BadImage`, and the caller skips that image. A fault in the whole source raises `UserError`.
 """
 
 import contextlib
-import gzip
-import io
 import os
 import stat
-import struct
 import tarfile
-import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
-
+from common.data.decoding import BadImage
 from common.errors import UserError
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")  # no format that starts another program (EPS)
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2")
 MAX_BYTES = 64 << 20  # of one image file, inflated
-MAX_PIXELS = 50_000_000  # of one decoded image
-SQUARE = 1 << 30  # as a crop: the largest centre square
-
-
-class BadImage(Exception):
-    """One image that cannot be used; the message is the reason, in a few words."""
 
 
 class Entry(NamedTuple):
-    """One image of a source: `name` is safe to print and to compare, `read()` gives its bytes or raises `BadImage`."""
+    """One image of a source.
+
+    Args:
+        name: path inside the source, safe to print and to compare (see `safe_name`).
+        read: function that returns the bytes of the image file, or raises `BadImage`.
+    """
 
     name: str
     read: Callable[[], bytes]
@@ -45,20 +37,33 @@ class Entry(NamedTuple):
 
 
 def safe_name(name: str) -> str:
-    """A member's name as a plain relative path: no drive, no '..', no control characters, printable anywhere."""
+    """Return a member's name as a plain relative path: no drive, no '..', no unprintable characters."""
     parts = [p for p in name.replace("\\", "/").split("/") if p not in ("", ".", "..") and not p.endswith(":")]
     text = "/".join(parts).encode("utf-8", "replace").decode("utf-8")
     return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def is_image(name: str) -> bool:
-    """By name alone: a known extension, and neither a dot file nor macOS's `__MACOSX/` shadow of one."""
+    """Return whether a file name is that of an image.
+
+    It needs a known extension. Dot files and macOS's `__MACOSX/` copies do not count.
+    """
     parts = safe_name(name).split("/")
     return parts[-1].lower().endswith(EXTENSIONS) and not any(p.startswith(".") or p == "__MACOSX" for p in parts)
 
 
 def walk(folder: Path) -> Iterator[tuple[str, str, int, int]]:
-    """(relative name, path, bytes, mtime in ns) of every image file in `folder`; links to folders are not followed."""
+    """Yield every image file of a folder and its subfolders; links to folders are not followed.
+
+    Args:
+        folder: where to start.
+
+    Yields:
+        (name relative to the folder, path, size in bytes, modification time in ns). A dangling link has size -1.
+
+    Raises:
+        UserError: if a folder may not be read.
+    """
 
     def fail(error):
         raise UserError(f"cannot read the folder {error.filename} ({error.strerror}): check its permissions")
@@ -68,15 +73,27 @@ def walk(folder: Path) -> Iterator[tuple[str, str, int, int]]:
         for path in (os.path.join(root, f) for f in sorted(files) if is_image(f)):
             try:
                 info = os.stat(path)
-            except OSError:  # a dangling link: listed, so that it is reported when it is read
+            except OSError:  # a dangling link: list it, so that reading it reports it
                 yield os.path.relpath(path, folder), path, -1, 0
                 continue
-            if stat.S_ISREG(info.st_mode):  # a pipe named x.jpg would block for ever
+            if stat.S_ISREG(info.st_mode):  # reading a pipe named x.jpg would block for ever
                 yield os.path.relpath(path, folder), path, info.st_size, info.st_mtime_ns
 
 
 def fingerprint(path: Path) -> list:
-    """What must stay the same for a prepared array to be current: path, size and time, of every image if a folder."""
+    """Return what identifies the content of a source: path, size and modification time.
+
+    A folder contributes the size and time of every image in it. The list can be written as JSON.
+
+    Args:
+        path: an archive, an array file, a folder of images or an LMDB folder.
+
+    Returns:
+        [path, size in bytes, time in ns], or [path, [(name in hex, size, time), ...]] for a folder of images.
+
+    Raises:
+        UserError: if the path does not exist.
+    """
     path = Path(path).resolve()
     if not os.path.exists(path):
         raise UserError(f"{path} does not exist: give a folder, .zip or .tar of images")
@@ -87,16 +104,25 @@ def fingerprint(path: Path) -> list:
 
 
 def contains_images(folder: Path) -> bool:
-    """Whether anything that this module can read lies in the folder (an empty folder counts as not there)."""
-    marks = ("data.mdb", "data_batch_1", "test_batch")
-    return any((folder / m).exists() for m in marks) or next(walk(folder), None) is not None
+    """Return whether a folder holds images, an LMDB or CIFAR batches; an empty folder counts as missing."""
+    marker_files = ("data.mdb", "data_batch_1", "test_batch")
+    return any((folder / name).exists() for name in marker_files) or next(walk(folder), None) is not None
 
 
 @contextlib.contextmanager
 def open_images(path: Path) -> Iterator[list[Entry]]:
-    """The images of a folder, zip, tar or LMDB, in the order in which they are best read (tar: do not go back).
+    """Open a folder, zip, tar or LMDB as a list of images.
 
-    Raises `UserError` if there is no such source, it is damaged, or holds no image.
+    Read them in the order of the list: a compressed tar is slow to read backwards.
+
+    Args:
+        path: the folder or archive.
+
+    Yields:
+        one `Entry` per image. Its `read` works only inside the `with` block.
+
+    Raises:
+        UserError: if the path is no such source, is damaged, or holds no image.
     """
     path, close = Path(path), lambda: None
     try:
@@ -118,8 +144,8 @@ def open_images(path: Path) -> Iterator[list[Entry]]:
 
 
 @contextlib.contextmanager
-def source_errors(path):
-    """Turns whatever a damaged or forbidden file can raise into one line."""
+def source_errors(path: Path) -> Iterator[None]:
+    """Turn every exception that a damaged or forbidden file can raise into a `UserError` of one line."""
     try:
         yield
     except PermissionError:
@@ -127,8 +153,11 @@ def source_errors(path):
     except UserError:
         raise
     except Exception as error:
-        why = " ".join(str(error).split())[:80] or type(error).__name__
-        raise UserError(f"{path} is damaged or only half downloaded ({why}): delete it and fetch it again") from None
+        reason = " ".join(str(error).split())[:80] or type(error).__name__
+        raise UserError(f"{path} is damaged or only half downloaded ({reason}): delete it and fetch it again") from None
+
+
+# ---------------------------------------------------------------------------------------------------------- reading
 
 
 def _file_reader(file):
@@ -170,9 +199,8 @@ def _zip_entries(path):
         return read
 
     members = [i for i in archive.infolist() if not i.is_dir() and not stat.S_ISLNK(i.external_attr >> 16)]
-    entries = sorted(
-        (Entry(safe_name(i.filename), reader(i)) for i in members if is_image(i.filename)), key=lambda e: e.name
-    )
+    entries = [Entry(safe_name(i.filename), reader(i)) for i in members if is_image(i.filename)]
+    entries.sort(key=lambda entry: entry.name)
     if not entries and any(i.filename.endswith("data.mdb") for i in members):
         raise UserError(f"{path} holds an LMDB, which cannot be read inside a zip: unzip it, and `pip install lmdb`")
     return entries, archive.close
@@ -212,87 +240,3 @@ def _lmdb_entries(folder):
         txn = env.begin(buffers=False)
         keys = list(txn.cursor().iternext(keys=True, values=False))
     return [Entry(safe_name(k.decode("utf-8", "replace")), lambda k=k: txn.get(k)) for k in keys], env.close
-
-
-# --------------------------------------------------------------------------------------------------------- decoding
-
-
-@contextlib.contextmanager
-def quiet_pillow():
-    """Pillow's remarks on odd files are not ours to pass on; its warning of a huge image becomes an error to catch."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="PIL")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        yield
-
-
-def decode(data: bytes, size: int, channels: int = 3, crop: int | None = None) -> np.ndarray:
-    """An image file's bytes -> uint8 (size, size, channels); raises `BadImage` with the reason.
-
-    The first frame of an animation, turned upright by its EXIF orientation, transparency laid over white (as a page
-    shows it), 16 bits scaled to 8 (Pillow alone would clip them), then `fit`.
-    """
-    if not data:
-        raise BadImage("empty file")
-    try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
-        if image.width * image.height > MAX_PIXELS:
-            raise BadImage(f"more than {MAX_PIXELS // 1_000_000} megapixels")
-        image.load()
-        return crop_and_resize(_to_mode(_upright(image), channels), size, crop)
-    except BadImage:
-        raise
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        raise BadImage(f"more than {MAX_PIXELS // 1_000_000} megapixels") from None
-    except UnidentifiedImageError:
-        raise BadImage("not an image") from None
-    except Exception as error:
-        text = " ".join(str(error).split())[:60]
-        raise BadImage("truncated" if "truncated" in text.lower() else f"corrupt: {text}") from None
-
-
-def crop_and_resize(image: Image.Image, size: int, crop: int | None = None) -> np.ndarray:
-    """Centre square of side min(crop, height, width) (None: all of it), then bilinear to uint8 (size, size, channels).
-
-    Pillow's bilinear averages over the pixels it shrinks, and is what the author's `scipy.misc.imresize` called.
-    """
-    if crop is not None:
-        side = min(crop, image.width, image.height)
-        left, top = (image.width - side) // 2, (image.height - side) // 2
-        image = image.crop((left, top, left + side, top + side))
-    if image.size != (size, size):
-        image = image.resize((size, size), Image.Resampling.BILINEAR)
-    return np.asarray(image).reshape(size, size, -1)
-
-
-def _upright(image):
-    try:
-        return ImageOps.exif_transpose(image)
-    except Exception:  # broken EXIF says nothing about the picture itself
-        return image
-
-
-def _to_mode(image, channels):
-    if image.mode == "F":
-        raise BadImage("floating-point pixels")
-    if image.mode.startswith("I"):
-        wide = np.asarray(image).astype(np.int64)
-        image = Image.fromarray(np.clip((wide + 128) // 257, 0, 255).astype(np.uint8))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image.convert("L" if channels == 1 else "RGB")
-
-
-# ------------------------------------------------------------------------------------------------------ array files
-
-
-def read_idx(path: Path) -> np.ndarray:
-    """An IDX file of unsigned bytes, gzipped or not -> uint8 array; raises `UserError` if it is not whole."""
-    with source_errors(path):
-        with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as f:
-            data = f.read(1 << 30)
-        if len(data) < 4 or data[:3] != b"\0\0\x08" or not 1 <= data[3] <= 4:
-            raise ValueError("not an IDX file of bytes: wrong magic number")
-        shape = struct.unpack_from(f">{data[3]}I", data, 4)
-        return np.frombuffer(data, np.uint8, offset=4 + 4 * data[3]).reshape(shape)

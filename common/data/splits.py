@@ -1,4 +1,4 @@
-"""Which images of a data set are for training and which are held out."""
+"""Split a data set into training images and held-out test images, by the images' names alone."""
 
 import hashlib
 import os
@@ -6,33 +6,55 @@ import re
 
 from common.errors import UserError
 
+PERSON_SHARE, HASH_SHARE = 0.10, 0.05  # of the people, or images, that are held out
+
 
 def split_indices(rule: str, names: list[str], split: str) -> list[int]:
-    """Indices of the images of a split ("train" or "test"), in the order of the array.
+    """Return which images belong to a split.
 
-    celeba: the official image numbers (validation in neither split). folder: a folder called train or test. person:
-    ~10 % of the people, whole, are the test split. hash: 5 % of the images. Both are a hash of the name, so that an
-    image stays on its side when others come or go; the test split is never empty if there are two to choose from.
+    The rules:
+
+    - "celeba": by the official image numbers; official validation images are in neither split. A data set with other
+      names, or without images of both splits, falls back to "hash".
+    - "folder": by a folder called "train" or "test" in the image's name.
+    - "person": about 10 % of the people are in the test split, with all their images.
+    - "hash": about 5 % of the images are in the test split.
+
+    "person" and "hash" compare a hash of the name with a threshold. So an image stays in its split when other images
+    come or go. With two people or images, or more, neither split is empty.
+
+    Args:
+        rule: "celeba", "folder", "person" or "hash".
+        names: the names of all images, as relative paths.
+        split: "train" or "test", or "all" for every image.
+
+    Returns:
+        Indices into `names`, sorted by name. The rule "folder" sorts by the last part of the name first. Otherwise
+        the first n images would all be of one class.
+
+    Raises:
+        UserError: if the split is empty.
     """
     order = sorted(range(len(names)), key=lambda i: names[i])
     if split == "all":
         return order
     if rule == "celeba":
-        sides = [_celeba_side(name) for name in names]
-        if {"train", "test"} <= set(sides) and None not in sides:
-            return [i for i in order if sides[i] == split]
-        rule = "hash"  # a part of the set, or another numbering
+        official = [_celeba_split(name) for name in names]
+        if {"train", "test"} <= set(official) and None not in official:
+            return [i for i in order if official[i] == split]
+        rule = "hash"  # a part of the data set, or another numbering
     if rule == "folder":
-        # By number before class, so that the first n images are not all of one class.
         order.sort(key=lambda i: names[i].split("/")[-1])
         chosen = [i for i in order if split in names[i].split("/")[:-1]]
     else:
-        share, key = (0.1, _person) if rule == "person" else (0.05, _inner_name(names))
-        places = {group: _hash_to_unit_interval(group) for group in map(key, names)}
-        test = {g for g, place in places.items() if place < share} or {min(places, key=places.get)}
-        if len(test) == len(places):
-            test = test - {max(places, key=places.get)}
-        chosen = [i for i in order if (key(names[i]) in test) == (split == "test")]
+        share, group_of = (PERSON_SHARE, _person) if rule == "person" else (HASH_SHARE, _inner_name(names))
+        positions = {group: _hash_to_unit_interval(group) for group in map(group_of, names)}
+        # Neither split may be empty: the lowest hash is always in "test", and the highest of several in "train".
+        test_groups = {group for group, position in positions.items() if position < share}
+        test_groups = test_groups or {min(positions, key=positions.get)}
+        if len(test_groups) == len(positions):
+            test_groups = test_groups - {max(positions, key=positions.get)}
+        chosen = [i for i in order if (group_of(names[i]) in test_groups) == (split == "test")]
     if not chosen:
         raise UserError(
             f"the {split} split is empty: {len(names)} image(s) in all, add more or ask for the other split"
@@ -40,19 +62,21 @@ def split_indices(rule: str, names: list[str], split: str) -> list[int]:
     return chosen
 
 
-def _celeba_side(name):
+def _celeba_split(name):
+    """Return "train", "validation" or "test", or None for a name that is no CelebA number."""
     match = re.fullmatch(r"(\d{6})\.(jpe?g|png)", name.split("/")[-1].lower())
     number = int(match[1]) if match else 0
     bounds = ((1, 162770, "train"), (162771, 182637, "validation"), (182638, 202599, "test"))
-    return next((side for low, high, side in bounds if low <= number <= high), None)
+    return next((split for low, high, split in bounds if low <= number <= high), None)
 
 
 def _person(name):
+    """Return the person of an image in LFW's naming: Jane_Doe of Jane_Doe_0001.jpg."""
     return re.sub(r"_\d+\.\w+$", "", name.split("/")[-1])
 
 
 def _inner_name(names):
-    """Strips the folders that all names share: a zip of a folder is split like the folder."""
+    """Return a function that strips the folders that all names share: a zip of a folder splits like the folder."""
     common = os.path.commonpath([os.path.dirname("/" + n) for n in names])
     return lambda name: os.path.relpath("/" + name, common)
 
