@@ -14,7 +14,7 @@ from common.experiments.sweep import KILLED
 from tests.helpers.arrays import assert_not_blank
 from tests.helpers.scripts import ROOT
 
-DISTANCES = {"0": 9.0, "10": 4.0, "20": 3.0, "30": 2.0, "40": 1.0}
+DISTANCES = {str(10 * i): 13.0 - i for i in range(13)}  # by step, from 13 at step 0 to 1 at step 120
 
 
 def write_run(run_dir, fid, seed, with_modes):
@@ -24,9 +24,9 @@ def write_run(run_dir, fid, seed, with_modes):
     (run_dir / "results.json").write_text(json.dumps({"metrics": metrics}))
     (run_dir / "distances.json").write_text(json.dumps(DISTANCES))
     if with_modes:
-        (run_dir / "modes.json").write_text(json.dumps({"0": 1, "40": 8}))
+        (run_dir / "modes.json").write_text(json.dumps({"0": 1, "120": 8}))
     for step in map(int, DISTANCES):
-        picture = np.full((90, 90, 3), 5 * step, "uint8")
+        picture = np.full((90, 90, 3), 2 * step, "uint8")
         iio.imwrite(run_dir / f"samples/step-{step:07d}.png", picture)
 
 
@@ -64,9 +64,9 @@ def test_the_table_has_a_row_per_kind_and_the_floors_below(compare, capsys):
     assert table.splitlines() == [
         "| loss | FID | half-way | seconds |",
         "|---|---|---|---|",
-        "| bad | 3.500 (3.000 to 4.000) | 3 | 60 |",
-        "| good | 1.500 (1.000 to 2.000) | 3 | 60 |",
-        "| once | 2 | 3 | 60 |",
+        "| bad | 3.500 (3.000 to 4.000) | 7 | 60 |",
+        "| good | 1.500 (1.000 to 2.000) | 7 | 60 |",
+        "| once | 2 | 7 | 60 |",
         "",
         "floors, between two samples of the data: FID 0.250, half-way, of fewer samples, 0.500",
     ]
@@ -81,7 +81,7 @@ def test_the_table_has_a_row_per_kind_and_the_floors_below(compare, capsys):
 def test_a_failed_training_is_named_below_the_table(compare):
     compare(["good", "bad"], failures={"good-0": "the loss became NaN", "bad-0": "no", "bad-1": "no"})
     lines = (compare.output_dir / "table.md").read_text().splitlines()
-    assert lines[2] == "| good | 2 | 3 | 60 |" and lines[3] == ""
+    assert lines[2] == "| good | 2 | 7 | 60 |" and lines[3] == ""
     assert lines[4].endswith("of fewer samples, 1.500")  # of the only run there is
     assert lines[5:] == ["failed: good-0: the loss became NaN", "failed: bad-0: no", "failed: bad-1: no"]
     assert not (compare.output_dir / "figures/modes.png").exists()
@@ -104,8 +104,8 @@ def test_it_is_an_error_if_all_trainings_failed(compare):
 def test_the_grid_doubles_its_steps_and_leaves_out_the_untrained_networks(tmp_path):
     write_run(tmp_path, 1.0, 0, False)
     pictures = module._samples_over_training(tmp_path, is_toy=False)
-    assert list(pictures) == [10, 20, 40]
-    assert all((picture == 5 * step).all() for step, picture in pictures.items())
+    assert list(pictures) == [10, 30, 60, 120]
+    assert all((picture == 2 * step).all() for step, picture in pictures.items())
     assert {picture.shape for picture in pictures.values()} == {(2 * 10, 4 * 10, 3)}  # two rows of four images of 10 px
     points = module._samples_over_training(tmp_path, is_toy=True)
     assert {picture.shape for picture in points.values()} == {(90, 45, 3)}
