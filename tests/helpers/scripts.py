@@ -1,11 +1,16 @@
 """Run the scripts as a user starts them: on TensorFlow, and on JAX with TensorFlow hidden."""
 
+import contextlib
+import io
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import imageio.v3 as iio
+import pytest
 
 ROOT = Path(__file__).parents[2]
 SMOKE = ["ogan/train.py", "--preset", "smoke"]
@@ -36,6 +41,22 @@ def run_script(home, backend, *arguments):
     """Run `python *arguments` from the root of the repository and return the finished process."""
     command = [sys.executable, *map(str, arguments)]
     return subprocess.run(command, cwd=ROOT, env=environment(home, backend), capture_output=True, text=True)
+
+
+def error_line(script, *arguments):
+    """Run a script in this process, where it must fail with exit code 2 and one line on stderr. Return that line.
+
+    Args:
+        script: str, path from the root of the repository.
+        *arguments: command-line arguments.
+    """
+    stderr = io.StringIO()
+    command = [script, *map(str, arguments)]
+    with mock.patch.object(sys, "argv", command), contextlib.redirect_stderr(stderr), pytest.raises(SystemExit) as stop:
+        runpy.run_path(str(ROOT / script), run_name="__main__")
+    assert stop.value.code == 2
+    (line,) = stderr.getvalue().splitlines()
+    return line
 
 
 def write_pngs(folder, images):
