@@ -1,4 +1,4 @@
-"""Many runs of one script: what fails, what is shown."""
+"""Sweeps: jobs that fail, the order of the runs and the table over seeds."""
 
 import argparse
 
@@ -9,18 +9,18 @@ from common.experiments.sweep import KILLED, run_variants, sweep, table
 
 STUB = """
 import json, os, pathlib, sys
-words = dict(zip(sys.argv[1::2], sys.argv[2::2]))
-if words["--loss"] == "bad":
-    print("stub.py: error: the loss stopped being a number")
+flags = dict(zip(sys.argv[1::2], sys.argv[2::2]))
+if flags["--loss"] == "bad":
+    print("stub.py: error: the loss became NaN")
     sys.exit(2)
-if words["--loss"] == "killed":
+if flags["--loss"] == "killed":
     print("step 400 of 2000", flush=True)
     os.kill(os.getpid(), 9)
-if words["--loss"] == "idle":
+if flags["--loss"] == "idle":
     sys.exit()
-run = pathlib.Path(words["--out"]) / "stub"
+run = pathlib.Path(flags["--out"]) / "stub"
 run.mkdir(parents=True, exist_ok=True)
-(run / "results.json").write_text(json.dumps({"metrics": {"seed": float(words["--seed"])}}))
+(run / "results.json").write_text(json.dumps({"metrics": {"seed": float(flags["--seed"])}}))
 """
 
 
@@ -31,17 +31,17 @@ def stub(tmp_path):
     return path
 
 
-def test_a_job_that_fails_ends_the_sweep_or_is_noted(stub, tmp_path):
+def test_a_failed_job_ends_the_sweep_or_is_recorded(stub, tmp_path):
     jobs = {"a": ["--loss", "bad", "--seed", 0], "b": ["--loss", "good", "--seed", 1]}
-    with pytest.raises(UserError, match=r"a: stub.py: error: the loss stopped being a number"):
+    with pytest.raises(UserError, match=r"a: stub.py: error: the loss became NaN"):
         sweep(stub, jobs, tmp_path / "one")
     failed = {}
-    found = sweep(stub, jobs, tmp_path / "two", failed=failed)
-    assert found == {"b": tmp_path / "two/b/stub"}
-    assert failed == {"a": "stub.py: error: the loss stopped being a number"}
+    run_dirs = sweep(stub, jobs, tmp_path / "two", failed=failed)
+    assert run_dirs == {"b": tmp_path / "two/b/stub"}
+    assert failed == {"a": "stub.py: error: the loss became NaN"}
 
 
-def test_a_killed_job_says_so_and_an_idle_one_is_no_result(stub, tmp_path):
+def test_a_killed_job_names_its_signal_and_a_job_without_results_is_an_error(stub, tmp_path):
     failed = {}
     sweep(stub, {"a": ["--loss", "killed", "--seed", 0]}, tmp_path, failed=failed)
     assert failed == {"a": f"{KILLED} 9; last line of the log: step 400 of 2000"}
