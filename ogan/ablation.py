@@ -1,11 +1,11 @@
-"""Does O-GAN need the correlation, and does the mean square error fail in its place (article 6409)?
+"""Compare O-GAN's latent losses: is the correlation needed, and does the mean square error fail (article 6409)?
 
     python ogan/ablation.py --dataset lfw --steps 1500
     python ogan/ablation.py --dataset lfw --latent-loss correlation mse --lam 128     # the weight as printed
 
-Trains correlation, mse and none from the same seeds, everything else equal, and writes a table and a figure to
-`<out>/ogan/ablation-<dataset>-.../`. Every flag it does not know is handed to `ogan/train.py`. What is finished is
-not trained again.
+Trains with `correlation`, `mse` and `none` from the same seeds, all other settings equal. Writes a table and a figure
+to `<out>/ogan/ablation-<dataset>/`. Flags that it does not know are passed to `ogan/train.py`. Finished runs are not
+repeated.
 """
 
 from pathlib import Path
@@ -13,8 +13,8 @@ from pathlib import Path
 from common.cli import main
 from common.experiments.sweep import comparison_dir, run_variants, sweep_parser, write_table
 
-KINDS = ("correlation", "mse", "none")
-TABLE_COLUMNS = {
+LATENT_LOSSES = ("correlation", "mse", "none")
+TABLE_COLUMNS = {  # title: metric
     "z_corr": "z_corr",
     "recon / mean image": "reconstruction_ratio",
     "pca_frechet": "pca_frechet",
@@ -25,7 +25,10 @@ TABLE_COLUMNS = {
 
 def make_parser():
     p = sweep_parser(__doc__, "toy_faces")
-    p.add_argument("--latent-loss", nargs="+", choices=KINDS, default=KINDS, metavar="NAME", help=", ".join(KINDS))
+    p.add_argument(
+        "--latent-loss", nargs="+", choices=LATENT_LOSSES, default=LATENT_LOSSES, metavar="NAME",
+        help=f"latent losses to compare: {', '.join(LATENT_LOSSES)} (default all)",
+    )  # fmt: skip
     return p
 
 
@@ -34,33 +37,47 @@ def run(args):
     from common.plots.charts import plot_bars
     from common.plots.images import save_png
 
-    where, seeds, kinds = comparison_dir(args, "ogan", "ablation"), range(args.seeds), args.latent_loss
-    runs = run_variants(Path(__file__).with_name("train.py"), "--latent-loss", kinds, where, args)
+    output_dir, latent_losses = comparison_dir(args, "ogan", "ablation"), args.latent_loss
+    runs = run_variants(Path(__file__).with_name("train.py"), "--latent-loss", latent_losses, output_dir, args)
 
-    results = {name: read_json(run / "results.json")["metrics"] for name, run in runs.items()}
+    # the table
+    results = {name: read_json(run_dir / "results.json")["metrics"] for name, run_dir in runs.items()}
     for metrics in results.values():
         metrics["reconstruction_ratio"] = metrics["reconstruction_mse"] / metrics["mean_image_mse"]
-    shown = {name: key for name, key in TABLE_COLUMNS.items() if key in next(iter(results.values()))}
-    rows = {kind: {n: [results[f"{kind}-{s}"][key] for s in seeds] for n, key in shown.items()} for kind in kinds}
-    text = write_table(where, "latent loss", rows, args)
-    save_png(where / "figures/pictures.png", _side_by_side([runs[f"{kind}-0"] for kind in kinds]))
-    # the rest fits on one axis
-    bounded = {n: {kind: rows[kind][n] for kind in kinds} for n in shown if n != "pca_frechet"}
-    plot_bars(where / "figures/ablation.png", bounded, "value", f"O-GAN on {args.dataset}, {args.seeds} seeds")
-    print(text, f"{where}/figures/ablation.png", sep="\n")
+    measured = next(iter(results.values()))
+    columns = {title: metric for title, metric in TABLE_COLUMNS.items() if metric in measured}
+    over_seeds = lambda name, metric: [results[f"{name}-{seed}"][metric] for seed in range(args.seeds)]
+    rows = {name: {title: over_seeds(name, metric) for title, metric in columns.items()} for name in latent_losses}
+    text = write_table(output_dir, "latent loss", rows, args)
+
+    # the figures
+    save_png(output_dir / "figures/pictures.png", _side_by_side([runs[f"{name}-0"] for name in latent_losses]))
+    # pca_frechet is larger than the others by far; they fit on one axis
+    bars = {title: {name: rows[name][title] for name in latent_losses} for title in columns if title != "pca_frechet"}
+    plot_bars(output_dir / "figures/ablation.png", bars, "value", f"O-GAN on {args.dataset}, {args.seeds} seeds")
+    print(text, f"{output_dir}/figures/ablation.png", sep="\n")
 
 
-def _side_by_side(runs, pixels=256):
-    """A corner of each run's samples, and of its reconstructions below them; a column for each run."""
+def _side_by_side(run_dirs, pixels=256, gutter=8):
+    """Return one picture of several runs: a column each, with a corner of its samples above its reconstructions.
+
+    Args:
+        run_dirs: paths of run directories.
+        pixels: int, size of a corner (default 256).
+        gutter: int, white pixels between the corners (default 8).
+
+    Returns:
+        uint8 (height, width, channels).
+    """
     import imageio.v3 as iio
     import numpy as np
 
-    corners = [
-        [iio.imread(run / f"figures/{n}.png")[:pixels, :pixels] for n in ("samples", "reconstructions")] for run in runs
-    ]
-    gutter = lambda corner: np.pad(corner, ((0, 8), (0, 8), (0, 0)), constant_values=255)
-    columns = [np.concatenate([gutter(corner) for corner in column]) for column in corners]
-    return np.concatenate(columns, 1)[:-8, :-8]
+    def corner(run_dir, name):
+        picture = iio.imread(run_dir / f"figures/{name}.png")[:pixels, :pixels]
+        return np.pad(picture, ((0, gutter), (0, gutter), (0, 0)), constant_values=255)
+
+    columns = [np.concatenate([corner(d, name) for name in ("samples", "reconstructions")]) for d in run_dirs]
+    return np.concatenate(columns, 1)[:-gutter, :-gutter]
 
 
 if __name__ == "__main__":

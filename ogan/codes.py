@@ -6,36 +6,53 @@ from common.metrics.pca import flat_chunks
 
 
 def mean_squared_error(a, b):
-    """Mean of (a - b)^2 over all axes as a float, summed in float64. `a` and `b` are arrays of one shape.
+    """Return the mean of (a - b)^2 over all axes, summed in float64.
 
-    Raises `ValueError` for different shapes, where broadcasting would hide a mistake, and for empty arrays.
+    Args:
+        a: array.
+        b: array of the same shape.
+
+    Raises:
+        ValueError: for different shapes, where broadcasting would hide a mistake, and for empty arrays.
     """
     a, b = np.asarray(a), np.asarray(b)
     if a.shape != b.shape or not a.size:
-        raise ValueError(f"Two arrays of the same shape are needed, not empty. Received: {a.shape} and {b.shape}")
-    pairs = zip(np.atleast_1d(a), np.atleast_1d(b), strict=True)  # one row at a time spares memory
-    return float(sum(np.sum(np.subtract(x, y, dtype="float64") ** 2) for x, y in pairs) / a.size)
+        raise ValueError(f"a and b must be arrays of the same shape, not empty. Received: {a.shape} and {b.shape}")
+    row_pairs = zip(np.atleast_1d(a), np.atleast_1d(b), strict=True)  # one row at a time saves memory
+    return float(sum(np.sum(np.subtract(x, y, dtype="float64") ** 2) for x, y in row_pairs) / a.size)
 
 
 def linear_probe_r2(train_codes, train_factors, test_codes, test_factors, ridge=None):
-    """How much of each known factor a linear map can read from the codes: R^2 on the test data, shape (F,).
+    """Return how much of each known factor a linear map reads from the codes: R^2 on the test data.
 
-    Codes are (n, d) and factors (n, F). The map is a ridge regression with an intercept on standardised codes, in
-    closed form; the penalty `ridge` defaults to 1e-3 per training row, too small to matter but for codes that are
-    nearly copies of one another. R^2 = 1 - SSE/SST about the test mean: 1 is perfect, 0 is what the mean can do, and it
-    may be negative. Raises `ValueError` for shapes that do not fit and for a factor that is constant in the test data.
+    The map is a ridge regression with an intercept on standardised codes, in closed form. R^2 = 1 - SSE/SST about the
+    test mean: 1 is perfect, 0 is as good as predicting the mean, and a worse prediction is negative.
+
+    Args:
+        train_codes: (n, d).
+        train_factors: (n, factors).
+        test_codes: (m, d).
+        test_factors: (m, factors).
+        ridge: float, weight of the penalty. The default, 1e-3 per training row, matters only for codes whose entries
+            are nearly copies of each other.
+
+    Returns:
+        Array (factors,).
+
+    Raises:
+        ValueError: for shapes that do not fit, and for a factor that is constant in the test data.
     """
     arrays = [np.asarray(a, "float64") for a in (train_codes, train_factors, test_codes, test_factors)]
     x, y, x_test, y_test = arrays
     shapes = [a.shape for a in arrays]
     fits = all(a.ndim == 2 for a in arrays) and len(x) == len(y) > 0 and len(x_test) == len(y_test) > 0
     if not fits or x.shape[1] != x_test.shape[1] or y.shape[1] != y_test.shape[1]:
-        raise ValueError(f"Codes must be (n, d) and factors (n, F), for training and test. Received: {shapes}")
+        raise ValueError(f"Codes must be (n, d) and factors (n, factors), for training and test. Received: {shapes}")
     total = np.sum((y_test - y_test.mean(0)) ** 2, 0)
     if not np.all(total > 0):
         raise ValueError(f"A factor is constant in the test data. Received: sums of squares {total}")
     mean, std = x.mean(0), x.std(0)
-    std[std == 0] = 1  # a constant code then stays zero
+    std[std == 0] = 1  # a constant entry then becomes 0
     x, x_test = (x - mean) / std, (x_test - mean) / std
     ridge = 1e-3 * len(x) if ridge is None else ridge
     weights = np.linalg.solve(x.T @ x + ridge * np.eye(x.shape[1]), x.T @ (y - y.mean(0)))
@@ -44,24 +61,33 @@ def linear_probe_r2(train_codes, train_factors, test_codes, test_factors, ridge=
 
 
 def nearest_neighbours(queries, bank, k, chunk=1024):
-    """Indices (q, k) of the k rows of `bank` nearest to each query, the nearest first.
+    """Return the indices of the k rows of `bank` that are nearest to each query in Euclidean distance.
 
-    Euclidean distance between `queries` (q, ...) and `bank` (n, ...), images or codes; of equal distances the lower
-    index comes first. The bank may be a memory map: it is read `chunk` rows at a time. Raises `ValueError` for shapes
-    that do not fit and for a k that is not 1 to n.
+    Args:
+        queries: (q, ...), images or codes.
+        bank: (n, ...), rows of the same shape; may be a memory map.
+        k: int, number of neighbours.
+        chunk: int, rows of the bank read at once (default 1024).
+
+    Returns:
+        Array (q, k), the nearest first. Of equal distances the lower index comes first.
+
+    Raises:
+        ValueError: for shapes that do not fit, and for a k that is not 1 to n.
     """
     if queries.shape[1:] != bank.shape[1:]:
         raise ValueError(f"Queries and bank must hold items of one shape. Received: {queries.shape}, {bank.shape}")
     if not 1 <= k <= len(bank):
-        raise ValueError(f"k must be 1 to {len(bank)}, the size of the bank. Received: {k}")
+        raise ValueError(f"k must be 1 to {len(bank)}, the number of rows of the bank. Received: {k}")
     queries = np.asarray(queries, "float64").reshape(len(queries), -1)
-    best = np.zeros((len(queries), 0))
-    where = np.zeros((len(queries), 0), "int64")
+    # the k nearest so far: squared distances, and rows of the bank
+    nearest = np.zeros((len(queries), 0))
+    indices = np.zeros((len(queries), 0), "int64")
     for start, rows in zip(range(0, len(bank), chunk), flat_chunks(bank, chunk, "float64"), strict=True):
-        square = np.sum(queries**2, 1)[:, None] + np.sum(rows**2, 1) - 2 * queries @ rows.T
-        index = np.broadcast_to(start + np.arange(len(rows)), square.shape)
-        best = np.concatenate([best, np.maximum(square, 0)], 1)  # rounding can make a zero distance negative
-        where = np.concatenate([where, index], 1)
-        order = np.argsort(best, 1, kind="stable")[:, :k]
-        best, where = np.take_along_axis(best, order, 1), np.take_along_axis(where, order, 1)
-    return where
+        squared = np.sum(queries**2, 1)[:, None] + np.sum(rows**2, 1) - 2 * queries @ rows.T
+        chunk_indices = np.broadcast_to(start + np.arange(len(rows)), squared.shape)
+        nearest = np.concatenate([nearest, np.maximum(squared, 0)], 1)  # rounding can make a zero distance negative
+        indices = np.concatenate([indices, chunk_indices], 1)
+        order = np.argsort(nearest, 1, kind="stable")[:, :k]
+        nearest, indices = np.take_along_axis(nearest, order, 1), np.take_along_axis(indices, order, 1)
+    return indices

@@ -1,4 +1,7 @@
-"""What an O-GAN's two networks can do: the article's three figures and the numbers behind them."""
+"""Metrics and the article's three figures for a trained O-GAN (article 6409).
+
+Here E is the encoder, G the generator, and N(E(x)) = (E(x) - avg) / std the standardised code of an image.
+"""
 
 from pathlib import Path
 
@@ -12,31 +15,56 @@ from common.plots.charts import plot_curves
 from common.plots.images import image_grid, interpolation_rows, reconstruction_pairs, save_gif, save_png
 from ogan.codes import linear_probe_r2, mean_squared_error
 
-CODE_SCALE = 0.9  # the author multiplies the standardised code by this before decoding
-SHRINKS = (1.0, 0.8, 0.7, 0.6, 0.5)  # and what would become of it with others
+CODE_SCALE = 0.9  # the author multiplies a standardised code by this before decoding it
+OTHER_CODE_SCALES = (1.0, 0.8, 0.7, 0.6, 0.5)  # measured for comparison
+BATCH = 2048  # images converted to float at once
 
 
 def encode(encoder, images):
-    """N(E(x)) of uint8 or float images, (n, latent_dim): the code, free of the critic's mean and scale."""
+    """Return the standardised codes N(E(x)), free of the critic's mean and scale.
+
+    Args:
+        encoder: model, images (n, size, size, channels) -> codes (n, latent_dim).
+        images: uint8, or floats in [-1, 1].
+
+    Returns:
+        Array (n, latent_dim) with mean 0 and standard deviation 1 in each row.
+    """
     as_float = to_float if images.dtype == np.uint8 else np.asarray
-    codes = np.concatenate([predict(encoder, as_float(images[i : i + 2048])) for i in range(0, len(images), 2048)])
+    batches = (images[i : i + BATCH] for i in range(0, len(images), BATCH))
+    codes = np.concatenate([predict(encoder, as_float(batch)) for batch in batches])
     codes = codes - codes.mean(-1, keepdims=True)
     return codes / np.maximum(codes.std(-1, keepdims=True), 1e-6)
 
 
-def decode(generator, codes, shrink=CODE_SCALE):
-    """G(0.9 N(E(x))): images (n, size, size, channels) in [-1, 1] from standardised codes."""
-    return predict(generator, np.asarray(shrink * codes, "float32"))
+def decode(generator, codes, code_scale=CODE_SCALE):
+    """Return G(code_scale * codes): images (n, size, size, channels) in [-1, 1] from standardised codes.
+
+    Args:
+        generator: model, latents (n, latent_dim) -> images.
+        codes: (n, latent_dim), standardised.
+        code_scale: float (default 0.9, the author's).
+    """
+    return predict(generator, np.asarray(code_scale * codes, "float32"))
 
 
 def sample_latents(n, latent_dim, seed):
+    """Return n latents from N(0, I), (n, latent_dim) float32; the same seed gives the same latents."""
     return np.random.default_rng([seed, 2]).standard_normal((n, latent_dim), dtype="float32")
 
 
 def reconstruction_metrics(encoder, generator, images, mean_image):
-    """`reconstruction_mse` of G(.9 N(E(x))) and `mean_image_mse`, the same images against the training mean.
+    """Return the error of the reconstructions G(.9 N(E(x))), and of the mean training image as a baseline.
 
-    Both average over images, pixels and colours, with pixels in [-1, 1].
+    Args:
+        encoder: model, images -> codes.
+        generator: model, latents -> images.
+        images: uint8 (n, size, size, channels).
+        mean_image: (size, size, channels) in [-1, 1].
+
+    Returns:
+        Dict of two floats, `reconstruction_mse` and `mean_image_mse`. Both are means over images, pixels and colours
+        of squared differences, with pixels in [-1, 1].
     """
     x = to_float(np.asarray(images))
     return {
@@ -46,16 +74,26 @@ def reconstruction_metrics(encoder, generator, images, mean_image):
 
 
 def code_metrics(encoder, generator, images):
-    """What becomes of `reconstruction_mse` with another shrink, and with E(x) decoded as it is (trap of 6409)."""
+    """Return the reconstruction error for other code scales, and without standardising the code.
+
+    The article warns that E(x) must be standardised before it is decoded.
+
+    Returns:
+        Dict of floats: `reconstruction_mse/shrink_<scale>`, `reconstruction_mse/not_standardised`, and `code_mean`, the
+        mean of E(x).
+    """
     x, codes = to_float(np.asarray(images)), encode(encoder, images)
-    metrics = {f"reconstruction_mse/shrink_{s}": mean_squared_error(decode(generator, codes, s), x) for s in SHRINKS}
-    raw = predict(encoder, x)
-    metrics["reconstruction_mse/not_standardised"] = mean_squared_error(predict(generator, raw), x)
-    return metrics | {"code_mean": float(raw.mean())}
+    metrics = {
+        f"reconstruction_mse/shrink_{code_scale}": mean_squared_error(decode(generator, codes, code_scale), x)
+        for code_scale in OTHER_CODE_SCALES
+    }
+    raw_codes = predict(encoder, x)
+    metrics["reconstruction_mse/not_standardised"] = mean_squared_error(predict(generator, raw_codes), x)
+    return metrics | {"code_mean": float(raw_codes.mean())}
 
 
 def latent_metrics(encoder, generator, latent_dim, seed, n):
-    """`z_corr`, the mean of rho(z, E(G(z))) on fresh z, networks in inference mode."""
+    """Return `z_corr`, the mean of rho(z, E(G(z))) over n fresh latents, with both networks in inference mode."""
     z = sample_latents(n, latent_dim, seed + 1)
     code = encode(encoder, predict(generator, z))
     z = (z - z.mean(-1, keepdims=True)) / z.std(-1, keepdims=True)
@@ -63,25 +101,50 @@ def latent_metrics(encoder, generator, latent_dim, seed, n):
 
 
 def probe_metrics(encoder, train, test):
-    """Linear-probe R^2 of the known factors of `toy_faces` from N(E(x)), and from as many principal components."""
+    """Return how well a linear probe reads the known factors of `toy_faces` from N(E(x)).
+
+    Args:
+        encoder: model, images -> codes.
+        train: `Images` with `array`, `labels` (n, factors) and `label_names`, to fit the probe on.
+        test: `Images`, to measure it on.
+
+    Returns:
+        Dict of R^2: `probe_r2/<factor>` and `probe_r2_mean`, and as a baseline `pca_r2/...` and `pca_r2_mean`, the same
+        from as many principal components of the pixels as a code has entries.
+    """
     codes = encode(encoder, train.array), encode(encoder, test.array)
     components = pca_codes(train.array, test.array, codes[0].shape[1])
     metrics = {}
-    for name, (a, b) in {"probe_r2": codes, "pca_r2": components}.items():
-        r2 = linear_probe_r2(a, train.labels, b, test.labels)
+    for name, (train_codes, test_codes) in {"probe_r2": codes, "pca_r2": components}.items():
+        r2 = linear_probe_r2(train_codes, train.labels, test_codes, test.labels)
         metrics[f"{name}_mean"] = float(r2.mean())
         metrics.update({f"{name}/{factor}": float(v) for factor, v in zip(train.label_names, r2, strict=True)})
     return metrics
 
 
-def interpolation_endpoints(images, most=8):
-    """The ends of interpolations: the first few images and as many after them; one alone is both ends."""
-    half = max(1, min(most, len(images) // 2))
-    return images[:half], images[half : 2 * half] if len(images) > 1 else images
+def interpolation_endpoints(images, max_rows=8):
+    """Return the left and the right ends of interpolations: the first few images, and as many after them.
+
+    A single image is both ends.
+    """
+    rows = max(1, min(max_rows, len(images) // 2))
+    return images[:rows], images[rows : 2 * rows] if len(images) > 1 else images
 
 
 def interpolations(encoder, generator, left, right, scale=1, steps=8):
-    """6409-F3: rows of decoded codes on the straight line between two codes, with the originals at both ends."""
+    """Draw figure 6409-F3: decoded codes on the straight line between two codes, with the originals at both ends.
+
+    Args:
+        encoder: model, images -> codes.
+        generator: model, latents -> images.
+        left: uint8 (rows, size, size, channels), the left ends.
+        right: uint8, the right ends, of the same shape.
+        scale: int, factor by which the picture is enlarged (default 1).
+        steps: int, number of decoded images in a row (default 8).
+
+    Returns:
+        Picture, uint8 (height, width, channels).
+    """
     a, b = encode(encoder, left), encode(encoder, right)
     t = np.linspace(0, 1, steps, dtype="float32")[None, :, None]
     codes = (1 - t) * a[:, None] + t * b[:, None]
@@ -91,23 +154,37 @@ def interpolations(encoder, generator, left, right, scale=1, steps=8):
 
 
 def reconstructions(encoder, generator, images, scale=1):
-    """6409-F2: originals in the even columns, G(.9 N(E(x))) to their right."""
+    """Draw figure 6409-F2: pairs of an original and, to its right, its reconstruction G(.9 N(E(x)))."""
     return reconstruction_pairs(to_float(images), decode(generator, encode(encoder, images)), scale=scale)
 
 
-def save_figures(run, encoder, generator, images, z, rows, scale):
-    """Writes 6409-F1..F3 for a run, its curves and the film of its training; returns the paths."""
+def save_figures(run_dir, encoder, generator, images, z, rows, scale):
+    """Save figures 6409-F1 to F3 of a run, its curves, and an animation of its training.
+
+    Args:
+        run_dir: path of the run directory; its `samples/step-*.png` become the animation.
+        encoder: model, images -> codes.
+        generator: model, latents -> images.
+        images: uint8, at least one held-out image.
+        z: latents of the samples.
+        rows: list of dicts, the rows of `log.csv`.
+        scale: int, factor by which images are enlarged.
+
+    Returns:
+        Paths of the five files, in `<run_dir>/figures/`.
+    """
     images = np.asarray(images)
     pictures = {
         "samples.png": image_grid(predict(generator, z), 9, scale=scale),
         "reconstructions.png": reconstructions(encoder, generator, images[:32], scale),
         "interpolations.png": interpolations(encoder, generator, *interpolation_endpoints(images), scale),
     }
-    folder = Path(run) / "figures"
+    folder = Path(run_dir) / "figures"
     for name, picture in pictures.items():
         save_png(folder / name, picture)
-    series = {name: ([r["step"] for r in rows], [r[name] for r in rows]) for name in ("z_corr", "critic_gap")}
-    plot_curves(folder / "curves.png", series, "step", "mean over the batch", "O-GAN in training")
-    frames = [iio.imread(path) for path in sorted((Path(run) / "samples").glob("step-*.png"))]
+    steps = [row["step"] for row in rows]
+    curves = {name: (steps, [row[name] for row in rows]) for name in ("z_corr", "critic_gap")}
+    plot_curves(folder / "curves.png", curves, "step", "mean over the batch", "O-GAN in training")
+    frames = [iio.imread(path) for path in sorted((Path(run_dir) / "samples").glob("step-*.png"))]
     save_gif(folder / "training.gif", frames)
     return [folder / name for name in (*pictures, "curves.png", "training.gif")]

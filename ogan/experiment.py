@@ -1,4 +1,4 @@
-"""Train an O-GAN in its run directory, then measure and draw what its two networks can do."""
+"""Run an O-GAN experiment: load data, train, evaluate, save."""
 
 import numpy as np
 
@@ -13,11 +13,12 @@ from common.training.loop import images_per_second, train
 from common.training.run_dir import write_results
 from ogan import evaluate
 
-N_MEASURED = 2000  # images
+N_MEASURED = 2000  # number of images that metrics are measured on
+N_RECALIBRATION = 2048  # number of images, and of samples, that batch statistics are measured on
 
 
 def run_ogan(args, article, build, references):
-    """Train and evaluate.
+    """Train an O-GAN in its run directory, then measure and draw what its two networks can do.
 
     Args:
         args: resolved flags of `ogan/train.py`.
@@ -33,21 +34,23 @@ def run_ogan(args, article, build, references):
     held_out = load_images(args.dataset, args.size, "test", args.data_dir, limit=n)
     run_dir, devices = begin_run(args, article, images)
 
+    # networks; E and G, which are measured and drawn, are the averaged ones if there are averages
     with devices:
         trainer, encoder, generator = build(args, images.array.shape[-1])
         averages = WeightEMA([encoder, generator], args.ema) if args.ema else None
     E, G = averages.models if averages else (encoder, generator)
 
-    # figures on the way, from fixed latents and from fixed images that are never trained on
+    # pictures during training, from fixed latents and from fixed images that are never trained on
     z_fixed = evaluate.sample_latents(81, args.latent_dim, args.seed)
-    x_many = to_float(np.asarray(images.array[:2048]))
-    z_many = evaluate.sample_latents(len(x_many), args.latent_dim, args.seed + 2)
-    scale = max(1, 64 // args.size)  # small pictures are shown larger
+    x_calibration = to_float(np.asarray(images.array[:N_RECALIBRATION]))
+    z_calibration = evaluate.sample_latents(len(x_calibration), args.latent_dim, args.seed + 2)
+    scale = max(1, 64 // args.size)  # enlarges small pictures
 
     def save_pictures(step):
         if averages and args.ema_statistics == "measured":
-            recalibrate_batch_norm(G, np.array_split(z_many, 8))
-            recalibrate_batch_norm(E, np.array_split(np.concatenate([x_many, predict(G, z_many)]), 16))
+            recalibrate_batch_norm(G, np.array_split(z_calibration, 8))
+            real_and_fake = np.concatenate([x_calibration, predict(G, z_calibration)])
+            recalibrate_batch_norm(E, np.array_split(real_and_fake, 16))
         save_png(run_dir / f"samples/step-{step:07d}.png", image_grid(predict(G, z_fixed), 9, scale=scale))
         pairs = evaluate.reconstructions(E, G, np.asarray(held_out.array[:32]), scale)
         save_png(run_dir / f"reconstructions/step-{step:07d}.png", pairs)
@@ -57,12 +60,14 @@ def run_ogan(args, article, build, references):
         flip=args.flip, on_interval=save_pictures, averages=averages,
     )  # fmt: skip
 
-    # what came out
+    # networks and the mean image, the baseline of reconstructions
     for model in (E, G):
         atomic_write(run_dir / f"{model.name}.keras", model.save)
     mean_image = to_float(images.array.mean(0))
     atomic_write(run_dir / "mean_image.npy", lambda path: np.save(path, mean_image))
-    last_step_metrics = {}  # of the networks of the last step, where those measured are averages of them
+
+    # metrics
+    last_step_metrics = {}  # of the last step's weights, if those measured otherwise are averages
     if averages:
         last_step_metrics |= evaluate.latent_metrics(encoder, generator, args.latent_dim, args.seed, n)
         last_step_metrics |= evaluate.reconstruction_metrics(encoder, generator, held_out.array, mean_image)

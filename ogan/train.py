@@ -1,8 +1,10 @@
-"""O-GAN: a discriminator that is an encoder (article 6409, https://kexue.fm/archives/6409; arXiv 1903.01931).
+"""Train an O-GAN: a discriminator that is an encoder (article 6409, https://kexue.fm/archives/6409; arXiv 1903.01931).
 
-python ogan/train.py --dataset celeba                  # finds CelebA under --data-dir, or downloads it
-python ogan/train.py --dataset lfw --preset quick      # faces in a quarter of an hour on two CPU cores
-python ogan/train.py                                   # the embedded cartoon faces, nothing to download
+    python ogan/train.py --dataset celeba                  # finds CelebA under --data-dir, or downloads it
+    python ogan/train.py --dataset lfw --preset quick      # faces in a quarter of an hour on two CPU cores
+    python ogan/train.py                                   # cartoon faces drawn by code, nothing to download
+
+The article's loss is in `losses`, the wiring of the networks in `build`.
 """
 
 import argparse
@@ -24,63 +26,92 @@ REFERENCES = {"figures": "https://kexue.fm/archives/6409"}  # the article shows 
 def make_parser():
     p = parser(__doc__, PRESETS)
     p.add_argument("--latent-dim", type=positive_int, help="length of z and of the code, at least 3")
-    p.add_argument("--latent-loss", choices=["correlation", "mse", "none"], default="correlation")
+    p.add_argument(
+        "--latent-loss", choices=["correlation", "mse", "none"], default="correlation",
+        help="term that makes E(G(z)) follow z (default correlation, the article's)",
+    )  # fmt: skip
     p.add_argument("--lam", type=float_in(0, 1000), help="weight of the latent loss (author: .5 at 128 px, 1 at 256)")
-    p.add_argument("--gan", choices=["qp", "sgan", "lsgan", "wgan", "hinge", "gan_qp"], default="qp")
-    p.add_argument("--critic", choices=["mean", "head"], default="mean", help="the code's mean, or a network on it")
-    p.add_argument("--kernel-size", type=int, choices=[4, 5], help="of all convolutions")
-    p.add_argument("--self-modulated", action="store_true", help="batch norm of the generator modulated by z")
-    p.add_argument("--spectral-norm", action="store_true", help="on every kernel of the critic")
-    p.add_argument("--ema", type=float_in(0, 0.99999), help="momentum of the averaged weights; 0: none")
+    p.add_argument(
+        "--gan", choices=["qp", "sgan", "lsgan", "wgan", "hinge", "gan_qp"], default="qp",
+        help="GAN that the latent loss is added to (default qp, the article's; wgan wants --spectral-norm)",
+    )  # fmt: skip
+    p.add_argument(
+        "--critic", choices=["mean", "head"], default="mean",
+        help="how a code becomes a score: minus its mean (default), or a small network",
+    )  # fmt: skip
+    p.add_argument("--kernel-size", type=int, choices=[4, 5], help="kernel size of all convolutions")
+    p.add_argument("--self-modulated", action="store_true", help="let z modulate the generator's batch norm")
+    p.add_argument(
+        "--spectral-norm", action="store_true", help="divide every kernel of the encoder by its spectral norm"
+    )
+    p.add_argument("--ema", type=float_in(0, 0.99999), help="momentum of the weight averages; 0 turns them off")
     p.add_argument(
         "--ema-statistics", choices=["measured", "averaged"], default="measured",
-        help="batch statistics of the averaged networks: measured on data, or averaged too (the author's)",
+        help="batch statistics of the averaged networks: measured on data (default), or averaged too (the author's)",
     )  # fmt: skip
-    p.add_argument("--flip", action=argparse.BooleanOptionalAction, help="mirror images at random (not digits)")
-    p.add_argument("--learning-rate", type=float_in(1e-8, 1), help="of RMSprop, both players")
-    p.add_argument("--trainer", choices=["single", "alternating"], default="single")
-    p.add_argument("--n-d", type=positive_int, default=1, help="critic steps in a round (alternating)")
-    p.add_argument("--n-g", type=positive_int, default=1, help="generator steps in a round (alternating)")
+    p.add_argument(
+        "--flip", action=argparse.BooleanOptionalAction, help="mirror images at random (default: not digits)"
+    )
+    p.add_argument("--learning-rate", type=float_in(1e-8, 1), help="learning rate of RMSprop, for both players")
+    p.add_argument(
+        "--trainer", choices=["single", "alternating"], default="single",
+        help="one step for both players (default), or steps in turn",
+    )  # fmt: skip
+    p.add_argument("--n-d", type=positive_int, default=1, help="critic steps per round of alternating (default 1)")
+    p.add_argument("--n-g", type=positive_int, default=1, help="generator steps per round of alternating (default 1)")
     p.add_argument("--every", type=positive_int, help="steps between pictures and checkpoints")
-    p.add_argument("--limit", type=positive_int, help="use only the first images of the data set")
+    p.add_argument("--limit", type=positive_int, help="number of images to use, the first ones (default all)")
     return p
 
 
 def losses(args):
-    """O-GAN's loss, (batch, 1), as functions of the tensors of `build`: returns (single, critic, generator).
+    """Return O-GAN's loss (article 6409) as three functions of the tensors that `build` wires up.
 
-    Scores are high for real images and low for fakes. `code` is E(G(z)); `_ng` means that no gradient reaches G.
+    Let E be the encoder, G the generator, rho the correlation over the n entries of a code, and score = -avg(E(.)).
+    With d = score(x) - score(G(z)), which is minus the article's t, the two players minimise
 
-        critic     -d + d^2 / (4 mse(x, G(z))) - lam rho(z, E(G(z)))     d = real - fake: GAN-QP with the mse
-        generator  -fake - lam rho(z, E(G(z)))
-        single     both at once: rho trains E and G, -fake trains G alone
+        critic:     -d + d^2 / (4 mse(x, G(z))) - lam rho(z, E(G(z)))
+        generator:  -score(G(z)) - lam rho(z, E(G(z)))
 
-    One SGD step on `single` is one simultaneous step on the other two. The article divides by the sum over the n_x
-    pixels and calls the weight lam1; with the mean, as in its scripts, lam1 = n_x / 4.
+    A real image gets a high score and a fake a low one. The first two terms of the critic are GAN-QP's; `--gan` puts
+    another GAN there. The article divides d^2 by a sum over the n_x pixels and calls the weight lam1. Its scripts take
+    the mean, as here: lam1 = n_x / 4.
+
+    Args:
+        args: flags with `gan`, `latent_loss` and `lam`.
+
+    Returns:
+        Tuple (single, critic, generator) of functions that return a dict with "loss", (batch, 1). One SGD step on
+        `single` equals simultaneous steps on the other two (6387). In their arguments, `code` is E(G(z)), and `_ng`
+        means that no gradient reaches G.
     """
     from keras import ops
 
-    from common.losses.adversarial import EPS, get_loss, sample_distance, wgan_generator
+    from common.losses.adversarial import MIN_DISTANCE, get_loss, sample_distance, wgan_generator
     from common.losses.correlation import correlation
     from common.training.single_loss import generator_only
 
     def qp_critic(real, fake_ng, distance):
         d, mse = real - fake_ng, ops.square(distance)[:, None]
-        return -d + 0.25 * ops.square(d) / ops.maximum(mse, EPS)  # at the best d, 2 mse, this is -mse
+        return -d + 0.25 * ops.square(d) / ops.maximum(mse, MIN_DISTANCE)  # least at d = 2 mse, where it is -mse
 
-    if args.gan == "qp":  # the article's
-        gan_critic, gan_generator, distance_order = qp_critic, wgan_generator, 2
-    else:
-        gan_critic, gan_generator, distance_order = (
-            getattr(get_loss(args.gan), name) for name in ("critic", "generator", "distance_order")
-        )
+    def minus_rho(z, code):
+        return -correlation(z, code)
 
-    def half_mse(z, code):  # equals 1 - rho for a standardised code, but does not leave the code's mean and std free
+    def half_mse(z, code):
+        # equals 1 - rho for a standardised code, but also pins down the code's mean (the score) and std
         z, code = ops.cast(z, "float32"), ops.cast(code, "float32")
         return 0.5 * ops.mean(ops.square(z - code), axis=-1, keepdims=True)
 
-    latent_losses = {"correlation": lambda z, code: -correlation(z, code), "mse": half_mse, "none": lambda z, code: 0.0}
-    latent_loss = latent_losses[args.latent_loss]
+    def no_latent_loss(z, code):
+        return 0.0
+
+    latent_loss = {"correlation": minus_rho, "mse": half_mse, "none": no_latent_loss}[args.latent_loss]
+    if args.gan == "qp":
+        gan_critic, gan_generator, distance_order = qp_critic, wgan_generator, 2  # distance: root mean square
+    else:
+        gan = get_loss(args.gan)
+        gan_critic, gan_generator, distance_order = gan.critic, gan.generator, gan.distance_order
 
     def critic(x, z, x_fake_ng, code_ng, real, fake_ng):
         distance = sample_distance(x, x_fake_ng, distance_order) if distance_order else None
@@ -88,11 +119,12 @@ def losses(args):
         return {"loss": loss, "critic_gap": real - fake_ng, "z_corr": correlation(z, code_ng)}
 
     def generator(z, code, fake):
-        # GAN-QP's generator loss is real - fake, and real does not depend on the generator
-        return {"loss": gan_generator(ops.zeros_like(fake), fake) + args.lam * latent_loss(z, code)}
+        no_real = ops.zeros_like(fake)  # GAN-QP's generator loss is real - fake; real has no gradient in G
+        return {"loss": gan_generator(no_real, fake) + args.lam * latent_loss(z, code)}
 
     def single(x, z, x_fake_ng, code, code_ng, real, fake, fake_ng):
-        values = critic(x, z, x_fake_ng, code, real, fake_ng)  # `code`: the correlation trains both networks
+        # `code` in place of `code_ng`: rho trains E and G. All other terms of the critic train E alone.
+        values = critic(x, z, x_fake_ng, code, real, fake_ng)
         values["loss"] += generator_only(lambda score: gan_generator(real, score), fake, fake_ng)
         return values
 
@@ -100,7 +132,15 @@ def losses(args):
 
 
 def build(args, channels):
-    """The networks, their wiring and the loss: returns (trainer, encoder, generator)."""
+    """Build the networks, wire them up and compile the trainer.
+
+    Args:
+        args: resolved flags.
+        channels: int, colour channels of an image.
+
+    Returns:
+        Tuple (trainer, encoder, generator). The trainer is a compiled `SingleLoss`, or an `Alternating`.
+    """
     import keras
     from keras import ops
 
@@ -114,7 +154,7 @@ def build(args, channels):
     image_kwargs = {"image_size": args.size, "channels": channels, "kernel_size": args.kernel_size}
     encoder = dcgan_encoder(outputs=args.latent_dim, spectral_norm=args.spectral_norm, **image_kwargs)
     generator = dcgan_generator(latent_dim=args.latent_dim, self_modulated=args.self_modulated, **image_kwargs)
-    # the mean of the code is an energy, low on real images; scores are high there
+    # the mean of a code is an energy, low for real images; a score is high for them
     score = score_head(args.latent_dim) if args.critic == "head" else lambda code: -average(code)
 
     # wiring
@@ -130,9 +170,9 @@ def build(args, channels):
     critic_inputs = {"x": x, "z": z, "x_fake_ng": x_fake_ng, "code_ng": code_ng, "real": real, "fake_ng": fake_ng}
     generator_inputs = {"z": z, "code": code, "fake": fake}
 
-    def compile_model(tensors, loss, trainable_layers=None):
-        model = SingleLoss(x, tensors, loss, trainable_layers)
-        # the author's Keras 2 added 1e-7 outside the square root, Keras 3 adds it inside
+    def compile_model(tensors, loss_function, trainable_layers=None):
+        model = SingleLoss(x, tensors, loss_function, trainable_layers)
+        # the author's Keras 2 added 1e-7 outside the square root, Keras 3 adds epsilon inside: 1e-14 = (1e-7)^2
         model.compile(keras.optimizers.RMSprop(args.learning_rate, rho=0.99, epsilon=1e-14))
         return model
 
@@ -149,7 +189,10 @@ def run(args):
 
     apply_preset(args, make_parser(), PRESETS)
     if args.latent_dim < 3:
-        raise UserError("--latent-dim must be at least 3: with 2 the standardised code can only be +-(1, -1)")
+        raise UserError(
+            "--latent-dim must be at least 3: with 2, a standardised code can only be +-(1, -1). "
+            f"Received: {args.latent_dim}"
+        )
     if args.flip is None:
         args.flip = not is_digit_like(args.dataset)
     run_ogan(args, ARTICLE, build, REFERENCES)

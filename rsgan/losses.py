@@ -1,4 +1,4 @@
-"""What a method's two players minimise, as functions of a training graph's tensors (article 6110)."""
+"""Losses of the two players of a method, as functions of the scores in a training graph (article 6110)."""
 
 import keras
 from keras import ops
@@ -9,7 +9,11 @@ from common.training.single_loss import generator_only
 
 
 class Clip(keras.constraints.Constraint):
-    """Every entry of a weight is put back into [-limit, limit] after each step of the optimiser."""
+    """Weight constraint of WGAN (arXiv 1701.07875): clips to [-limit, limit] after each step of the optimiser.
+
+    Args:
+        limit: float, at least 0.
+    """
 
     def __init__(self, limit):
         self.limit = limit
@@ -22,15 +26,20 @@ class Clip(keras.constraints.Constraint):
 
 
 def method_losses(method):
-    """The method's loss as functions of a training graph's tensors, each returning a dict with the key "loss".
+    """Return the method's loss as three functions (single, critic, generator).
 
-    single:    critic(real, fake_ng) + penalty + [generator(real_for_generator, fake) - generator(real, fake_ng)]
-    critic:    critic(real, fake_ng) + penalty, to train the critic alone
-    generator: generator(real_for_generator, fake), to train the generator alone
+    They take scores by name, (batch, 1), and return a dict of tensors with the key "loss":
 
-    `_ng` means: of the fakes whose gradient is stopped. `real_for_generator` is `real` unless scores are of pairs
-    (T-GAN), where it is the same score as a function of the generator too. `penalty` and `distance` are per
-    sample, (batch,)."""
+        critic     critic loss of (real, fake_ng) + penalty                      trains the critic alone
+        generator  generator loss of (real_for_generator, fake)                  trains the generator alone
+        single     critic's loss + the generator's at value 0                    trains both at once (6387)
+
+    `_ng` means that no gradient reaches the generator. `real_for_generator` equals `real`, but for T-GAN, which scores
+    pairs, it depends on the generator too. `penalty` and `distance` are per sample, (batch,).
+
+    Args:
+        method: a `rsgan.methods.Method`.
+    """
     loss = get_loss(method.loss)
 
     def critic(real, fake_ng, penalty=None, distance=None):
@@ -46,19 +55,23 @@ def method_losses(method):
 
     def single(real, fake_ng, fake, real_for_generator, **others):
         values = critic(real, fake_ng, **others)
-        paired = lambda scores: ops.mean(loss.generator(*scores))
-        values["loss"] += generator_only(paired, (real_for_generator, fake), (real, fake_ng))
+        mean_generator_loss = lambda scores: ops.mean(loss.generator(*scores))
+        values["loss"] += generator_only(mean_generator_loss, (real_for_generator, fake), (real, fake_ng))
         return values | {"generator_loss": loss.generator(real, fake_ng)}
 
     return single, critic, generator
 
 
-def penalty_of(method, gradient_norms, weight=None):
-    """The method's penalty per sample, (batch,), from a function point -> squared slope; `None` if it has none.
+def penalty_of(method, squared_gradient_norm, weight=None):
+    """Return the method's gradient penalty per sample, (batch,), or `None` if it has none.
 
-    `weight` replaces the published one.
+    Args:
+        method: a `rsgan.methods.Method`.
+        squared_gradient_norm: function of "real", "fake" or "between" that returns ||grad_x D(x)||^2 there, (batch,).
+        weight: float that replaces the published weight; `None` keeps that.
     """
     if method.penalty is None:
         return None
     penalty = PENALTIES[method.penalty]
-    return sum(penalty.penalty_fn(gradient_norms(point), weight or penalty.weight) for point in penalty.evaluated_at)
+    weight = weight or penalty.weight
+    return sum(penalty.penalty_fn(squared_gradient_norm(point), weight) for point in penalty.evaluated_at)

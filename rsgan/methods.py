@@ -1,7 +1,7 @@
-"""The methods that article 6110 compares, and what its idea has become: a loss, and what holds the critic.
+"""The table of methods that article 6110 compares and that followed it: a loss, and what constrains the critic.
 
-The losses are rows of `common.losses.adversarial`, the penalties rows of `common.losses.gradient_penalties`. A
-method is added here in one line.
+A new method is one line of `METHODS`. Its loss and penalty are names in `common.losses.adversarial` and
+`common.losses.gradient_penalties`.
 """
 
 from dataclasses import dataclass
@@ -9,14 +9,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Method:
-    """One line of the comparison.
+    """A GAN loss with its constraint on the critic.
 
     Args:
-        loss: name in `common.losses.adversarial`.
-        penalty: name in `common.losses.gradient_penalties`, or `None`.
-        spectral_norm: bool, of every kernel of the critic (6311).
-        clip: float, every weight of the critic stays within +-clip; `None` without.
-        steps_per_round: (n_d, n_g), steps of each player in a round of alternating training, as its authors had it.
+        loss: str, name in `common.losses.adversarial`.
+        penalty: str, name in `common.losses.gradient_penalties`, or `None`.
+        spectral_norm: bool, divide every kernel of the critic by its spectral norm (6311).
+        clip: float, keep every weight of the critic within [-clip, clip]; `None` for no clipping.
+        steps_per_round: (n_d, n_g), the authors' numbers of critic and generator steps in a round of alternating
+            training.
     """
 
     loss: str
@@ -34,13 +35,13 @@ METHODS = {
     "sngan": Method("sgan", spectral_norm=True, steps_per_round=(1, 2)),
     "lsgan": Method("lsgan"),
     "hinge": Method("hinge"),
-    # four ways to hold WGAN's critic
+    # WGAN with four constraints on the critic: clipped weights, spectral norm, WGAN-GP's penalty in two forms, WGAN-div
     "wgan": Method("wgan", clip=0.01, steps_per_round=(5, 1)),  # arXiv 1701.07875
     "wgan_sn": Method("wgan", spectral_norm=True, steps_per_round=(5, 1)),
     "wgan_gp": Method("wgan", "gp", steps_per_round=(5, 1)),
     "wgan_gp_linear": Method("wgan", "gp_linear", steps_per_round=(5, 1)),
     "wgan_div": Method("wgan", "div"),
-    # none of these needs a constraint, says GAN-QP
+    # needs no constraint (arXiv 1811.07296)
     "gan_qp": Method("gan_qp", steps_per_round=(2, 1)),
     "gan_qp_l2": Method("gan_qp_l2", steps_per_round=(2, 1)),
     # relativistic
@@ -54,7 +55,7 @@ METHODS = {
     "rahinge": Method("rahinge"),
     "tsgan": Method("tsgan", spectral_norm=True, steps_per_round=(1, 2)),
     "twgan": Method("twgan", spectral_norm=True, steps_per_round=(1, 2)),
-    # R3GAN (arXiv 2501.05441) and what it is compared with
+    # R3GAN (arXiv 2501.05441) and its baselines
     "r3gan": Method("rsgan", "r1_r2"),
     "rsgan_r1": Method("rsgan", "r1"),
     "sgan_r1": Method("sgan", "r1"),

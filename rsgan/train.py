@@ -1,9 +1,11 @@
-"""RSGAN and every loss it is compared with (article 6110, https://kexue.fm/archives/6110; arXiv 1807.00734).
+"""Train RSGAN, or a GAN it is compared with (article 6110, https://kexue.fm/archives/6110; arXiv 1807.00734).
 
-python rsgan/train.py --dataset mnist --loss rsgan          # digits in minutes on two CPU cores
-python rsgan/train.py --dataset celeba --loss rsgan_sn --preset paper
-python rsgan/train.py --loss r3gan                          # the embedded cartoon faces, nothing to download
-python rsgan/train.py --dataset 25gaussians --loss rsgan    # in the plane
+    python rsgan/train.py --dataset mnist --loss rsgan          # digits in minutes on two CPU cores
+    python rsgan/train.py --dataset celeba --loss rsgan_sn --preset paper
+    python rsgan/train.py --loss r3gan                          # cartoon faces drawn by code, nothing to download
+    python rsgan/train.py --dataset 25gaussians --loss rsgan    # points of the plane
+
+The methods are listed in `rsgan/methods.py`; the wiring of the networks is in `build`, the losses in `rsgan/losses.py`.
 """
 
 import argparse
@@ -25,29 +27,43 @@ PLANE = COMMON | {"batch_size": 256, "latent_dim": 16, "learning_rate": 1e-3, "w
 PLANE_PRESETS = {
     "smoke": PLANE | {"width": 16, "steps": 6, "every": 3},
     "quick": PLANE | {"steps": 6000, "every": 500},
-    "paper": PLANE | {"steps": 100_000, "every": 1000},  # the author has none in the plane
+    "paper": PLANE | {"steps": 100_000, "every": 1000},  # the author trained on images only
 }
 REFERENCES = {"figure": "https://kexue.fm/usr/uploads/2018/10/2687059029.jpg"}  # the article claims no number
 
 
 def make_parser():
     p = gan_parser(__doc__, PRESETS)
-    p.add_argument("--loss", choices=METHODS, default="rsgan", help=", ".join(METHODS), metavar="NAME")
     p.add_argument(
-        "--spectral-norm", action=argparse.BooleanOptionalAction, help="on every kernel of the critic (else by loss)"
+        "--loss", choices=METHODS, default="rsgan", help=f"method, default rsgan: {', '.join(METHODS)}", metavar="NAME"
     )
-    p.add_argument("--penalty-weight", type=float_in(1e-9, 1e9), help="of the loss's penalty (else the published one)")
     p.add_argument(
-        "--batch-norm", action=argparse.BooleanOptionalAction, help="in the critic; never with a penalty on its slope"
+        "--spectral-norm", action=argparse.BooleanOptionalAction,
+        help="divide every kernel of the critic by its spectral norm (default: as in the method)",
+    )  # fmt: skip
+    p.add_argument(
+        "--penalty-weight", type=float_in(1e-9, 1e9), help="weight of the gradient penalty (default: the published one)"
     )
-    p.add_argument("--trainer", choices=["single", "alternating"], help="one step for both players, or in turn")
-    p.add_argument("--n-d", type=positive_int, help="critic steps in a round (alternating; else by loss)")
-    p.add_argument("--n-g", type=positive_int, help="generator steps in a round (alternating; else by loss)")
+    p.add_argument(
+        "--batch-norm", action=argparse.BooleanOptionalAction,
+        help="batch norm in the critic; off with a gradient penalty, which is per sample",
+    )  # fmt: skip
+    p.add_argument("--trainer", choices=["single", "alternating"], help="one step for both players, or steps in turn")
+    p.add_argument("--n-d", type=positive_int, help="critic steps per round of alternating (default: the method's)")
+    p.add_argument("--n-g", type=positive_int, help="generator steps per round of alternating (default: the method's)")
     return p
 
 
 def build(args, shape):
-    """The networks, their wiring and the loss: returns (trainer, critic, generator)."""
+    """Build the networks, wire them up and compile the trainer.
+
+    Args:
+        args: resolved flags.
+        shape: (size, size, channels) of an image, or (2,) of a point.
+
+    Returns:
+        Tuple (trainer, critic, generator). The trainer is a compiled `SingleLoss`, or an `Alternating`.
+    """
     import keras
     from keras import layers, ops
 
@@ -64,71 +80,77 @@ def build(args, shape):
     loss = get_loss(method.loss)
 
     # networks
-    outputs, batch_norm = None if loss.pairwise_critic else 1, args.batch_norm and not method.penalty
-    critic_kwargs = {"spectral_norm": args.spectral_norm, "batch_norm": batch_norm}
+    critic_kwargs = {
+        "outputs": None if loss.pairwise_critic else 1,  # T-GAN's critic returns an encoding, not a score
+        "spectral_norm": args.spectral_norm,
+        "batch_norm": args.batch_norm and not method.penalty,
+    }
     generator = build_generator(shape, args.latent_dim, args.width, args.kernel_size)
-    critic = build_critic(shape, args.width, args.kernel_size, outputs, **critic_kwargs)
-    critic_networks = [critic]
-    score = lambda a, b: a
-    if loss.pairwise_critic:  # T-GAN: what is judged is the difference of two encodings
+    critic = build_critic(shape, args.width, args.kernel_size, **critic_kwargs)
+    if loss.pairwise_critic:
         wrap = SpectralNormalized if args.spectral_norm else lambda layer: layer
         dense = lambda units: wrap(layers.Dense(units, use_bias=False, dtype="float32"))
         head = keras.Sequential([keras.Input((args.width,)), dense(512), layers.LeakyReLU(0.3), dense(1)], name="head")
         critic_networks = [critic, head]
-        score = lambda a, b: head(a - b)
+        score = lambda a, b: head(a - b)  # T-GAN scores a against b: D(E(a) - E(b))
+    else:
+        critic_networks = [critic]
+        score = lambda a, b: a  # the critic scores a alone
     if method.clip:
         for weight in critic.trainable_variables:
             weight.constraint = Clip(method.clip)
 
-    # wiring
+    # wiring; `_ng`: no gradient reaches the generator
     x = keras.Input(shape)
     z = Latent(args.latent_dim, seed=args.seed)(x)
     x_fake = generator(z)
     x_fake_ng = ops.stop_gradient(x_fake)
-    real_features, h_fake, h_fake_ng = critic(x), critic(x_fake), critic(x_fake_ng)
-    critic_inputs = {"real": score(real_features, h_fake_ng), "fake_ng": score(h_fake_ng, real_features)}
-    generator_inputs = {"fake": score(h_fake, real_features), "real_for_generator": score(real_features, h_fake)}
+    real_features, fake_features, fake_features_ng = critic(x), critic(x_fake), critic(x_fake_ng)
+    critic_inputs = {"real": score(real_features, fake_features_ng), "fake_ng": score(fake_features_ng, real_features)}
+    generator_inputs = {
+        "fake": score(fake_features, real_features),
+        "real_for_generator": score(real_features, fake_features),
+    }
 
-    # loss
-    points = {
+    # penalty and distance, for the methods that have them
+    penalty_points = {  # functions, because `RandomInterpolation` brings a random stream into the model
         "real": lambda: x,
         "fake": lambda: x_fake_ng,
         "between": lambda: RandomInterpolation(args.seed)(x, x_fake_ng),
     }
-    slope = lambda point: SquaredGradientNorm(critic)(points[point]())
+    squared_gradient_norm = lambda point: SquaredGradientNorm(critic)(penalty_points[point]())
     if method.penalty:
-        critic_inputs["penalty"] = penalty_of(method, slope, args.penalty_weight)
+        critic_inputs["penalty"] = penalty_of(method, squared_gradient_norm, args.penalty_weight)
     if loss.distance_order:
         critic_inputs["distance"] = sample_distance(x, x_fake_ng, loss.distance_order)
+
+    # loss
     single, critic_loss, generator_loss = method_losses(method)
 
-    def compiled(tensors, loss, trains=None):
-        model = SingleLoss(x, tensors, loss, trains)
+    def compile_model(tensors, loss_function, trainable_layers=None):
+        model = SingleLoss(x, tensors, loss_function, trainable_layers)
         model.compile(keras.optimizers.Adam(args.learning_rate, beta_1=0.5))
         return model
 
     if args.trainer == "single":
-        return compiled(critic_inputs | generator_inputs, single), critic, generator
+        return compile_model(critic_inputs | generator_inputs, single), critic, generator
     if not loss.generator_needs_real:
-        del generator_inputs["real_for_generator"]  # one pass through the critic less
-    players = (
-        compiled(critic_inputs, critic_loss, critic_networks),
-        compiled(generator_inputs, generator_loss, [generator]),
-    )
+        del generator_inputs["real_for_generator"]  # saves a pass through the critic
+    critic_model = compile_model(critic_inputs, critic_loss, critic_networks)
+    generator_model = compile_model(generator_inputs, generator_loss, [generator])
     n_d, n_g = method.steps_per_round
-    return Alternating(*players, args.n_d or n_d, args.n_g or n_g), critic, generator
+    return Alternating(critic_model, generator_model, args.n_d or n_d, args.n_g or n_g), critic, generator
 
 
 def run(args):
     from common.experiments.gan import run_gan
 
-    toy = args.dataset in TOYS
-    apply_preset(args, make_parser(), PLANE_PRESETS if toy else PRESETS)
+    apply_preset(args, make_parser(), PLANE_PRESETS if args.dataset in TOYS else PRESETS)
     method = METHODS[args.loss]
     if args.penalty_weight and not method.penalty:
-        raise UserError(f"--penalty-weight: {args.loss} has no penalty")
+        raise UserError(f"--penalty-weight: {args.loss} has no penalty; leave it out, or choose another --loss")
     if args.trainer == "single" and (args.n_d or args.n_g):
-        raise UserError("--n-d and --n-g belong to --trainer alternating: a single loss moves both players at once")
+        raise UserError("--n-d and --n-g need --trainer alternating: a single loss trains both players in one step")
     if args.spectral_norm is None:
         args.spectral_norm = method.spectral_norm
     run_gan(args, ARTICLE, build, REFERENCES)

@@ -1,3 +1,5 @@
+"""Measures of codes against closed forms, known variances and brute force."""
+
 import numpy as np
 import pytest
 
@@ -104,9 +106,9 @@ def test_neighbours_against_brute_force(chunk, k):
 
 def test_neighbours_of_bytes_find_themselves():
     bank = rng(15).integers(0, 256, (50, 8, 8, 3)).astype("uint8")
-    found = nearest_neighbours(bank[20:30], bank, 2, chunk=16)
-    np.testing.assert_array_equal(found[:, 0], np.arange(20, 30))
-    assert np.all(found[:, 1] != found[:, 0])
+    indices = nearest_neighbours(bank[20:30], bank, 2, chunk=16)
+    np.testing.assert_array_equal(indices[:, 0], np.arange(20, 30))
+    assert np.all(indices[:, 1] != indices[:, 0])
 
 
 def test_equal_distances_take_the_lower_index():
