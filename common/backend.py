@@ -1,6 +1,6 @@
-"""The only module that names a backend: what `keras.ops` does not offer, with a TensorFlow, a JAX and a PyTorch branch.
+"""What `keras.ops` does not offer: functions with a TensorFlow, a JAX and a PyTorch branch.
 
-Importing it is cheap; the backends are imported where they are used.
+No other module names a backend. Importing this one is cheap: functions import the backend when they are called.
 """
 
 import contextlib
@@ -18,10 +18,13 @@ def _name():
 
 
 def import_backend():
-    """Imports Keras on its backend, without TensorFlow's start-up chatter (set TF_CPP_MIN_LOG_LEVEL to see it).
+    """Import Keras and its backend without TensorFlow's start-up messages.
+
+    The environment variable KERAS_BACKEND chooses the backend (default TensorFlow). Set TF_CPP_MIN_LOG_LEVEL to see
+    the messages.
 
     Raises:
-        UserError: if the chosen backend (TensorFlow, unless KERAS_BACKEND says otherwise) is not installed.
+        UserError: if the chosen backend is unknown or not installed.
     """
     quiet = "TF_CPP_MIN_LOG_LEVEL" not in os.environ
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -29,7 +32,8 @@ def import_backend():
         with _muted_stderr() if quiet else contextlib.nullcontext():
             import keras  # noqa: F401
 
-            if importlib.util.find_spec("tensorflow"):  # on JAX too: there `set_random_seed` would start it, aloud
+            # also on JAX, where `keras.utils.set_random_seed` would import TensorFlow later and print the messages
+            if importlib.util.find_spec("tensorflow"):
                 import tensorflow  # noqa: F401
     except (ImportError, ValueError) as error:
         raise UserError(
@@ -39,26 +43,30 @@ def import_backend():
 
 @contextlib.contextmanager
 def _muted_stderr():
-    """What is written before TensorFlow reads its log level goes past `sys.stderr`, straight to the descriptor."""
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    """Redirect file descriptor 2: TensorFlow's start-up messages bypass `sys.stderr`."""
+    stderr_copy, devnull = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
-        os.dup2(nowhere, 2)
+        os.dup2(devnull, 2)
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+        os.dup2(stderr_copy, 2)
+        os.close(stderr_copy)
+        os.close(devnull)
 
 
 def input_gradient(fn, x):
-    """Gradient of the sum of fn(x) over the batch with respect to x, itself differentiable (for penalties).
+    """Return the gradient of sum(fn(x)) with respect to x. It can be differentiated again (for gradient penalties).
 
     Args:
-        fn: function of a tensor, returns per-sample scores, (batch,) or (batch, 1).
+        fn: function of a tensor that returns one score per sample, (batch,) or (batch, 1).
         x: tensor, (batch, ...).
 
     Returns:
-        Tensor of the shape of x: row i is the gradient of fn(x)[i] if rows do not meet in fn (no batch norm).
+        Tensor of the shape of x. Row i is the gradient of fn(x)[i], provided that fn does not mix samples (no batch
+        normalisation).
+
+    Raises:
+        NotImplementedError: on any other backend.
     """
     from keras import ops
 
@@ -85,7 +93,7 @@ def input_gradient(fn, x):
 
 
 def accelerators():
-    """Number of GPUs or TPUs that the backend sees."""
+    """Return the number of GPUs and TPUs that the backend sees."""
     if _name() == "tensorflow":
         import tensorflow as tf
 
@@ -100,9 +108,9 @@ def accelerators():
 
 
 def replica_id_and_count():
-    """(index, count) of the replica that is computing now: (0, 1) unless inside a `tf.distribute` replica.
+    """Return (index, count) of the current `tf.distribute` replica, and (0, 1) outside of one.
 
-    JAX's data parallelism shards one global program, so there it is (0, 1) too.
+    On JAX it is always (0, 1), because data parallelism there shards one global program.
     """
     if _name() == "tensorflow":
         import tensorflow as tf
@@ -114,7 +122,10 @@ def replica_id_and_count():
 
 
 def scale_loss(loss):
-    """Divides by the number of replicas: `tf.distribute` sums the replicas' gradients, and we want their mean."""
+    """Return the loss divided by the number of replicas.
+
+    `tf.distribute` sums the gradients of the replicas; with this scaling the sum is their mean.
+    """
     if _name() == "tensorflow":
         import tensorflow as tf
 
@@ -124,7 +135,14 @@ def scale_loss(loss):
 
 
 def distribution(enabled):
-    """Context in which to build and compile: all local devices (`--distribute`), or nothing special."""
+    """Return the context manager in which to build and compile a model.
+
+    Args:
+        enabled: bool, train on all local devices (`--distribute`).
+
+    Raises:
+        UserError: if `enabled` on a backend other than TensorFlow and JAX.
+    """
     if not enabled:
         return contextlib.nullcontext()
     if _name() == "tensorflow":
@@ -139,10 +157,13 @@ def distribution(enabled):
 
 
 def to_fast_dataset(batches):
-    """Return `EndlessBatches` in the form on which `fit` trains fastest: the same batches in the same order.
+    """Return the same batches in the same order, in the form on which `fit` trains fastest.
 
-    TensorFlow's own conversion lets the input pipeline share the threads of the kernels, and now and then a whole
-    `fit` then computes on one core, at half the speed. A pipeline with one thread of its own does not do that.
+    On TensorFlow this is a `tf.data.Dataset` with a thread of its own. In Keras's own conversion the input pipeline
+    shares the threads of the kernels. Now and then a whole `fit` then computes on one core, at half the speed.
+
+    Args:
+        batches: `common.data.batches.EndlessBatches`.
     """
     if _name() != "tensorflow":
         return batches
@@ -162,20 +183,26 @@ def to_fast_dataset(batches):
 
 
 def make_ema_update(shadows, weights, momentum):
-    """A function without arguments that moves every shadow to momentum * shadow + (1 - momentum) * weight.
+    """Return a function without arguments that updates an exponential moving average of weights.
 
-    Compiled: one by one through Keras, sixty small variables take longer than a small model's training step.
+    It sets every shadow to momentum * shadow + (1 - momentum) * weight. The update is compiled, because assigning
+    sixty small variables one by one through Keras takes longer than a training step of a small model.
+
+    Args:
+        shadows: list of Keras variables, the averages.
+        weights: list of Keras variables, in the order of `shadows`.
+        momentum: float in [0, 1).
     """
     pairs = list(zip(shadows, weights, strict=True))
     if _name() == "tensorflow":
         import tensorflow as tf
 
         @tf.function
-        def step():
+        def update():
             for shadow, weight in pairs:
                 shadow.value.assign(momentum * shadow.value + (1 - momentum) * weight.value)
 
-        return step
+        return update
     if _name() == "jax":
         import jax
 
@@ -185,22 +212,26 @@ def make_ema_update(shadows, weights, momentum):
         def mix(a, b):
             return [momentum * x + (1 - momentum) * y for x, y in zip(a, b, strict=True)]
 
-    def step():
+    def update():
         values = mix([shadow.value for shadow, _ in pairs], [weight.value for _, weight in pairs])
         for (shadow, _), value in zip(pairs, values, strict=True):
             shadow.assign(value)
 
-    return step
+    return update
 
 
 def sync_jax_state(model):
-    """Makes `model`'s variables current in the middle of a `fit` (JAX keeps them apart while it trains)."""
+    """Copy the state of a running `fit` into the variables of `model`: JAX keeps it apart while it trains."""
     if _name() == "jax":
         model.jax_state_sync()
 
 
 def tensorboard(log_dir):
-    """List with Keras's TensorBoard callback; empty, with a line that says so, where there is no TensorFlow."""
+    """Return a list with Keras's TensorBoard callback, or print a note and return [] if TensorFlow is not installed.
+
+    Args:
+        log_dir: path of the folder for the event files.
+    """
     if importlib.util.find_spec("tensorflow") is None:
         print("TensorBoard is off: it needs TensorFlow, which is not installed here (log.csv has the same numbers)")
         return []

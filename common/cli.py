@@ -1,4 +1,4 @@
-"""The flags every script shares, and the one way in which a script ends when the user has to mend something."""
+"""Command-line flags that the scripts share, presets, and one-line errors with exit code 2."""
 
 import argparse
 import functools
@@ -11,36 +11,39 @@ from common.data.images import NAMES
 from common.data.toy_2d import TOYS
 from common.errors import UserError
 
-SIZES = (16, 32, 64, 128, 256, 512)  # the stride-2 networks halve an image down to 4 x 4
+SIZES = (16, 32, 64, 128, 256, 512)  # powers of 2: the stride-2 networks halve an image down to 4 x 4
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse, but a wrong flag gets one line that says what is allowed, and exit code 2."""
+    """An `argparse` parser that answers a wrong flag with one line and exit code 2."""
 
     RAW = argparse.RawDescriptionHelpFormatter
 
     def __init__(self, **kwargs):
-        # no abbreviations: `ablation.py --seed 5` belongs to the training, it is not half a --seeds
+        # No abbreviations: `ablation.py --seed 5` must reach the training script, not be read as --seeds.
         super().__init__(allow_abbrev=False, **kwargs)
 
     def error(self, message):
+        """Print the message as one line and exit with code 2."""
         self.exit(2, f"{self.prog}: error: {message} (--help lists all flags)\n")
 
 
 def positive_int(text):
+    """Return the int of a flag that takes a whole number of at least 1."""
     if not re.fullmatch(r"[0-9]{1,9}", text) or int(text) < 1:
         raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of at least 1")
     return int(text)
 
 
 def nonnegative_int(text):
+    """Return the int of a flag that takes a whole number of at least 0."""
     if not re.fullmatch(r"[0-9]{1,9}", text):
         raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of at least 0")
     return int(text)
 
 
 def float_in(low, high):
-    """Type of a flag that takes a number from low to high."""
+    """Return the `argparse` type of a flag that takes a number from `low` to `high`, both included."""
 
     def number(text):
         try:
@@ -55,14 +58,19 @@ def float_in(low, high):
 
 
 def image_size(text, sizes=SIZES):
-    """Type of --size."""
+    """Return the value of --size as an int; `sizes` are the allowed ones, in pixels."""
     if text not in map(str, sizes):
         raise argparse.ArgumentTypeError(f"'{text}' is not one of {', '.join(map(str, sizes))}")
     return int(text)
 
 
 def dataset(text, toys=()):
-    """Type of --dataset; `toys` are names that it takes besides those of images."""
+    """Return the value of --dataset if it is a known data set.
+
+    Args:
+        text: str, a name or "folder:PATH".
+        toys: names of 2-D data sets that are allowed besides the image data sets.
+    """
     names = (*NAMES, *toys)
     if text not in names and not (text.startswith("folder:") and len(text) > len("folder:")):
         raise argparse.ArgumentTypeError(f"'{text}' is not one of {', '.join(names)}, folder:PATH")
@@ -70,43 +78,80 @@ def dataset(text, toys=()):
 
 
 def parser(description, presets, default_dataset="toy_faces", toys=False, sizes=SIZES):
-    """Parser with the common flags; the article adds its own.
+    """Return a parser with the common flags of a training script. The article adds its own.
 
-    A flag left out takes its value from the preset; `presets` maps a preset's name to a dict flag -> value. With
-    `toys=True`, --dataset also takes the data sets of `common.data.toy_2d`; `sizes` are those of --size.
+    A flag without a default of its own is `None` until `apply_preset` fills it.
+
+    Args:
+        description: str, shown by --help as it is.
+        presets: dict of preset name -> {flag: value}.
+        default_dataset: str, default of --dataset.
+        toys: bool, let --dataset take the 2-D data sets of `common.data.toy_2d` too.
+        sizes: ints, the allowed values of --size, in pixels.
     """
     toys = TOYS if toys else ()
     p = Parser(description=description, formatter_class=Parser.RAW)
     add = p.add_argument
-    kind = functools.partial(dataset, toys=toys)
-    add("--dataset", type=kind, default=default_dataset, help=f"{', '.join((*NAMES, *toys))} or folder:PATH")
-    add("--data-dir", help="where your downloads lie (else $DATA_DIR, the Keras cache, a download)")
-    add("--preset", choices=sorted(presets), help="smoke: seconds; quick: minutes on 2 CPU cores; paper: the author's")
-    size = functools.partial(image_size, sizes=sizes)
-    add("--size", type=size, help=f"pixels: {', '.join(map(str, sizes))}")
-    add("--batch-size", type=positive_int, help="images per step")
+    add(
+        "--dataset", type=functools.partial(dataset, toys=toys), default=default_dataset,
+        help=f"training data: {', '.join((*NAMES, *toys))} or folder:PATH (default {default_dataset})",
+    )  # fmt: skip
+    add(
+        "--data-dir",
+        help="folder of your downloads, searched first (default none); then $DATA_DIR and the Keras cache are "
+        "searched; what is missing is downloaded if possible",
+    )  # fmt: skip
+    add(
+        "--preset", choices=sorted(presets),
+        help="defaults of the flags that name none here. smoke: a test of seconds; quick: minutes on 2 CPU cores; "
+        "paper: the author's settings (default paper with a GPU or TPU, else quick)",
+    )  # fmt: skip
+    add(
+        "--size", type=functools.partial(image_size, sizes=sizes),
+        help=f"height and width of the images in pixels: {', '.join(map(str, sizes))}",
+    )  # fmt: skip
+    add("--batch-size", type=positive_int, help="number of samples per training step")
     length = p.add_mutually_exclusive_group()
-    length.add_argument("--epochs", type=positive_int, help="passes over the data")
-    length.add_argument("--steps", type=positive_int, help="batches to train on")
-    add("--seed", type=nonnegative_int, default=0, help="start of every random stream (default 0)")
+    length.add_argument("--epochs", type=positive_int, help="length of the training in passes over the data")
+    length.add_argument("--steps", type=positive_int, help="length of the training in steps, one batch each")
+    add("--seed", type=nonnegative_int, default=0, help="seed of every random number generator (default 0)")
     add("--out", default="runs", help="folder that holds the run directories (default runs)")
-    add("--resume", action="store_true", help="go on with this run if it was begun, else begin it")
-    add("--mixed-precision", choices=["float16", "bfloat16"], help="compute in half precision, keep weights in float32")
-    add("--distribute", action="store_true", help="use all local devices")
+    add("--resume", action="store_true", help="continue the run from its last checkpoint, or start it if there is none")
+    add(
+        "--mixed-precision", choices=["float16", "bfloat16"],
+        help="compute in half precision and keep the weights in float32 (default: all in float32)",
+    )  # fmt: skip
+    add("--distribute", action="store_true", help="split every batch over all local devices (default: one device)")
     return p
 
 
 def gan_parser(description, presets):
-    """Return `parser` with the flags that `common.experiments.gan.run_gan` needs besides."""
+    """Return `parser` with the further flags that `common.experiments.gan.run_gan` needs.
+
+    Args:
+        description: str, shown by --help as it is.
+        presets: dict of preset name -> {flag: value}.
+    """
     p = parser(description, presets, toys=True)
     add = p.add_argument
-    add("--latent-dim", type=positive_int, help="length of z")
-    add("--width", type=positive_int, help="channels of the 4 x 4 image, in the plane units of a layer; both networks")
-    add("--kernel-size", type=int, choices=[4, 5], help="of all convolutions")
-    add("--learning-rate", type=float_in(1e-8, 1), help="of Adam, both players")
-    add("--features", choices=["classifier", "pixels", "inception"], help="in which distances are measured")
-    add("--every", type=positive_int, help="steps between pictures, distances and checkpoints")
-    add("--limit", type=positive_int, help="use only the first images of the data set")
+    add("--latent-dim", type=positive_int, help="length of the latent vector z")
+    add(
+        "--width", type=positive_int,
+        help="channels of the 4 x 4 feature map in both networks; for 2-D points, units per hidden layer",
+    )  # fmt: skip
+    add("--kernel-size", type=int, choices=[4, 5], help="kernel size of all convolutions, in pixels")
+    add("--learning-rate", type=float_in(1e-8, 1), help="learning rate of Adam, for both networks")
+    add(
+        "--features", choices=["classifier", "pixels", "inception"],
+        help="features in which samples and data are compared "
+        "(default classifier for digits and garments, else pixels)",
+    )  # fmt: skip
+    add("--every", type=positive_int, help="number of steps between pictures, measurements and checkpoints")
+    add(
+        "--limit", type=positive_int,
+        help="train on the first N images, or on N points in 2-D "
+        "(default: the preset's, else all images and 50000 points)",
+    )  # fmt: skip
     return p
 
 
@@ -126,20 +171,32 @@ FLAGS_NOT_IN_RUN_NAME = {
 
 
 def apply_preset(args, args_parser, presets):
-    """Fills the flags left out from the preset; without --preset, `paper` if there is an accelerator, else `quick`.
+    """Fill in the flags that the user left out, and set `args.variant`.
 
-    Sets `args.variant`, the part of the run's name that tells the preset and the flags that depart from it.
+    Without --preset, the preset is `paper` if there is a GPU or TPU, else `quick`. `args.variant` is a part of the
+    run's name: the preset and the flags that differ from it. --epochs takes precedence over the preset's steps.
+
+    Args:
+        args: parsed flags of `args_parser`; changed in place.
+        args_parser: the parser.
+        presets: dict of preset name -> {flag: value}.
+
+    Returns:
+        `args`.
     """
     if args.preset is None:
         args.preset = "paper" if backend.accelerators() else "quick"
     preset = presets[args.preset]
-    departures = []
+    changes = []
     for flag, value in vars(args).items():
         if flag in FLAGS_NOT_IN_RUN_NAME or value in (args_parser.get_default(flag), preset.get(flag)):
             continue
         name = flag.replace("_", "-")
-        departures.append({True: name, False: f"no-{name}"}[value] if isinstance(value, bool) else f"{name}-{value}")
-    args.variant = "-".join([args.preset, *departures])
+        if isinstance(value, bool):
+            changes.append(name if value else f"no-{name}")
+        else:
+            changes.append(f"{name}-{value}")
+    args.variant = "-".join([args.preset, *changes])
     for flag, value in preset.items():
         if getattr(args, flag) is None and not (flag == "steps" and args.epochs):
             setattr(args, flag, value)
@@ -147,15 +204,20 @@ def apply_preset(args, args_parser, presets):
 
 
 def main(run, args_parser, forward_unknown=False, backend_needed=True):
-    """Parses the flags and calls `run(args)`; the body of every script's `if __name__ == "__main__"`.
+    """Parse the flags and call `run(args)`: the body of every script's `if __name__ == "__main__"`.
 
-    With `forward_unknown=True`, flags that the script does not know are left to it, in `args.rest`. With
-    `backend_needed=False`
-    Keras is not started first, which takes seconds.
+    A `UserError` ends the script with one line and exit code 2, Ctrl-C with exit code 130.
+
+    Args:
+        run: function of the parsed flags.
+        args_parser: the script's parser.
+        forward_unknown: bool, collect flags that the script does not know in the list `args.forwarded`. By default
+            such a flag is an error.
+        backend_needed: bool, import Keras before the call, which takes seconds.
     """
     args, unknown = args_parser.parse_known_args()
     if forward_unknown:
-        args.rest = unknown
+        args.forwarded = unknown
     elif unknown:
         args_parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     try:
@@ -168,7 +230,8 @@ def main(run, args_parser, forward_unknown=False, backend_needed=True):
         print(f"\n{stop or 'interrupted'}", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
-        os._exit(141)  # the reader of our output went away (`| head`): nothing is left to be said
+        # The reader of our output is gone (`| head`). A normal exit would fail on flushing to it.
+        os._exit(141)
 
 
 def _fail(prog, error):

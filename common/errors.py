@@ -1,5 +1,5 @@
-"""The one error a user can mend: it is shown as one line, without a traceback, and ends with exit code 2."""
+"""The error that a user can fix: scripts show it as one line without a traceback and exit with code 2."""
 
 
 class UserError(Exception):
-    """Something the user can put right; the message says what and how, in one line."""
+    """An error that the user can fix. Its message is one line: what is wrong and what to do."""

@@ -1,4 +1,4 @@
-"""Atomic writes and JSON: files that appear whole or not at all."""
+"""Atomic writes and JSON: a file appears complete or not at all."""
 
 import json
 import os
@@ -9,15 +9,21 @@ from common.errors import UserError
 
 
 def atomic_write(path, write):
-    """Calls `write(temporary_path)` and renames the result to `path`: a reader never sees half a file.
+    """Write a file so that a reader never sees half of it.
 
-    The temporary file has the same ending, since many writers choose their format by it.
+    Args:
+        path: path of the file. Missing folders are made.
+        write: function of a temporary path that writes the content there; the result is renamed to `path`. The
+            temporary path has the suffix of `path`, because many writers choose their format by it.
+
+    Raises:
+        UserError: if the file cannot be written, e.g. on a full disk. An older file at `path` stays as it was.
     """
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".part-", suffix="".join(path.suffixes[-2:]))
-        os.close(handle)
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".part-", suffix="".join(path.suffixes[-2:]))
+        os.close(descriptor)
         try:
             write(Path(temporary))
             os.chmod(temporary, 0o644)
@@ -25,16 +31,31 @@ def atomic_write(path, write):
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
-    except OSError as error:  # a full disk above all
-        raise UserError(f"cannot write {path}: {error.strerror or error}; what was there before is whole") from None
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}; an older file there is unchanged") from None
 
 
 def write_json(path, content):
+    """Write a JSON file atomically.
+
+    Args:
+        path: path of the file.
+        content: anything that `json.dumps` takes, without NaN and infinity.
+
+    Raises:
+        UserError: if the file cannot be written.
+        ValueError: if a number is NaN or infinite.
+    """
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     atomic_write(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def read_json(path):
+    """Return the content of a JSON file.
+
+    Raises:
+        UserError: if the file is missing or damaged.
+    """
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -1,1 +1,1 @@
-"""Formulas of losses and penalties."""
+"""Losses and penalties as functions of tensors."""

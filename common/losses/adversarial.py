@@ -1,19 +1,20 @@
-"""Adversarial losses, one row each: functions of raw scores, nothing else.
+"""Adversarial losses as functions of raw scores, one `Loss` per name in `LOSSES`.
 
-Score sign: the critic gives real samples r a HIGH score and fakes f a LOW one. Articles that speak of energies (real
-low: 6316, 6331, 6387) use the same rows on the negated energy. Scores are raw: no sigmoid at the end of the critic.
+Sign of a score: the critic gives real samples r a HIGH score and fakes f a LOW one. Articles that speak of energies
+(low for real samples: 6316, 6331, 6387) use the same losses with the negated energy. Scores are raw: the critic ends
+without a sigmoid.
 
     loss = get_loss("hinge")
     loss_d = ops.mean(loss.critic(real, fake_ng))
     loss_g = ops.mean(loss.generator(real, fake))
 
-Every function returns the loss per sample, in the shape of the scores, (batch,) or (batch, 1), and in float32 whatever
-the precision policy, because a square or a sum of float16 scores overflows early. The logistic losses are softplus,
-never log(sigmoid + 1e-9): that floors the loss at 20.7, where it gives no gradient any more.
+Every function returns one loss per sample in the shape of the scores, (batch,) or (batch, 1). The result is float32
+under every precision policy, because a square or a sum of float16 scores overflows early. The logistic losses use
+softplus, not log(sigmoid + 1e-9), which is constant above a loss of 20.7 and gives no gradient there.
 
-A new loss is a new `Loss`. It may look at real and fake together (relativistic losses) or at their batch means (under
-several replicas: of a replica's share), and what it needs besides scores it takes as a keyword argument. Penalties on
-the critic's gradient are not losses of scores; they stand in `common.losses.gradient_penalties`.
+To add a loss, add a `Loss`. It may use real and fake scores together (relativistic losses) or their batch means; under
+several replicas these are the means of one replica's part. Other inputs are keyword arguments. Penalties on the
+critic's gradient are not functions of scores; they are in `common.losses.gradient_penalties`.
 """
 
 from collections.abc import Callable
@@ -23,22 +24,24 @@ from keras import ops
 
 from common.errors import UserError
 
-EPS = 1e-6  # floor of a distance between two samples: the author has none, and equal samples would give 0 / 0
+# Floor of a distance between two samples. The author has none, but two equal samples would give 0 / 0.
+MIN_DISTANCE = 1e-6
 
 
 @dataclass(frozen=True)
 class Loss:
-    """What the two players minimise.
+    """The losses of the critic and of the generator.
 
     Args:
         critic: function (real, fake, **context) -> loss per sample.
         generator: function (real, fake, **context) -> loss per sample.
-        zero_sum: the generator's gradient at the fake is the critic's with the sign turned, so that both can be had
-            from one pass through the critic (wrong for any other loss, as 6387 found with LSGAN).
-        generator_needs_real: otherwise `real` may be None for the generator.
-        distance: order of the `sample_distance(x, x_fake)` that the critic needs as `distance`; 0: none.
-        of_pairs: the critic looks at two samples at once (T-GAN): the real score is that of (real, fake), the fake
-            score that of (fake, real), and the generator has a part in both.
+        zero_sum: bool, the generator's gradient at a fake is minus the critic's. One pass of the fakes through the
+            critic then serves both networks. For any other loss that would be wrong (6387 shows it for LSGAN).
+        generator_needs_real: bool. If false, `real` may be `None` for the generator.
+        distance_order: int, which distance the critic loss needs as its keyword argument `distance`: 1 = L1, 2 = L2,
+            0 = none. See `sample_distance`.
+        pairwise_critic: bool, the critic scores two samples at once (T-GAN). The real score is then that of
+            (real, fake) and the fake score that of (fake, real). The generator influences both.
     """
 
     critic: Callable
@@ -54,69 +57,86 @@ def _float32(scores):
 
 
 def _pair(real, fake):
-    """Both scores in float32; refuses (batch, 1) beside (batch,), which would broadcast to (batch, batch)."""
+    """Return both scores in float32. Different ranks are an error: they would broadcast to (batch, batch)."""
     real, fake = _float32(real), _float32(fake)
     if len(real.shape) != len(fake.shape):
         raise ValueError(
-            "Real and fake scores must have the same rank. "
+            "Real and fake scores must have the same rank, (batch,) or (batch, 1). "
             f"Received: real {tuple(real.shape)}, fake {tuple(fake.shape)}"
         )
     return real, fake
 
 
 def sample_distance(x, y, order=1):
-    """Distance of each sample of x from its partner in y, as in GAN-QP: a mean, so it does not grow with the image.
+    """Return the distance between each sample of x and the sample of y in the same row, as in GAN-QP.
+
+    It is a mean over the entries of a sample, so it does not grow with the size of an image.
 
     Args:
-        x, y: tensors, (batch, ...).
-        order: 1 for mean |x - y|, 2 for sqrt(mean (x - y)^2).
+        x: tensor, (batch, ...).
+        y: tensor of the same shape.
+        order: int, 1 for mean |x - y|, 2 for sqrt(mean (x - y)^2).
 
     Returns:
         Tensor (batch,), float32.
+
+    Raises:
+        ValueError: if `order` is neither 1 nor 2.
     """
     if order not in (1, 2):
-        raise ValueError(f"A sample distance is of order 1 or 2. Received: order={order}")
+        raise ValueError(f"The order of a sample distance must be 1 or 2. Received: order={order}")
     difference = ops.abs(_float32(x) - _float32(y))
     axes = tuple(range(1, len(difference.shape)))
     if order == 1:
         return ops.mean(difference, axis=axes)
-    return ops.sqrt(ops.maximum(ops.mean(ops.square(difference), axis=axes), EPS**2))  # sqrt'(0) is infinite
+    # The floor is under the root, because the derivative of the root at 0 is infinite.
+    return ops.sqrt(ops.maximum(ops.mean(ops.square(difference), axis=axes), MIN_DISTANCE**2))
 
 
 # SGAN, the first GAN (arXiv 1406.2661; 6110)
 
 
 def sgan_critic(real, fake, **context):
-    """-log sigma(r) - log(1 - sigma(f)) = softplus(-r) + softplus(f)."""
+    """Return -log sigma(r) - log(1 - sigma(f)) = softplus(-r) + softplus(f)."""
     real, fake = _pair(real, fake)
     return ops.softplus(-real) + ops.softplus(fake)
 
 
-# What the generator makes of a score t (6110). At the best critic, t = log(p/q) at a fake, E_q[h(t)] is the divergence
-# with f(u) = h(log u), so any h will do for which that is convex in u.
+# The generator's loss h(t) at score t (6110). At the best critic, t = log(p/q) at a fake, E_q[h(t)] is the divergence
+# with f(u) = h(log u). So every h works for which f is convex.
 GENERATOR_H = {
-    "log_sigmoid": lambda t: ops.softplus(-t),  # -log sigma(t), the usual choice: does not saturate
-    "minimax": lambda t: -ops.softplus(t),  # log(1 - sigma(t)): its slope goes to 0 for a fake that is seen through
-    "linear": lambda t: -t,  # WGAN's; E_q[-t] is KL(q||p)
+    "log_sigmoid": lambda t: ops.softplus(-t),  # -log sigma(t), the usual choice: it does not saturate
+    "minimax": lambda t: -ops.softplus(t),  # log(1 - sigma(t)): it saturates at a fake that the critic recognises
+    "linear": lambda t: -t,  # as in WGAN; E_q[-t] is KL(q||p)
 }
 
 
 def sgan_generator(h):
-    """The generator's loss h(f)."""
+    """Return the generator's loss h(f).
+
+    Args:
+        h: str, key of `GENERATOR_H`.
+    """
     return lambda real, fake, **context: GENERATOR_H[h](_float32(fake))
 
 
-# RSGAN: the critic says which of a pair is real (arXiv 1807.00734; 6110)
+# RSGAN: the critic tells which sample of a pair is real (arXiv 1807.00734; 6110)
 
 
 def rsgan_critic(real, fake, **context):
-    """-log sigma(r - f) = softplus(f - r)."""
+    """Return -log sigma(r - f) = softplus(f - r)."""
     real, fake = _pair(real, fake)
     return ops.softplus(fake - real)
 
 
 def rsgan_generator(h):
-    """The generator's loss h(f - r): the real score is no function of the generator, but weighs its gradient."""
+    """Return the generator's loss h(f - r).
+
+    The real score does not depend on the generator, but it weights the gradient at the fake.
+
+    Args:
+        h: str, key of `GENERATOR_H`.
+    """
 
     def generator(real, fake, **context):
         real, fake = _pair(real, fake)
@@ -126,9 +146,13 @@ def rsgan_generator(h):
 
 
 def average_relativistic(critic):
-    """(critic, generator) of a relativistic average loss: each score against the mean of the other side's (1807.00734).
+    """Return the critic's and the generator's relativistic average loss (arXiv 1807.00734).
 
-    critic(r - mean f, f - mean r); the generator's is the same with the sides swapped.
+    Each score is taken relative to the mean score of the other kind: critic(r - mean f, f - mean r). The generator's
+    loss is the same with real and fake swapped.
+
+    Args:
+        critic: function (relative real, relative fake) -> loss per sample.
     """
 
     def relative(real, fake):
@@ -146,32 +170,32 @@ def average_relativistic(critic):
 
 
 def lsgan_critic(real, fake, **context):
-    """((r - 1)^2 + f^2) / 2."""
+    """Return ((r - 1)^2 + f^2) / 2."""
     real, fake = _pair(real, fake)
     return (ops.square(real - 1) + ops.square(fake)) / 2
 
 
 def lsgan_generator(real, fake, **context):
-    """(f - 1)^2 / 2."""
+    """Return (f - 1)^2 / 2."""
     return ops.square(_float32(fake) - 1) / 2
 
 
 def ralsgan_critic(real, fake):
-    """((r - 1)^2 + (f + 1)^2) / 2 of relative scores, whose targets lie on both sides of 0 (1807.00734)."""
+    """Return ((r - 1)^2 + (f + 1)^2) / 2 of relative scores, with targets 1 and -1 (arXiv 1807.00734)."""
     return (ops.square(real - 1) + ops.square(fake + 1)) / 2
 
 
-# WGAN (arXiv 1701.07875); the Lipschitz constraint is the network's affair
+# WGAN (arXiv 1701.07875); the network has to meet the Lipschitz constraint
 
 
 def wgan_critic(real, fake, **context):
-    """f - r."""
+    """Return f - r."""
     real, fake = _pair(real, fake)
     return fake - real
 
 
 def wgan_generator(real, fake, **context):
-    """-f."""
+    """Return -f."""
     return -_float32(fake)
 
 
@@ -179,33 +203,42 @@ def wgan_generator(real, fake, **context):
 
 
 def hinge_critic(real, fake, **context):
-    """max(0, 1 - r) + max(0, 1 + f)."""
+    """Return max(0, 1 - r) + max(0, 1 + f)."""
     real, fake = _pair(real, fake)
     return ops.relu(1 - real) + ops.relu(1 + fake)
 
 
-# GAN-QP (arXiv 1811.07296): best d = lam * distance, worth lam * distance / 2, with no constraint on the network
+# GAN-QP (arXiv 1811.07296): the best critic has d = lam * distance, a loss of -lam * distance / 2. The network needs no
+# constraint.
 
 
 def gan_qp_critic(real, fake, *, distance, lam=10.0, **context):
-    """-d + d^2 / (2 lam distance), d = r - f of a pair whose samples lie `distance` apart, (batch,) or (batch, 1)."""
+    """Return -d + d^2 / (2 lam distance) with d = r - f.
+
+    Args:
+        real: scores, (batch,) or (batch, 1).
+        fake: scores of the same shape. Row i of `real` and `fake` is one pair of samples.
+        distance: distances between the samples of each pair, (batch,) or (batch, 1).
+        lam: float, the paper's lambda (default 10).
+        **context: ignored.
+    """
     real, fake = _pair(real, fake)
     d = real - fake
     distance = ops.reshape(_float32(distance), (-1,) + (1,) * (len(d.shape) - 1))
-    return -d + ops.square(d) / (2 * lam * ops.maximum(distance, EPS))
+    return -d + ops.square(d) / (2 * lam * ops.maximum(distance, MIN_DISTANCE))
 
 
 def gan_qp_generator(real, fake, **context):
-    """d = r - f."""
+    """Return d = r - f."""
     real, fake = _pair(real, fake)
     return real - fake
 
 
-# T-GAN: the critic looks at the difference of two encodings (arXiv 1810.10948; 6110 names it)
+# T-GAN: the critic scores the difference of two encodings (arXiv 1810.10948; 6110 mentions it)
 
 
 def tsgan_generator(real, fake, **context):
-    """The critic's loss with the labels swapped: softplus(s(real, fake)) + softplus(-s(fake, real))."""
+    """Return the critic's loss with the labels swapped: softplus(s(real, fake)) + softplus(-s(fake, real))."""
     return sgan_critic(fake, real)
 
 
@@ -231,7 +264,11 @@ LOSSES = {
 
 
 def get_loss(name):
-    """The row of that name; a name that is not there is the user's to mend (`UserError`)."""
+    """Return the `Loss` of a name in `LOSSES`.
+
+    Raises:
+        UserError: if there is no loss of that name.
+    """
     if name not in LOSSES:
         raise UserError(f"unknown loss; choose from {', '.join(sorted(LOSSES))}. Received: {name!r}")
     return LOSSES[name]

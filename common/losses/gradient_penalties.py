@@ -1,10 +1,10 @@
-"""Penalties on the slope of the critic, and the two layers that bring the slope into the graph of a model.
+"""Penalties on the critic's gradient, and the two layers that bring this gradient into the graph of a model.
 
-    s = SquaredGradientNorm(critic)(x)             # ||grad D(x)||^2 at every real sample, (batch,)
-    loss = ... + r1(s)
+    squared_norm = SquaredGradientNorm(critic)(x)  # ||grad D(x)||^2 at every real sample, (batch,)
+    loss = ... + zero_centred_penalty(squared_norm)  # R1
 
-The slope is taken sample by sample, so the critic must treat them one by one: no batch norm (the author's files have
-it; then the slope of one sample's score is mixed with the others').
+Gradients are per sample, so the critic must not mix samples (no batch normalisation). The author's scripts have batch
+normalisation; the gradient of one sample's score then includes the other samples' scores.
 """
 
 from collections.abc import Callable
@@ -15,12 +15,15 @@ from keras import ops
 
 from common import backend
 
-TINY = 1e-9  # under the square root, whose slope at 0 is infinite; the author's value
+# Added under a square root, whose derivative at 0 is infinite. The author's value.
+SQUARED_NORM_OFFSET = 1e-9
 
 
 @keras.saving.register_keras_serializable("kexue")
 class SquaredGradientNorm(keras.layers.Layer):
-    """||grad_x critic(x)||^2 of each sample, summed over all axes but the first, float32.
+    """Layer that returns ||grad_x critic(x)||^2 of each sample, in float32.
+
+    The sum of squares runs over all axes but the first.
 
     Args:
         critic: model or layer, (batch, ...) -> (batch, 1).
@@ -44,14 +47,20 @@ class SquaredGradientNorm(keras.layers.Layer):
 
     @classmethod
     def from_config(cls, config):
+        """Return the layer that `get_config` describes."""
         return cls(keras.saving.deserialize_keras_object(config.pop("critic")), **config)
 
 
 @keras.saving.register_keras_serializable("kexue")
 class RandomInterpolation(keras.layers.Layer):
-    """u x + (1 - u) y with u ~ U(0, 1) drawn afresh for each pair of samples (arXiv 1704.00028).
+    """Layer that returns u x + (1 - u) y with a fresh u ~ U(0, 1) for each pair of samples (arXiv 1704.00028).
 
-    Inputs: `x, y`, two tensors of one shape. Owns its random state, as `Latent` does.
+    The layer owns its random state, as `common.models.layers.Latent` does.
+
+    Args:
+        seed: int, seed of the layer's random stream (default 0).
+
+    Call arguments: `x, y`, two tensors of the same shape.
     """
 
     def __init__(self, seed=0, **kwargs):
@@ -75,37 +84,44 @@ class RandomInterpolation(keras.layers.Layer):
         return {**super().get_config(), "seed": self.seed}
 
 
-# All of squared slopes s = ||grad D||^2, (batch,) -> (batch,), weights included
+# Penalties as functions of squared_norm = ||grad D||^2, (batch,) -> (batch,), weight included
 
 
-def gradient_penalty(s, weight=10.0):
-    """weight (||grad|| - 1)^2, two-sided (WGAN-GP, arXiv 1704.00028)."""
-    return weight * ops.square(ops.sqrt(s + TINY) - 1)
+def gradient_penalty(squared_norm, weight=10.0):
+    """Return weight (||grad|| - 1)^2, the two-sided penalty of WGAN-GP (arXiv 1704.00028)."""
+    return weight * ops.square(ops.sqrt(squared_norm + SQUARED_NORM_OFFSET) - 1)
 
 
-def linear_gradient_penalty(s, weight=10.0):
-    """weight max(0, ||grad|| - 1), one-sided and not squared (the author's `mnist_gangp.py`)."""
-    return weight * ops.relu(ops.sqrt(s + TINY) - 1)
+def linear_gradient_penalty(squared_norm, weight=10.0):
+    """Return weight max(0, ||grad|| - 1), one-sided and not squared (the author's `mnist_gangp.py`)."""
+    return weight * ops.relu(ops.sqrt(squared_norm + SQUARED_NORM_OFFSET) - 1)
 
 
-def wgan_div_penalty(s, weight=2.0, power=6):
-    """weight/2 ||grad||^power, the same at real and fake (WGAN-div, arXiv 1712.01026, k = 2 and p = 6)."""
-    return weight / 2 * s ** (power // 2)
+def wgan_div_penalty(squared_norm, weight=2.0, power=6):
+    """Return weight/2 ||grad||^power, the penalty of WGAN-div at real and at fake samples (arXiv 1712.01026).
+
+    Args:
+        squared_norm: tensor (batch,), ||grad D||^2.
+        weight: float, the paper's k (default 2).
+        power: even int, the paper's p (default 6).
+    """
+    return weight / 2 * squared_norm ** (power // 2)
 
 
-def zero_centred_penalty(s, weight=1.0):
-    """weight/2 ||grad||^2: R1 at real samples, R2 at fakes (arXiv 1801.04406; the pits of 6316)."""
-    return weight / 2 * s
+def zero_centred_penalty(squared_norm, weight=1.0):
+    """Return weight/2 ||grad||^2: R1 at real samples, R2 at fakes (arXiv 1801.04406; article 6316)."""
+    return weight / 2 * squared_norm
 
 
 @dataclass(frozen=True)
 class Penalty:
-    """Where the slope is taken, "real", "fake" or "between", and what is made of it.
+    """A gradient penalty: its formula and the samples at which it is evaluated.
 
     Args:
-        points: tuple of those names; the penalties of all are added.
-        of: function (s, weight) -> penalty per sample.
-        weight: float, the published weight; R1's and R2's depend on the data and must be chosen.
+        evaluated_at: tuple of "real", "fake" and "between" (random interpolations of the two). The penalties at all of
+            them are added.
+        penalty_fn: function (squared_norm, weight) -> penalty per sample.
+        weight: float, the published weight. The right weights of R1 and R2 depend on the data and must be chosen.
     """
 
     evaluated_at: tuple[str, ...]

@@ -1,1 +1,1 @@
-"""Layers and networks."""
+"""Layers and networks that several articles use."""

@@ -10,11 +10,16 @@ import numpy as np
 
 from common.errors import UserError
 
-RENAMED = {"normalise": "batch_norm"}  # attributes and layers by which older files name their weights
+# Older files name their weights by attributes and layers that have other names today: old name -> new name.
+RENAMED = {"normalise": "batch_norm"}
 
 
 def also_saved_as(old_name):
-    """Return a class decorator: networks saved when this layer class had `old_name` still load."""
+    """Return a class decorator with which networks still load that were saved when the layer class had another name.
+
+    Args:
+        old_name: str, the name of the class in those files.
+    """
     import keras
 
     def register(cls):
@@ -27,7 +32,10 @@ def also_saved_as(old_name):
 
 
 def load_model(path):
-    """Return a network that a run saved (.keras), ready to use.
+    """Return a network that a run saved, not compiled.
+
+    Args:
+        path: path of the `.keras` file.
 
     Raises:
         UserError: if the file is missing or damaged.
@@ -35,7 +43,7 @@ def load_model(path):
     import keras
 
     import common.models.layers
-    import common.models.spectral_norm  # noqa: F401 - registers the layers that a saved network may hold
+    import common.models.spectral_norm  # noqa: F401 - registers layers that a saved network may contain
 
     if not Path(path).exists():
         raise UserError(f"{path} is missing: give a finished run, or finish this one with --resume")
@@ -47,7 +55,7 @@ def load_model(path):
 
 
 def _with_new_names(path, folder):
-    """Return the path of the same network under today's names: `path` itself, or a copy in `folder`."""
+    """Return the path of the same network with today's names: `path` itself, or a copy in `folder`."""
     import h5py
 
     with zipfile.ZipFile(path) as archive:
@@ -56,7 +64,7 @@ def _with_new_names(path, folder):
             names = []
             file.visit(names.append)
             old = [name for name in names if _new_name(name.rpartition("/")[2])]
-            for name in reversed(old):  # what lies deeper first
+            for name in reversed(old):  # deeper groups first, so that the paths of the others stay valid
                 parent, _, last = name.rpartition("/")
                 file.move(name, f"{parent}/{_new_name(last)}")
         if not old:
@@ -72,16 +80,24 @@ def _with_new_names(path, folder):
 
 
 def _new_name(name):
-    """Return today's name of a group of weights, "exp_mixing_3" say, or None if it has not changed."""
+    """Return today's name of a group of weights such as "exp_mixing_3", or None if it has not changed."""
     stem, number = re.fullmatch(r"(.*?)(_\d+)?", name).groups()
     return RENAMED[stem] + (number or "") if stem in RENAMED else None
 
 
 def predict(model, array, batch_size=128):
-    """Return the model's output in inference mode for an array (n, ...).
+    """Return the output of a model for an array, in inference mode.
 
-    The model sees full batches alone, because JAX compiles anew for every shape.
+    The model sees full batches only (the last one is padded), because JAX compiles again for every shape.
+
+    Args:
+        model: `keras.Model` with one input.
+        array: numpy array, (n, ...).
+        batch_size: int (default 128).
+
+    Returns:
+        Numpy array, (n, ...).
     """
-    rest = -len(array) % batch_size
-    padded = np.concatenate([array, array[:1].repeat(rest, 0)]) if rest else array
+    missing = -len(array) % batch_size
+    padded = np.concatenate([array, array[:1].repeat(missing, 0)]) if missing else array
     return model.predict(padded, batch_size=batch_size, verbose=0)[: len(array)]

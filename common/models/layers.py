@@ -10,17 +10,20 @@ PACKAGE = "kexue"
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class Latent(keras.layers.Layer):
-    """Draws z ~ N(0, I), one row for each row of its input.
+    """Layer that draws z ~ N(0, I), one row for each row of its input.
 
-    The input is looked at for its batch size alone: `fit` then needs no second input, and every step draws afresh.
-    The layer owns its random state, a variable, so that a checkpoint can hold it. Under several replicas each takes
-    its own rows of one common draw.
+    It uses only the batch size of its input. So `fit` needs no second input, and every step draws new latents. The
+    layer owns its random state as a variable, so that a checkpoint can store it. Under several replicas, each takes its
+    own rows of one common draw.
 
     Args:
         latent_dim: int, length of z.
-        seed: int, start of the layer's random stream.
+        seed: int, seed of the layer's random stream (default 0).
 
     Output shape: `(batch, latent_dim)`.
+
+    Raises:
+        ValueError: if `latent_dim` is below 1.
     """
 
     def __init__(self, latent_dim, seed=0, **kwargs):
@@ -46,11 +49,14 @@ class Latent(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class SelfModulatedBatchNormalization(keras.layers.Layer):
-    """Batch normalisation whose scale and shift are computed from the generator's own z.
+    """Batch normalisation layer whose scale and shift are computed from the generator's latent z.
 
-    out = BN(h) (1 + gamma(z)) + beta(z), with BN free of scale and centre, and beta and gamma each
-    Dense(channels)(relu(Dense(hidden_dim)(z))), broadcast over space. As in the author's O-GAN scripts (6409);
-    Chen et al., arXiv 1810.01365.
+    out = BN(h) (1 + gamma(z)) + beta(z). BN has neither a scale nor a centre of its own. beta and gamma are each
+    Dense(channels)(relu(Dense(hidden_dim)(z))), broadcast over space. Source: the author's O-GAN scripts (6409) and
+    arXiv 1810.01365.
+
+    Args:
+        hidden_dim: int, units of the hidden layers of beta and gamma.
 
     Call arguments: `[h, z]`, h `(batch, ..., channels)` and z `(batch, n)`.
     """

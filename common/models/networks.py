@@ -1,9 +1,10 @@
-"""The author's convolutional networks, size-generic: an S px image is halved log2(S) - 2 times down to 4 x 4.
+"""The author's convolutional networks for any image size, and a small network for 2-D points.
 
-Channels double towards the 4 x 4 image, where there are 8S (4S at 512 px) unless `max_channels` says otherwise. What
-the articles differ in are arguments; left out, the networks are those of O-GAN and the one-step hinge GAN. Those of the
-DCGAN, RSGAN and WGAN scripts have a slope of .3, Keras's own initialiser ("glorot_uniform") and
-`batch_norm_before_reshape`.
+An image of S pixels is halved log2(S) - 2 times down to 4 x 4. The channels double at each halving, up to 8S at the
+4 x 4 feature map (4S at 512 px) unless `max_channels` gives another number.
+
+With default arguments the networks are those of O-GAN and of the one-step hinge GAN. The DCGAN, RSGAN and WGAN scripts
+have `negative_slope=0.3`, Keras's own initialiser ("glorot_uniform") and `batch_norm_before_reshape=True`.
 """
 
 import keras
@@ -14,21 +15,24 @@ from common.models.spectral_norm import SpectralNormalized
 
 
 def _channels(image_size, max_channels=None):
-    """Channel counts from the largest image to the 4 x 4 one, e.g. [64, 128, 256, 512, 1024] at 128 px."""
-    steps = image_size.bit_length() - 3
+    """Return the channels from the largest feature map to the 4 x 4 one, e.g. [64, 128, 256, 512, 1024] at 128 px."""
+    halvings = image_size.bit_length() - 3
     if image_size < 16 or image_size & (image_size - 1):
         raise ValueError(f"image_size must be a power of 2 and at least 16. Received: image_size={image_size}")
     max_channels = max_channels or (4 if image_size >= 512 else 8) * image_size
-    if max_channels % 2 ** (steps - 1):
-        raise ValueError(f"max_channels must be halved {steps - 1} times. Received: max_channels={max_channels}")
-    return [max_channels // 2**i for i in reversed(range(steps))]
+    if max_channels % 2 ** (halvings - 1):
+        raise ValueError(
+            f"max_channels must be a multiple of {2 ** (halvings - 1)} for images of {image_size} pixels. "
+            f"Received: max_channels={max_channels}"
+        )
+    return [max_channels // 2**i for i in reversed(range(halvings))]
 
 
 NORMAL = keras.initializers.RandomNormal(0.0, 0.02)
 
 
 def _fresh_initializer(initializer):
-    """A copy that draws anew: one initialiser gives equal kernels to layers of equal shape."""
+    """Return a copy with a new seed: one initialiser object gives layers of equal shape equal kernels."""
     return keras.initializers.get(initializer).clone()
 
 
@@ -45,44 +49,55 @@ def dcgan_encoder(
     initializer=NORMAL,
     name="encoder",
 ):
-    """Image to vector: stride-2 convolutions, batch norm on all but the first, LeakyReLU, Flatten, Dense.
+    """Return a network from images to vectors: an encoder or a critic.
+
+    Layers: stride-2 convolutions with batch norm (except the first) and LeakyReLU, Flatten, Dense.
 
     Args:
-        image_size: int, a power of 2, at least 16.
-        channels: int, colours of the image.
-        outputs: int, length of the vector: `latent_dim` for an encoder, 1 for a critic. `None`: no Dense, the mean over
-            the 4 x 4 image (T-GAN), of length `max_channels`.
-        kernel_size: int, the author's 5 or 4.
-        use_bias: bool, biases of the convolutions and of the Dense layer (the hinge script has none).
+        image_size: int, pixels, a power of 2, at least 16.
+        channels: int, channels of the image.
+        outputs: int, length of the vector: `latent_dim` for an encoder, 1 for a critic. With `None` there is no Dense
+            layer, and the output is the mean over the 4 x 4 feature map (T-GAN), of length `max_channels`.
+        kernel_size: int, 5 or 4 in the author's scripts (default 5).
+        use_bias: bool, give the convolutions and the Dense layer a bias (the hinge script has none).
         spectral_norm: bool, divide every kernel by its spectral norm in the forward pass (article 6311).
-        batch_norm: bool; not under a penalty on the slope at each sample.
-        max_channels: int, channels of the 4 x 4 image.
-        negative_slope: float, of LeakyReLU below 0.
-        initializer: of every kernel.
+        batch_norm: bool, use batch norm. It must be off under a gradient penalty per sample.
+        max_channels: int, channels of the 4 x 4 feature map (default: see the module's docstring).
+        negative_slope: float, slope of LeakyReLU below 0.
+        initializer: initialiser of every kernel.
+        name: str, name of the model.
 
     Returns:
-        `keras.Model`, (batch, image_size, image_size, channels) -> (batch, outputs), no activation at the end.
+        `keras.Model`, (batch, image_size, image_size, channels) -> (batch, outputs), without a last activation.
+
+    Raises:
+        ValueError: if `image_size` is no power of 2 of at least 16, or `max_channels` cannot be halved often enough.
     """
     wrap = SpectralNormalized if spectral_norm else lambda layer: layer
     x = x_in = keras.Input((image_size, image_size, channels))
     for i, width in enumerate(_channels(image_size, max_channels)):
-        how = {"use_bias": use_bias, "kernel_initializer": _fresh_initializer(initializer)}
-        x = wrap(layers.Conv2D(width, kernel_size, 2, "same", **how))(x)
+        kernel_kwargs = {"use_bias": use_bias, "kernel_initializer": _fresh_initializer(initializer)}
+        x = wrap(layers.Conv2D(width, kernel_size, 2, "same", **kernel_kwargs))(x)
         if i > 0 and batch_norm:
             x = layers.BatchNormalization()(x)
         x = layers.LeakyReLU(negative_slope)(x)
     if outputs is None:
         return keras.Model(x_in, layers.GlobalAveragePooling2D()(x), name=name)
     x = layers.Flatten()(x)
-    how = {"use_bias": use_bias, "kernel_initializer": _fresh_initializer(initializer)}
-    x = wrap(layers.Dense(outputs, dtype="float32", **how))(x)
+    kernel_kwargs = {"use_bias": use_bias, "kernel_initializer": _fresh_initializer(initializer)}
+    x = wrap(layers.Dense(outputs, dtype="float32", **kernel_kwargs))(x)
     return keras.Model(x_in, x, name=name)
 
 
 def score_head(inputs, name="head"):
-    """The article's T, code to score: a network of its own on top of the encoder (6409 leaves its form open).
+    """Return T of article 6409, a network from code to score on top of the encoder.
 
-    Two layers, because a linear one would claim one direction of the code for the score.
+    The article leaves its form open. It has two layers, because a linear one would use up one direction of the code
+    for the score.
+
+    Args:
+        inputs: int, length of the code, also the units of the hidden layer.
+        name: str, name of the model.
 
     Returns:
         `keras.Model`, (batch, inputs) -> (batch, 1).
@@ -106,14 +121,22 @@ def dcgan_generator(
     initializer=NORMAL,
     name="generator",
 ):
-    """Vector to image: Dense, reshape to 4 x 4, stride-2 transposed convolutions with batch norm and relu, tanh.
+    """Return a network from vectors to images: a generator or a decoder.
+
+    Layers: Dense, reshape to 4 x 4, stride-2 transposed convolutions with batch norm and ReLU, tanh.
 
     Args:
+        image_size: int, pixels, a power of 2, at least 16.
+        channels: int, channels of the image.
+        latent_dim: int, length of the vectors.
+        kernel_size: int, 5 or 4 in the author's scripts (default 5).
         self_modulated: bool, compute the scale and shift of every batch norm from z.
-        batch_norm_before_reshape: bool, the first batch norm is of the Dense layer's units (DCGAN, GAN-QP,
-        IMLE), not of the channels after the reshape (O-GAN).
-        batch_norm: bool; not in a decoder that has to treat samples one by one.
-        max_channels, initializer: as in `dcgan_encoder`.
+        batch_norm_before_reshape: bool, apply the first batch norm to the units of the Dense layer (DCGAN, GAN-QP,
+            IMLE) instead of to the channels after the reshape (O-GAN).
+        batch_norm: bool, use batch norm. It must be off in a decoder that must not mix samples.
+        max_channels: int, channels of the 4 x 4 feature map (default: see the module's docstring).
+        initializer: initialiser of every kernel.
+        name: str, name of the model.
 
     Returns:
         `keras.Model`, (batch, latent_dim) -> (batch, image_size, image_size, channels) in [-1, 1].
@@ -143,36 +166,51 @@ def dcgan_generator(
 def mlp(
     inputs, outputs, width=128, depth=3, negative_slope=0.2, spectral_norm=False, initializer="he_normal", name="mlp"
 ):
-    """Vector to vector: `depth` hidden layers with LeakyReLU, for points of the plane.
+    """Return a fully connected network with LeakyReLU, for 2-D points.
 
-    The biases of the hidden layers are drawn too, from +-3/sqrt(inputs of the layer). Were they 0, all kinks of the
-    first layer would go through the origin, and fine detail elsewhere would take long to learn.
+    The biases of a hidden layer start uniform in +-3/sqrt(inputs of the layer). With biases of 0, the kinks of the
+    first layer would all pass through the origin, and fine detail elsewhere would be slow to learn.
 
     Args:
-        inputs, outputs: ints, lengths of the vectors. spectral_norm: bool, of every kernel.
+        inputs: int, length of the input vectors.
+        outputs: int, length of the output vectors.
+        width: int, units per hidden layer (default 128).
+        depth: int, number of hidden layers (default 3).
+        negative_slope: float, slope of LeakyReLU below 0.
+        spectral_norm: bool, divide every kernel by its spectral norm (article 6311).
+        initializer: initialiser of every kernel.
+        name: str, name of the model.
 
     Returns:
-        `keras.Model`, (batch, inputs) -> (batch, outputs), no activation at the end.
+        `keras.Model`, (batch, inputs) -> (batch, outputs), without a last activation.
     """
     wrap = SpectralNormalized if spectral_norm else lambda layer: layer
     x = x_in = keras.Input((inputs,))
     for _ in range(depth):
         limit = 3 / x.shape[-1] ** 0.5
-        how = {"kernel_initializer": _fresh_initializer(initializer)}
-        how |= {"bias_initializer": keras.initializers.RandomUniform(-limit, limit)}
-        x = layers.LeakyReLU(negative_slope)(wrap(layers.Dense(width, **how))(x))
+        initializers = {
+            "kernel_initializer": _fresh_initializer(initializer),
+            "bias_initializer": keras.initializers.RandomUniform(-limit, limit),
+        }
+        x = layers.LeakyReLU(negative_slope)(wrap(layers.Dense(width, **initializers))(x))
     x = wrap(layers.Dense(outputs, kernel_initializer=_fresh_initializer(initializer), dtype="float32"))(x)
     return keras.Model(x_in, x, name=name)
 
 
 def build_critic(shape, width, kernel_size=5, outputs=1, spectral_norm=False, batch_norm=False, name="critic"):
-    """What looks at samples of that shape: the encoder of the DCGAN scripts, or an `mlp` in the plane.
+    """Return a critic for samples of a shape: the encoder of the DCGAN scripts for images, an `mlp` for points.
 
     Args:
-        shape: (size, size, channels), or (n,) of points.
-        width: int, channels of the 4 x 4 image, or units of a hidden layer.
-        outputs: int; `None`: `width` of them, an encoding to be compared (T-GAN).
-        spectral_norm, batch_norm: bools; points have no batch norm.
+        shape: shape of a sample, (size, size, channels) for images or (n,) for points.
+        width: int, channels of the 4 x 4 feature map, or units per hidden layer.
+        kernel_size: int, of the convolutions (default 5).
+        outputs: int, length of the output (default 1, a score). `None` means `width`, an encoding to compare (T-GAN).
+        spectral_norm: bool, divide every kernel by its spectral norm (article 6311).
+        batch_norm: bool, use batch norm. The network for points never has it.
+        name: str, name of the model.
+
+    Returns:
+        `keras.Model`, (batch, *shape) -> (batch, outputs).
     """
     if len(shape) == 1:
         return mlp(*shape, outputs or width, width, spectral_norm=spectral_norm, name=name)
@@ -186,7 +224,19 @@ def build_critic(shape, width, kernel_size=5, outputs=1, spectral_norm=False, ba
 
 
 def build_generator(shape, latent_dim, width, kernel_size=5, batch_norm=True, name="generator"):
-    """What makes samples of that shape from latents (n, latent_dim): that of the DCGAN scripts, or an `mlp`."""
+    """Return a generator of samples of a shape: that of the DCGAN scripts for images, an `mlp` for points.
+
+    Args:
+        shape: shape of a sample, (size, size, channels) for images or (n,) for points.
+        latent_dim: int, length of the latent vectors.
+        width: int, channels of the 4 x 4 feature map, or units per hidden layer.
+        kernel_size: int, of the convolutions (default 5).
+        batch_norm: bool, use batch norm. The network for points never has it.
+        name: str, name of the model.
+
+    Returns:
+        `keras.Model`, (batch, latent_dim) -> (batch, *shape).
+    """
     if len(shape) == 1:
         return mlp(latent_dim, *shape, width, negative_slope=0.0, name=name)
     generator_kwargs = {"batch_norm_before_reshape": True, "batch_norm": batch_norm, "initializer": "glorot_uniform"}

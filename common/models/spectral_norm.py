@@ -1,40 +1,47 @@
 """Spectral normalisation as in article 6311: a weight constraint that is part of the forward pass.
 
-The author computes sigma anew in every pass, by power iteration from a start of ones, divides the kernel by it, and
-lets the gradient flow through the division; the raw weight stays what the optimiser made of it. There is no state, so
-a critic called three times in a step answers alike each time, which the single loss (6387) needs.
+The author computes the spectral norm sigma in every pass, by power iteration from a vector of ones. He divides the
+kernel by sigma and lets the gradient flow through the division. The raw weight is changed only by the optimiser. There
+is no state, so a critic called three times in one step gives the same scores each time. The single loss (6387) needs
+that.
 
-`keras.layers.SpectralNormalization` is a different thing: it keeps a vector u between calls and makes one iteration,
-stops the gradient of u and v, assigns the divided kernel back into the variable at each call in training (so three
-calls project three times), and does not normalise at all in inference.
+`keras.layers.SpectralNormalization` is different:
+
+- it keeps a vector u between calls, makes one iteration and stops the gradient of u and v;
+- in training, each call assigns the divided kernel to the variable, so three calls divide three times;
+- in inference it does not normalise.
 """
 
 import keras
 from keras import layers, ops
 
-TINY = 1e-10
+MIN_NORM = 1e-10  # a vector or kernel with a smaller norm counts as zero
 
 
 def l2_normalize(v):
-    """v / ||v||, and 0 for 0; the floor stands under the root because the slope of the root at 0 is infinite."""
-    return v / ops.sqrt(ops.maximum(ops.sum(ops.square(v)), TINY**2))
+    """Return v / ||v||, and 0 if v is 0."""
+    # The floor is under the root, because the derivative of the root at 0 is infinite.
+    return v / ops.sqrt(ops.maximum(ops.sum(ops.square(v)), MIN_NORM**2))
 
 
 def spectral_norm(w, power_iterations=5):
-    """Estimate of the largest singular value of a weight (6311; Miyato et al., arXiv 1802.05957), in float32.
+    """Return an estimate of the largest singular value of a weight (6311; arXiv 1802.05957).
 
-    w is reshaped to (all axes but the last, last axis). From u = 1: v = unit(u w), u = unit(v w^T), repeated;
-    sigma = u w v^T. The gradient flows through all of it.
+    w is reshaped to (all axes but the last, last axis). Power iteration starts from u = 1 and repeats
+    v = l2_normalize(u w), u = l2_normalize(v w^T). Then sigma = u w v^T. The gradient flows through all iterations.
 
-    The estimate is never above the truth, since u and v are unit vectors; five iterations reach about 95 % of it. For
-    a convolution it is the norm of the reshaped kernel, not of the operator; a vector gets its Euclidean norm.
+    The estimate never exceeds the true value, because u and v are unit vectors. Five iterations reach about 95 % of it.
+    For a convolution it is the norm of the reshaped kernel, not of the operator. For a vector it is the Euclidean norm.
 
     Args:
         w: tensor, (..., n).
-        power_iterations: int, at least 1.
+        power_iterations: int, at least 1 (default 5).
 
     Returns:
-        Scalar tensor.
+        Scalar tensor, float32.
+
+    Raises:
+        ValueError: if `power_iterations` is below 1.
     """
     if power_iterations < 1:
         raise ValueError(f"Power iteration needs at least one step. Received: power_iterations={power_iterations}")
@@ -48,51 +55,60 @@ def spectral_norm(w, power_iterations=5):
 
 
 def spectral_normalize(w, power_iterations=5):
-    """w / spectral_norm(w), in float32; a zero weight, which has no direction to keep, is left as it is.
+    """Return w / spectral_norm(w) in float32, and w itself if it is zero.
 
-    Scale-free, so the gradient with respect to w is orthogonal to w.
+    The result does not depend on the scale of w. So the gradient with respect to w is orthogonal to w.
+
+    Args:
+        w: tensor, (..., n).
+        power_iterations: int, at least 1 (default 5).
     """
     sigma = spectral_norm(w, power_iterations)
-    return ops.cast(w, "float32") / ops.where(sigma > TINY, sigma, 1.0)
+    return ops.cast(w, "float32") / ops.where(sigma > MIN_NORM, sigma, 1.0)
 
 
 @keras.saving.register_keras_serializable("kexue")
 class SpectralNormalized(layers.Wrapper):
-    """Runs a layer with its kernel divided by its spectral norm, in training and in inference alike (6311).
+    """Wrapper that runs a layer with its kernel divided by the kernel's spectral norm (6311).
 
-    Takes any layer whose one matrix is `kernel`: Dense, Conv, Conv transpose. Bias, strides, activation and
-    regularisers are the layer's own, and so are all weights; the wrapper adds none and writes none.
+    It normalises in training and in inference. It works for every layer with a single matrix `kernel`: Dense, Conv,
+    Conv transpose. All weights belong to the wrapped layer. The wrapper adds none and changes none.
 
-    The last axis of the kernel is kept when it is made a matrix, as the author did everywhere. Conv2DTranspose keeps
-    its kernel as (height, width, out, in), so there the last axis is the input.
+    The kernel is reshaped to a matrix that keeps the last axis, as the author always did. The kernel of a
+    Conv2DTranspose is (height, width, out, in), so there the last axis is the input.
 
     Args:
         layer: a Keras layer.
-        power_iterations: int, at least 1.
+        power_iterations: int, at least 1 (default 5).
+
+    Raises:
+        ValueError: when it is built, if the layer has no kernel.
 
     Example:
         critic = keras.Sequential([SpectralNormalized(layers.Conv2D(64, 5)), ...])
     """
 
     def __init__(self, layer, power_iterations=5, **kwargs):
-        # In mixed precision too the wrapper sees the float32 kernel and leaves its input alone: the layer itself casts.
+        # Under mixed precision too, the wrapper sees the float32 kernel and the uncast input; the layer itself casts.
         super().__init__(layer, autocast=False, **{**kwargs, "dtype": "float32"})
         self.power_iterations = power_iterations
 
     def build(self, input_shape=None):
         super().build(input_shape)
         if not isinstance(getattr(self.layer, "kernel", None), keras.Variable):
-            raise ValueError(f"Only a layer with a kernel can be spectrally normalised. Received: layer={self.layer}")
+            raise ValueError(f"SpectralNormalized needs a layer with a kernel. Received: layer={self.layer}")
 
     def call(self, inputs):
-        # `kernel` cannot be set on a Keras 3 layer, so the layer is run in a scope where the variable reads as
-        # kernel / sigma. The scope hides any outer one (JAX trains inside one), so it must know every variable.
+        # `kernel` cannot be replaced on a Keras 3 layer. So the layer runs in a scope where the variable has the value
+        # kernel / sigma. The scope hides any outer one (JAX trains inside one), so it must list every variable.
         kernel = self.layer.kernel
-        divided = spectral_normalize(kernel, self.power_iterations)
-        mapping = [(variable, divided if variable is kernel else variable.value) for variable in self.layer.variables]
+        normalized_kernel = spectral_normalize(kernel, self.power_iterations)
+        mapping = [
+            (variable, normalized_kernel if variable is kernel else variable.value) for variable in self.layer.variables
+        ]
         with keras.StatelessScope(mapping, collect_losses=True) as scope:
             outputs = self.layer(inputs)
-        for loss in scope.losses:  # an activity regulariser's
+        for loss in scope.losses:  # of an activity regulariser
             self.add_loss(loss)
         return outputs
 
@@ -100,7 +116,7 @@ class SpectralNormalized(layers.Wrapper):
         return self.layer.compute_output_shape(input_shape)
 
     def compute_output_spec(self, inputs):
-        return self.layer.compute_output_spec(inputs)  # its dtype, not the wrapper's
+        return self.layer.compute_output_spec(inputs)  # the dtype is the layer's, not the wrapper's
 
     def get_config(self):
         return {**super().get_config(), "power_iterations": self.power_iterations}

@@ -1,1 +1,1 @@
-"""From one step to a run that resumes."""
+"""Training with callbacks, checkpoints and run directories."""

@@ -1,8 +1,8 @@
-"""All that a training needs to go on as if it had never stopped, in one file that appears whole or not at all.
+"""Checkpoints: one file with everything that a training needs to resume exactly.
 
-Keras's `BackupAndRestore` restores weights and optimiser but neither the random state nor the order of the data, and
-begins the interrupted epoch again. Here every variable is kept: weights, optimiser slots, random streams, running
-metrics, averaged weights; the data's order is a function of the step (`common.data.batches`).
+A checkpoint holds every variable: weights, optimiser slots, random streams, running metrics and averaged weights. The
+order of the data is a function of the step (`common.data.batches`). Keras's `BackupAndRestore` restores neither the
+random state nor the order of the data, and repeats the interrupted epoch. The file appears complete or not at all.
 """
 
 import numpy as np
@@ -13,12 +13,21 @@ from common.files import atomic_write
 
 
 def unique(variables):
-    """The variables in their order, each once (two models may share networks)."""
+    """Return the variables in their order, each once (two models may share networks)."""
     return list({id(v): v for v in variables}.values())
 
 
 def save(path, variables, step):
-    """Writes the values of `variables` and the step number to `path` (.npz)."""
+    """Write the values of variables and the step number to a file.
+
+    Args:
+        path: path of the file (.npz).
+        variables: list of Keras variables; repeated ones are stored once.
+        step: int, number of training steps so far.
+
+    Raises:
+        UserError: if the file cannot be written.
+    """
     arrays = {_key(i, v): ops.convert_to_numpy(ops.convert_to_tensor(v)) for i, v in enumerate(unique(variables))}
 
     def write(temporary):
@@ -28,10 +37,17 @@ def save(path, variables, step):
 
 
 def load(path, variables):
-    """Assigns what `save` wrote to the same variables, and returns the step; 0 if there is no such file.
+    """Assign the values that `save` wrote to the same variables.
+
+    Args:
+        path: path of the file.
+        variables: list of Keras variables, in the order in which they were saved.
+
+    Returns:
+        The step number, or 0 if there is no such file.
 
     Raises:
-        UserError: if the file is damaged, or belongs to other networks. Nothing is assigned then.
+        UserError: if the file is damaged or belongs to other networks. Then no variable is changed.
     """
     variables = unique(variables)
     try:
@@ -45,7 +61,7 @@ def load(path, variables):
     except KeyError as error:
         raise UserError(f"{path} belongs to other networks ({error}); use another --out or delete it") from None
     except Exception as error:  # a damaged zip or array fails in many ways
-        raise UserError(f"{path} is damaged ({error}); delete it to begin again") from None
+        raise UserError(f"{path} is damaged ({error}); delete it to start from step 0") from None
     for array, variable in zip(arrays, variables, strict=True):
         if array.shape != tuple(variable.shape):
             raise UserError(f"{path} belongs to other networks ({variable.path}); use another --out or delete it")
@@ -55,5 +71,5 @@ def load(path, variables):
 
 
 def _key(index, variable):
-    """Index and shape: names alone carry counters that differ from process to process."""
+    """Return a key of index and shape. Variable names contain counters that differ between processes."""
     return f"v{index:04d}-{'x'.join(map(str, variable.shape))}"

@@ -1,7 +1,8 @@
-"""Training that can be watched, stopped and resumed: a few callbacks around plain `fit`.
+"""Training with log, checkpoints and resume: a few callbacks around plain `fit`.
 
-The work is cut into stretches of `every` steps, which Keras sees as epochs. After each one the run directory gets a row
-of `log.csv`, the pictures, and a checkpoint, in this order, so that a kill at any moment costs at most one stretch.
+The training is divided into intervals of `save_every` steps, which are epochs for Keras. After each interval the run
+directory gets a row of `log.csv`, the pictures and a checkpoint, in this order. So a kill at any moment costs at most
+one interval.
 """
 
 import csv
@@ -25,88 +26,104 @@ from common.training import checkpoint
 
 
 class TrainingLog(keras.callbacks.Callback):
-    """Keeps count of steps and writes what a stretch leaves behind."""
+    """Callback that counts steps and, after each interval, writes the log, the pictures and a checkpoint.
 
-    def __init__(self, run, variables, every, total, on_interval):
+    Args:
+        run_dir: path of the run directory.
+        variables: function that returns the list of variables for the checkpoint. It is a function, because the
+            optimiser's variables exist only once it is built.
+        save_every: int, steps per interval.
+        total_steps: int, length of the whole training.
+        on_interval: function of the step number, called after each interval.
+    """
+
+    def __init__(self, run_dir, variables, save_every, total_steps, on_interval):
         super().__init__()
-        self.run, self.every, self.total, self.on_interval = Path(run), every, total, on_interval
-        self.variables = variables  # a function: the optimiser's variables exist only once it is built
+        self.run_dir, self.variables = Path(run_dir), variables
+        self.save_every, self.total_steps, self.on_interval = save_every, total_steps, on_interval
         self.step = 0
         self.seconds = 0.0  # spent in training steps, over all parts of a resumed run
-        self.stop_asked = False
-        self.bar = None
+        self.stop_requested = False
+        self.progress_bar = None
         self.rows = []
 
     def restore(self):
-        """Goes back to the last checkpoint, if there is one."""
-        self.step = checkpoint.load(self.run / "checkpoint.npz", self.variables())
-        self.rows = [row for row in read_log(self.run / "log.csv") if row["step"] <= self.step]
+        """Load the last checkpoint if there is one, and return its step (else 0)."""
+        self.step = checkpoint.load(self.run_dir / "checkpoint.npz", self.variables())
+        self.rows = [row for row in read_log(self.run_dir / "log.csv") if row["step"] <= self.step]
         self.seconds = self.rows[-1]["seconds"] if self.rows else 0.0
         return self.step
 
     def on_train_begin(self, logs=None):
-        # one bar for the whole training; Keras's own is for an epoch, and wider than many terminals
-        if self.bar is None and sys.stdout.isatty():
+        """Start a progress bar on a terminal."""
+        # One bar for the whole training: Keras's own covers one epoch, and is wider than many terminals.
+        if self.progress_bar is None and sys.stdout.isatty():
             self.first_step = self.step
-            digits = len(str(self.total))
-            room = shutil.get_terminal_size().columns - 2 * digits - 64
-            self.bar = keras.utils.Progbar(self.total - self.step, width=max(3, min(20, room)))
+            digits = len(str(self.total_steps))
+            free_columns = shutil.get_terminal_size().columns - 2 * digits - 64
+            width = max(3, min(20, free_columns))
+            self.progress_bar = keras.utils.Progbar(self.total_steps - self.step, width=width)
 
     def on_epoch_begin(self, epoch, logs=None):
-        self.began = time.perf_counter()
+        """Start the clock."""
+        self.started_at = time.perf_counter()
 
     def on_train_batch_end(self, batch, logs=None):
+        """Count the step, stop at NaN, and save a checkpoint if a stop is requested inside an interval."""
         self.step += 1
-        bad = [name for name, value in (logs or {}).items() if not math.isfinite(value)]
-        if bad:
+        not_finite = [name for name, value in (logs or {}).items() if not math.isfinite(value)]
+        if not_finite:
             raise UserError(
-                f"{', '.join(sorted(bad))} stopped being a number near step {self.step}; the last good state is in "
-                f"{self.run}/checkpoint.npz; try a lower --learning-rate"
+                f"{', '.join(sorted(not_finite))} became NaN or infinite near step {self.step}; try a lower "
+                f"--learning-rate; the last good state is in {self.run_dir}/checkpoint.npz"
             )
-        if self.bar:
+        if self.progress_bar:
             done = self.step - self.first_step
-            self.bar.stateful_metrics = set(logs or ())
-            self.bar.update(done, self._shown(logs or {}), finalize=self.step == self.total)
-        if self.stop_asked and self.step < self.total and self.step % self.every:
-            self.seconds += time.perf_counter() - self.began
+            self.progress_bar.stateful_metrics = set(logs or ())
+            self.progress_bar.update(done, _displayed(logs or {}), finalize=self.step == self.total_steps)
+        if self.stop_requested and self.step < self.total_steps and self.step % self.save_every:
+            self.seconds += time.perf_counter() - self.started_at
             self._save()
             self.model.stop_training = True
 
     def on_epoch_end(self, epoch, logs=None):
-        if self.step % self.every and self.step != self.total:
-            return  # stopped inside a stretch: the checkpoint is written, the rest comes with --resume
-        self.seconds += time.perf_counter() - self.began
+        """Write the log, the pictures and a checkpoint at the end of an interval."""
+        if self.step % self.save_every and self.step != self.total_steps:
+            return  # stopped inside an interval: the checkpoint is written, --resume does the rest
+        self.seconds += time.perf_counter() - self.started_at
         backend.sync_jax_state(self.model)
         row = {"step": self.step, "seconds": round(self.seconds, 3), **{k: float(v) for k, v in logs.items()}}
         self.rows.append(row)
-        atomic_write(self.run / "log.csv", lambda path: path.write_text(_csv(self.rows)))
+        atomic_write(self.run_dir / "log.csv", lambda path: path.write_text(_csv(self.rows)))
         self.on_interval(self.step)
         self._save()
-        if not self.bar:
-            left = (self.total - self.step) * self.seconds / self.step
-            shown = "".join(f", {name} {value:.3f}" for name, value in self._shown(logs))
-            print(f"step {self.step} of {self.total}, about {format_duration(left)} left{shown}", flush=True)
-        if self.stop_asked:
+        if not self.progress_bar:
+            remaining = (self.total_steps - self.step) * self.seconds / self.step
+            values = "".join(f", {name} {value:.3f}" for name, value in _displayed(logs))
+            time_left = format_duration(remaining)
+            print(f"step {self.step} of {self.total_steps}, about {time_left} left{values}", flush=True)
+        if self.stop_requested:
             self.model.stop_training = True
-
-    def _shown(self, logs):
-        """What the article watches; the loss itself only if there is nothing else (a single loss tells little)."""
-        parts = [(name, value) for name, value in logs.items() if not name.endswith("loss")]
-        return parts or list(logs.items())
 
     def _save(self):
         backend.sync_jax_state(self.model)
-        checkpoint.save(self.run / "checkpoint.npz", self.variables(), self.step)
+        checkpoint.save(self.run_dir / "checkpoint.npz", self.variables(), self.step)
+
+
+def _displayed(logs):
+    """Return the metrics to display: all but the losses, because a single-loss value is not informative."""
+    metrics = [(name, value) for name, value in logs.items() if not name.endswith("loss")]
+    return metrics or list(logs.items())
 
 
 def train(
     trainer,
     images,
-    run,
+    run_dir,
     *,
     batch_size,
     steps,
-    every,
+    save_every,
     seed,
     on_interval,
     averages=None,
@@ -114,113 +131,140 @@ def train(
     flip=False,
     dtype="float32",
 ):
-    """Trains until `steps` batches have been seen, from the run's checkpoint if it has one.
+    """Train up to step number `steps`, starting from the run's checkpoint if it has one.
 
     Args:
         trainer: a compiled `SingleLoss` or an `Alternating`.
         images: `common.data.images.Images`, uint8 array of images or float32 array of points.
-        run: path of the run directory.
-        every: int, steps between two rows of the log, pictures and checkpoints.
+        run_dir: path of the run directory.
+        batch_size: int, images per step.
+        steps: int, length of the whole training in steps.
+        save_every: int, steps between two rows of the log, pictures and checkpoints.
+        seed: int, seed of the order of the data.
         on_interval: function of the step number, called before the first step and after every interval.
-        averages: `common.training.ema.WeightEMA`, kept in the checkpoint too.
-        callbacks: list of Keras callbacks, called before ours.
+        averages: `common.training.ema.WeightEMA`, saved in the checkpoint too.
+        callbacks: list of Keras callbacks, called before those of this function.
         flip: bool, mirror images at random.
-        dtype: what images become, "float32" in [-1, 1] or "uint8" as they are.
+        dtype: dtype of the batches of images: "float32" in [-1, 1] (default), or "uint8" unchanged.
 
     Returns:
         List of dicts, the rows of `log.csv`.
 
     Raises:
         KeyboardInterrupt: after Ctrl-C, once the step in progress is finished and saved.
-        UserError: if a loss is no longer a number, the checkpoint of the last good stretch stays; if the run has had
-            more steps than that.
+        UserError: if a loss becomes NaN or infinite (the last checkpoint is kept), or if the run has more than `steps`
+            steps already.
     """
 
     def variables():
         return trainer.training_state() + (averages.variables if averages else [])
 
-    checkpoint_callback = TrainingLog(run, variables, every, steps, on_interval)
+    checkpoint_callback = TrainingLog(run_dir, variables, save_every, steps, on_interval)
     start = checkpoint_callback.restore()
     if start > steps:
-        raise UserError(f"{run} has had {start} steps, more than the {steps} asked for; use another --out")
+        raise UserError(f"{run_dir} has {start} steps already, more than --steps {steps}; use another --out")
     if start == steps:
-        print(f"{run} is finished: {start} steps are done")
+        print(f"{run_dir} is finished: {start} steps are done")
         return checkpoint_callback.rows
     if start:
         print(f"going on from step {start}")
     else:
         on_interval(0)
-    tensorboard = backend.tensorboard(Path(run) / "tensorboard")
+    tensorboard = backend.tensorboard(Path(run_dir) / "tensorboard")
     with _finish_step_on_interrupt(checkpoint_callback):
-        for length, first, last in split_into_epochs(start, steps, every):
+        for length, first, last in split_into_epochs(start, steps, save_every):
             data = EndlessBatches(images, batch_size, seed=seed, flip=flip, start=checkpoint_callback.step, dtype=dtype)
             all_callbacks = [*callbacks, *([averages] if averages else []), checkpoint_callback, *tensorboard]
             fit_kwargs = {"steps_per_epoch": length, "initial_epoch": first, "epochs": last, "shuffle": False}
             trainer.fit(data, callbacks=all_callbacks, verbose=0, **fit_kwargs)
-            if checkpoint_callback.stop_asked and checkpoint_callback.step < steps:
+            if checkpoint_callback.stop_requested and checkpoint_callback.step < steps:
                 raise KeyboardInterrupt(f"stopped at step {checkpoint_callback.step} of {steps}; add --resume to go on")
     return checkpoint_callback.rows
 
 
-def split_into_epochs(start, steps, every):
-    """[(length, first, last)]: a begun stretch, the whole ones, and a shorter last one; epochs counted from 0."""
-    parts = []
-    if start % every:
-        end = min(steps, start - start % every + every)
-        parts.append((end - start, start // every, start // every + 1))
+def split_into_epochs(start, steps, save_every):
+    """Return the calls of `fit` that train from step `start` to step `steps`.
+
+    The first call finishes an interval that was stopped inside. The next does the full intervals, the last a shorter
+    one at the end. Calls without work are left out.
+
+    Args:
+        start: int, steps done so far.
+        steps: int, steps of the whole training.
+        save_every: int, steps per full interval.
+
+    Returns:
+        List of (steps per epoch, initial epoch, last epoch). An epoch is an interval, counted from 0.
+    """
+    calls = []
+    if start % save_every:
+        end = min(steps, start - start % save_every + save_every)
+        calls.append((end - start, start // save_every, start // save_every + 1))
         start = end
-    if whole := (steps - start) // every:
-        parts.append((every, start // every, start // every + whole))
-        start += whole * every
+    full_intervals = (steps - start) // save_every
+    if full_intervals:
+        calls.append((save_every, start // save_every, start // save_every + full_intervals))
+        start += full_intervals * save_every
     if start < steps:
-        parts.append((steps - start, start // every, start // every + 1))
-    return parts
+        calls.append((steps - start, start // save_every, start // save_every + 1))
+    return calls
 
 
 class _finish_step_on_interrupt:
-    """Ctrl-C asks `checkpoint_callback` to stop after the step in progress; a second one stops at once."""
+    """Context in which Ctrl-C stops the training after the step in progress, and a second Ctrl-C at once."""
 
     def __init__(self, checkpoint_callback):
         self.checkpoint_callback = checkpoint_callback
 
     def __enter__(self):
-        self.active = threading.current_thread() is threading.main_thread()
-        if self.active:
-            # what was started to ignore Ctrl-C (nohup, a job in a script's background) goes on ignoring it
-            heard = [s for s in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(s) is not signal.SIG_IGN]
-            self.before = {s: signal.signal(s, self._ask) for s in heard}
+        self.previous_handlers = {}
+        if threading.current_thread() is threading.main_thread():  # Python sets handlers in the main thread only
+            for number in (signal.SIGINT, signal.SIGTERM):
+                # a process started to ignore Ctrl-C (nohup, a background job of a script) keeps ignoring it
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    self.previous_handlers[number] = signal.signal(number, self._request_stop)
 
-    def _ask(self, number, frame):
-        if self.checkpoint_callback.stop_asked:
-            raise KeyboardInterrupt("stopped at once; --resume goes on from the last checkpoint")
-        self.checkpoint_callback.stop_asked = True
-        print("\nfinishing this step; once more to stop at once", flush=True)
+    def _request_stop(self, number, frame):
+        if self.checkpoint_callback.stop_requested:
+            raise KeyboardInterrupt("stopped at once; --resume continues from the last checkpoint")
+        self.checkpoint_callback.stop_requested = True
+        print("\nfinishing this step; press Ctrl-C again to stop at once", flush=True)
 
     def __exit__(self, *error):
-        if self.active:
-            for number, handler in self.before.items():
-                signal.signal(number, handler)
+        for number, handler in self.previous_handlers.items():
+            signal.signal(number, handler)
 
 
 def images_per_second(rows, batch_size):
-    """Median over the stretches of a log, so that the first one's compilation does not count; 0 for a single row."""
-    pace = [
+    """Return the training speed: the median over the intervals of a log, and 0 for a log of one row.
+
+    The first interval does not count, because it includes the compilation.
+
+    Args:
+        rows: list of dicts with "step" and "seconds", the rows of `log.csv`.
+        batch_size: int, images per step.
+    """
+    speeds = [
         (b["step"] - a["step"]) * batch_size / (b["seconds"] - a["seconds"])
         for a, b in itertools.pairwise(rows)
         if b["seconds"] > a["seconds"]
     ]
-    return sorted(pace)[len(pace) // 2] if pace else 0.0
+    return sorted(speeds)[len(speeds) // 2] if speeds else 0.0
 
 
 def read_log(path):
-    """Rows of a `log.csv` as dicts of numbers; [] if there is none."""
+    """Return the rows of a `log.csv` as dicts of numbers, and [] if there is no such file.
+
+    Raises:
+        UserError: if the file is damaged.
+    """
     try:
         with open(path, newline="") as file:
             return [{k: int(v) if k == "step" else float(v) for k, v in row.items()} for row in csv.DictReader(file)]
     except FileNotFoundError:
         return []
     except (ValueError, TypeError, KeyError) as error:
-        raise UserError(f"{path} is damaged ({error}); delete it to go on without its history") from None
+        raise UserError(f"{path} is damaged ({error}); delete it to resume without its history") from None
 
 
 def _csv(rows):
@@ -232,6 +276,7 @@ def _csv(rows):
 
 
 def format_duration(seconds):
+    """Return a duration as text, e.g. "45 s", "12 min" or "3.5 h"."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,4 +1,4 @@
-"""A run directory: what was asked for, what came out, and files that appear whole or not at all."""
+"""Run directories: their names, `config.json` (settings and provenance) and `results.json`."""
 
 import os
 import platform
@@ -11,45 +11,48 @@ from pathlib import Path
 from common.errors import UserError
 from common.files import read_json, write_json
 
-RESUMABLE_CHANGES = {"steps", "epochs", "resume", "out", "data_dir"}  # a resumed run may be longer and lie elsewhere
+# Flags that may change on resume: a resumed run may be longer, and its folders may have moved.
+RESUMABLE_CHANGES = {"steps", "epochs", "resume", "out", "data_dir"}
 
 
 def versions():
-    """Versions of what a result depends on; a package that is not installed is left out."""
-    found = {"python": platform.python_version(), "machine": f"{platform.machine()}, {os.cpu_count()} cores"}
+    """Return a dict of the versions that a result depends on. Packages that are not installed are left out."""
+    installed = {"python": platform.python_version(), "machine": f"{platform.machine()}, {os.cpu_count()} cores"}
     for package in ("keras", "tensorflow", "jax", "torch", "numpy", "pillow"):
         try:
-            found[package] = metadata.version(package)
+            installed[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
     import keras
 
-    return {**found, "backend": keras.backend.backend()}
+    return {**installed, "backend": keras.backend.backend()}
 
 
 def git_commit():
-    """The commit of this checkout, with '+' if files differ from it; None outside a checkout."""
+    """Return the commit of this checkout, with '+' if files differ from it, or None outside a checkout."""
 
-    def git(*words):
+    def git(*arguments):
         return subprocess.run(
-            ["git", *words], cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10, check=True
+            ["git", *arguments], cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10, check=True
         ).stdout.strip()
 
     try:
-        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
+        commit = git("rev-parse", "HEAD")
+        has_changes = git("status", "--porcelain", "--untracked-files=no")
+        return f"{commit}+" if has_changes else commit
     except (OSError, subprocess.SubprocessError):
         return None
 
 
 def provenance(args):
-    """How a result comes about, for `config.json`: every flag, the command, versions and git commit."""
+    """Return the provenance of a result for `config.json`: flags, command line, package versions and git commit."""
     flags = dict(sorted(vars(args).items()))
     command = " ".join(["python", *sys.argv])
     return {"flags": flags, "command": command, "versions": versions(), "git_commit": git_commit()}
 
 
 def run_name(args):
-    """`<dataset>-<size>-<variant>-s<seed>`, safe as a folder name."""
+    """Return the name of a run, `<dataset>-<size>-<variant>-s<seed>`, safe as a folder name."""
     source = args.dataset
     if source.startswith("folder:"):
         source = "folder-" + Path(source.removeprefix("folder:")).expanduser().resolve().name
@@ -57,60 +60,85 @@ def run_name(args):
 
 
 def open_run(args, article, images, fixed_flags=()):
-    """Makes or reopens `<out>/<article>/<run name>/` and returns its path.
+    """Make or reopen the run directory `<out>/<article>/<run name>/`, and write its `config.json`.
 
-    Writes `config.json`: every flag, the number of training images, versions and git commit. A run that goes on may be
-    longer and lie elsewhere, unless `fixed_flags` names the flag: that the steps, say, must be those it was begun with.
+    `config.json` holds every flag, the number of training images, versions and git commit.
+
+    Args:
+        args: flags of `common.cli.parser`, with the preset applied.
+        article: str, folder of the article.
+        images: int, number of training images.
+        fixed_flags: names of flags that must not change on resume, e.g. "steps" when the learning-rate schedule
+            depends on it. Without it, the flags in `RESUMABLE_CHANGES` may change.
+
+    Returns:
+        Path of the run directory.
 
     Raises:
-        UserError: if the run exists and --resume was not given, or was begun with other settings or other data.
+        UserError: if the run exists and --resume is missing, or if it was started with other settings or other data.
     """
-    run = Path(args.out) / article / run_name(args)
+    run_dir = Path(args.out) / article / run_name(args)
     config = {"article": article, **provenance(args), "images": int(images)}
     try:
-        run.mkdir(parents=True, exist_ok=True)
+        run_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"cannot make the run directory {run}: {error.strerror}; choose another --out") from None
-    if (run / "config.json").exists():
+        raise UserError(f"cannot make the run directory {run_dir}: {error.strerror}; choose another --out") from None
+    if (run_dir / "config.json").exists():
         if not args.resume:
-            raise UserError(f"{run} holds a run already: add --resume to go on with it, or delete it to begin again")
-        _check_same(read_json(run / "config.json"), config, run, RESUMABLE_CHANGES.difference(fixed_flags))
-        for stale in run.rglob(".part-*"):  # of a process that was killed while it wrote
+            raise UserError(f"{run_dir} holds a run already: add --resume to continue it, or delete it to start again")
+        _check_same(read_json(run_dir / "config.json"), config, run_dir, RESUMABLE_CHANGES.difference(fixed_flags))
+        for stale in run_dir.rglob(".part-*"):  # temporary file of a process that was killed while it wrote
             stale.unlink(missing_ok=True)
-    write_json(run / "config.json", config)
-    return run
+    write_json(run_dir / "config.json", config)
+    return run_dir
 
 
-def _check_same(old, new, run, may_change):
-    """Refuses, by name, to go on with a run under other settings."""
+def _check_same(old, new, run_dir, may_change):
+    """Raise UserError if a flag outside `may_change` or the data differ from the saved config. Note other versions."""
     if not isinstance(old, dict) or not isinstance(old.get("flags"), dict):
-        raise UserError(f"{run}/config.json is damaged (it names no flags); use another --out")
-    saved_flags, now = old["flags"], new["flags"]
-    for flag in sorted(saved_flags.keys() - may_change):  # one that is newer than the run was its default
-        if saved_flags.get(flag) != now.get(flag):
+        raise UserError(f"{run_dir}/config.json is damaged (it names no flags); use another --out")
+    saved_flags, current_flags = old["flags"], new["flags"]
+    # A flag that the saved run lacks is newer than the run, which then had its default.
+    for flag in sorted(saved_flags.keys() - may_change):
+        saved, current = saved_flags.get(flag), current_flags.get(flag)
+        if saved != current:
             name = flag.replace("_", "-")
-            raise UserError(
-                f"{run} was begun with --{name} {saved_flags.get(flag)}, not {now.get(flag)}; use another --out"
-            )
+            raise UserError(f"{run_dir} was started with --{name} {saved}, not {current}; use another --out")
     if old.get("images") != new["images"]:
-        raise UserError(f"{run} was begun on {old.get('images')} images, the data now has {new['images']}")
-    changed = {
-        k: (v, new["versions"].get(k)) for k, v in old.get("versions", {}).items() if new["versions"].get(k) != v
-    }
-    if changed:
-        what = ", ".join(f"{k} {a} -> {b}" for k, (a, b) in changed.items())
-        print(f"note: this run was begun with other versions ({what}); the result may differ in the last digits")
+        raise UserError(
+            f"{run_dir} was started with {old.get('images')} images, the data now has {new['images']}; "
+            "restore the data or use another --out"
+        )
+    changes = [
+        f"{package} {version} -> {new['versions'].get(package)}"
+        for package, version in old.get("versions", {}).items()
+        if new["versions"].get(package) != version
+    ]
+    if changes:
+        print(
+            f"note: this run was started with other versions ({', '.join(changes)}); "
+            "the result may differ in the last digits"
+        )
 
 
-def write_results(run, metrics, references=None, **more):
-    """Writes `results.json`: flat `metrics` (name -> number), `references` (published values), and how they came about.
+def write_results(run_dir, metrics, references=None, **extra):
+    """Write `results.json` of a run, with the provenance from its `config.json`.
 
-    A metric that is not finite is refused: it would be a wrong number, or no number at all.
+    Args:
+        run_dir: path of the run directory.
+        metrics: dict name -> number.
+        references: dict of published values (default: none).
+        **extra: further entries.
+
+    Raises:
+        UserError: if a metric is NaN or infinite. Then nothing is written.
     """
-    bad = [name for name, value in metrics.items() if not abs(float(value)) < float("inf")]
-    if bad:
-        raise UserError(f"these results are not finite: {', '.join(bad)}; nothing was written to {run}/results.json")
-    config = read_json(Path(run) / "config.json") if (Path(run) / "config.json").exists() else {}
-    kept = {key: config[key] for key in ("command", "versions", "git_commit") if key in config}
+    not_finite = [name for name, value in metrics.items() if not abs(float(value)) < float("inf")]
+    if not_finite:
+        raise UserError(
+            f"these results are not finite: {', '.join(not_finite)}; nothing was written to {run_dir}/results.json"
+        )
+    config = read_json(Path(run_dir) / "config.json") if (Path(run_dir) / "config.json").exists() else {}
+    origin = {key: config[key] for key in ("command", "versions", "git_commit") if key in config}
     numbers = {name: float(value) for name, value in metrics.items()}
-    write_json(Path(run) / "results.json", {"metrics": numbers, "references": references or {}, **kept, **more})
+    write_json(Path(run_dir) / "results.json", {"metrics": numbers, "references": references or {}, **origin, **extra})

@@ -1,6 +1,6 @@
-"""One scalar loss for both players (article 6387), carried by the model itself (article 6311).
+"""One scalar loss for critic and generator (article 6387), defined by the model itself (article 6311).
 
-A model is built from the functional graph of the networks, as the author did, and trained by plain `fit`:
+The model is built from the functional graph of the networks, as the author did, and trained by plain `fit`:
 
     x = Input(image_shape)
     z = Latent(latent_dim)(x)
@@ -11,7 +11,7 @@ A model is built from the functional graph of the networks, as the author did, a
     model.compile(optimizer)
     model.fit(data)
 
-There is no `train_step`, so the same script runs on the TensorFlow, JAX and PyTorch backends.
+There is no custom `train_step`, so the same script runs on the TensorFlow, JAX and PyTorch backends.
 """
 
 import keras
@@ -22,38 +22,51 @@ from common.data.batches import EndlessBatches
 
 
 def generator_only(fn, x, x_ng):
-    """fn(x) - fn(x_ng), where x_ng is x with its gradient stopped: value 0, gradient into the producer of x alone.
+    """Return fn(x) - fn(x_ng): zero in value; its gradient reaches only the network that produced x (the generator).
 
-    The rule of article 6387: grad L(D, G) - grad L(D, sg G) = (0, grad_G L), whatever L is, so this is how a loss
-    reaches the generator without touching the critic. Needs a critic that answers alike both times: no dropout, no
-    state that moves between the two calls.
+    This is the rule of article 6387: grad L(D, G) - grad L(D, sg G) = (0, grad_G L) for every L. It gives the
+    generator its loss without a gradient for the critic. The critic must return the same scores both times: no dropout,
+    and no state that changes between the two calls.
+
+    Args:
+        fn: function of a tensor, e.g. the loss as a function of the score.
+        x: tensor, or whatever fn takes.
+        x_ng: the same with `ops.stop_gradient`.
     """
     return fn(x) - fn(x_ng)
 
 
 def reverse_gradient(x, weight=1.0):
-    """x, but what flows back through it is turned and weighed: the gradient times -weight.
+    """Return x unchanged, but multiply the gradient that flows back through it by -weight.
 
-    Where the generator's loss is the critic's with the sign turned (`Loss.zero_sum`), one pass of the critic over the
-    fakes then serves both players: critic(reverse_gradient(x_fake)), with the critic's loss alone. Any other loss
-    needs the two passes of `generator_only` (6387 found that with LSGAN). Made of `stop_gradient`, for any backend.
+    If the generator's loss is minus the critic's (`Loss.zero_sum`), one pass of the fakes through the critic serves
+    both networks: use critic(reverse_gradient(x_fake)) in the critic's loss. Any other loss needs the two passes of
+    `generator_only` (6387 shows it for LSGAN). It is made of `stop_gradient`, so it works on every backend.
+
+    Args:
+        x: tensor.
+        weight: float, weight of the generator's loss (default 1).
     """
     stopped = ops.stop_gradient(x)
     return stopped + weight * (stopped - x)
 
 
 class SingleLoss(keras.Model):
-    """A model that carries its own loss and metrics.
+    """A model that defines its own loss and metrics.
+
+    Under `tf.distribute` the loss is scaled as Keras's own losses are. So gradients are those of the mean over the
+    global batch.
 
     Args:
-        inputs: `keras.Input`; `fit` feeds it and nothing else (no y).
-        outputs: dict name -> symbolic tensor, everything the loss looks at.
-        loss: function of those names as keyword arguments, made of `keras.ops`; returns a dict of tensors.
-            `"loss"` is what is minimised (its mean); the others are averaged and shown as metrics.
-        trains: list of layers or models inside the graph whose weights `fit` moves; all of them if `None`. Says what
-            the old `trainable = False` idiom meant, but Keras 3 lets that flag switch batch norm to inference too.
+        inputs: `keras.Input`, the only data of `fit` (there is no y).
+        outputs: dict name -> symbolic tensor, everything that the loss needs.
+        loss: function of these tensors as keyword arguments, made of `keras.ops`. It returns a dict of tensors. The
+            mean of "loss" is minimised. The means of the others are metrics.
+        trainable_layers: list of layers or models inside the graph that `fit` trains (default `None`: all). It replaces
+            the old idiom `trainable = False`, which in Keras 3 also switches batch norm to inference.
 
-    Under `tf.distribute` the loss is scaled as Keras's own losses are, so that gradients are of the global batch mean.
+    Raises:
+        ValueError: if the dict has no key "loss".
     """
 
     def __init__(self, inputs, outputs, loss, trainable_layers=None, **kwargs):
@@ -64,42 +77,49 @@ class SingleLoss(keras.Model):
             else {id(v) for layer in trainable_layers for v in layer.trainable_variables}
         )
         self.loss_function = loss
-        names = loss(**outputs)  # on symbolic tensors: costs nothing and tells what will be measured
-        if "loss" not in names:
-            raise ValueError(f"The loss function must return a dict with the key 'loss'. Received: {sorted(names)}")
-        self.metric_means = {name: keras.metrics.Mean(name=name) for name in names if name != "loss"}
+        values = loss(**outputs)  # on symbolic tensors, to get the names of the metrics; computes nothing
+        if "loss" not in values:
+            raise ValueError(f"The loss function must return a dict with the key 'loss'. Received: {sorted(values)}")
+        self.metric_means = {name: keras.metrics.Mean(name=name) for name in values if name != "loss"}
 
     @property
     def trainable_variables(self):
+        """Variables of `trainable_layers`, in the order of the graph."""
         return [v for v in super().trainable_variables if self._trained_ids is None or id(v) in self._trained_ids]
 
     @property
     def non_trainable_variables(self):
-        moved = {id(v) for v in self.trainable_variables}
-        return [v for v in self.variables if id(v) not in moved]
+        """All other variables."""
+        trained_ids = {id(v) for v in self.trainable_variables}
+        return [v for v in self.variables if id(v) not in trained_ids]
 
     @property
     def trainable_weights(self):
+        """The same as `trainable_variables`."""
         return self.trainable_variables
 
     def compile(self, *args, **kwargs):
-        """Builds the optimiser too: under `tf.distribute` its slots can be made in the strategy's scope alone."""
+        """Compile as `keras.Model` does, and build the optimiser.
+
+        Under `tf.distribute` the optimiser's slots can be made only in the strategy's scope.
+        """
         super().compile(*args, **kwargs)
         self.optimizer.build(self.trainable_variables)
 
     def fit(self, x, **kwargs):
-        """As `keras.Model.fit`, without y; `common.data.batches.EndlessBatches` in the form that trains fastest."""
+        """Train as `keras.Model.fit` does, without y. `EndlessBatches` are converted to the fastest form."""
         return super().fit(backend.to_fast_dataset(x) if isinstance(x, EndlessBatches) else x, **kwargs)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Return the mean of "loss" plus the losses of layers, and update the metrics."""
         values = self.loss_function(**y_pred)
         for name, mean in self.metric_means.items():
             mean.update_state(values[name])
         total = ops.mean(ops.cast(values["loss"], "float32"))
-        for extra in self.losses:  # what layers added on their way (regularisers)
+        for extra in self.losses:  # of layers, e.g. regularisers
             total = total + ops.cast(extra, "float32")
         return backend.scale_loss(total)
 
     def training_state(self):
-        """All variables that training moves: weights, random streams, running metrics, optimiser slots."""
+        """Return all variables that training changes: weights, random streams, running metrics, optimiser slots."""
         return [*self.variables, *self.optimizer.variables]

@@ -1,8 +1,10 @@
-"""Flags: presets, names, and one line for every wrong value."""
+"""Command-line flags: presets, run names, and one-line errors."""
+
+import re
 
 import pytest
 
-from common.cli import apply_preset, main, parser
+from common.cli import apply_preset, gan_parser, main, parser
 from common.data.toy_2d import TOYS
 from common.errors import UserError
 from ogan import train
@@ -17,32 +19,36 @@ def make_parser():
     return p
 
 
-def parsed(*words):
-    return apply_preset(make_parser().parse_args(["--preset", "smoke", *words]), make_parser(), PRESETS)
+def parsed(*flags):
+    return apply_preset(make_parser().parse_args(["--preset", "smoke", *flags]), make_parser(), PRESETS)
 
 
-def test_flags_left_out_come_from_the_preset_and_given_ones_stay():
+def test_preset_fills_only_the_flags_that_are_left_out():
     args = parsed("--size", "128")
     assert (args.size, args.steps, args.lam, args.seed) == (128, 5, 0.5, 0)
 
 
-def test_epochs_take_the_place_of_the_presets_steps():
+def test_epochs_replace_the_steps_of_the_preset():
     args = parsed("--epochs", "2")
     assert (args.epochs, args.steps) == (2, None)
 
 
-def test_preset_is_quick_without_an_accelerator(monkeypatch):
-    from common import backend
+@pytest.mark.parametrize(("accelerators", "preset", "size"), [(0, "quick", 64), (1, "paper", 128), (8, "paper", 128)])
+def test_default_preset_is_paper_on_an_accelerator_and_quick_elsewhere(monkeypatch, accelerators, preset, size):
+    monkeypatch.setattr("common.backend.accelerators", lambda: accelerators)
+    presets = PRESETS | {"paper": {"size": 128, "steps": 500, "lam": 0.5}}
+    args = apply_preset(make_parser().parse_args([]), make_parser(), presets)
+    assert (args.preset, args.variant, args.size, args.steps) == (preset, preset, size, presets[preset]["steps"])
 
-    monkeypatch.setattr(backend, "accelerators", lambda: 0)
-    assert apply_preset(make_parser().parse_args([]), make_parser(), PRESETS).preset == "quick"
-    monkeypatch.setattr(backend, "accelerators", lambda: 1)
-    with pytest.raises(KeyError, match="paper"):
-        apply_preset(make_parser().parse_args([]), make_parser(), PRESETS)
+
+def test_given_preset_is_used_on_an_accelerator_too(monkeypatch):
+    monkeypatch.setattr("common.backend.accelerators", lambda: 1)
+    args = parsed()
+    assert (args.preset, args.size) == ("smoke", 32)
 
 
 @pytest.mark.parametrize(
-    ("words", "variant"),
+    ("flags", "variant"),
     [
         ([], "smoke"),
         (["--lam", "0.5", "--steps", "7", "--seed", "3"], "smoke"),
@@ -50,12 +56,12 @@ def test_preset_is_quick_without_an_accelerator(monkeypatch):
         (["--batch-size", "9"], "smoke-batch-size-9"),
     ],
 )
-def test_a_runs_name_tells_what_departs_from_the_preset(words, variant):
-    assert parsed(*words).variant == variant
+def test_variant_names_the_flags_that_differ_from_the_preset(flags, variant):
+    assert parsed(*flags).variant == variant
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("flags", "message"),
     [
         (["--dataset", "imagenet"], "not one of celeba, .*folder:PATH"),
         (["--dataset", "folder:"], "not one of"),
@@ -78,19 +84,17 @@ def test_a_runs_name_tells_what_departs_from_the_preset(words, variant):
         (["--no-such-flag"], "unrecognized arguments: --no-such-flag"),
     ],
 )
-def test_a_wrong_flag_is_one_line_and_exit_code_2(words, message, capsys, monkeypatch):
-    monkeypatch.setattr("sys.argv", ["train.py", *words])
+def test_wrong_flag_gives_one_line_and_exit_code_2(flags, message, capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["train.py", *flags])
     with pytest.raises(SystemExit) as stop:
         main(train.run, train.make_parser())
     assert stop.value.code == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
-    import re
-
     assert re.search(message, error), error
 
 
-def test_toys_are_data_sets_only_where_a_script_asks_for_them(capsys):
+def test_toys_are_data_sets_only_with_toys_true(capsys):
     with_toys, without = parser("test", PRESETS, toys=True), parser("test", PRESETS)
     for name in (*TOYS, "toy_faces", "folder:here"):
         assert with_toys.parse_args(["--dataset", name]).dataset == name
@@ -107,7 +111,31 @@ def test_toys_are_data_sets_only_where_a_script_asks_for_them(capsys):
             assert [name in text for name in TOYS] == [listed] * len(TOYS)
 
 
-def test_an_error_of_the_users_is_one_line_and_a_ctrl_c_is_130(capsys, monkeypatch):
+def test_help_names_the_defaults():
+    text = " ".join(gan_parser("about", {"quick": {}, "paper": {}}).format_help().split())
+    for part in (
+        "(default toy_faces)",
+        "(default none); then $DATA_DIR",
+        "else quick)",
+        "(default 0)",
+        "(default runs)",
+    ):
+        assert part in text
+    assert "(default 8gaussians)" in parser("about", PRESETS, "8gaussians", toys=True).format_help()
+
+
+def test_unknown_flags_are_forwarded_only_on_request(capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["compare.py", "--lam", "2", "--no-such-flag", "5"])
+    received = []
+    main(received.append, make_parser(), forward_unknown=True)
+    assert received[0].lam == 2 and received[0].forwarded == ["--no-such-flag", "5"]
+    with pytest.raises(SystemExit) as stop:
+        main(received.append, make_parser())
+    assert stop.value.code == 2 and len(received) == 1
+    assert "unrecognized arguments: --no-such-flag 5" in capsys.readouterr().err
+
+
+def test_user_error_is_one_line_and_ctrl_c_is_exit_code_130(capsys, monkeypatch):
     monkeypatch.setattr("sys.argv", ["train.py"])
 
     def fail(args):
@@ -116,8 +144,8 @@ def test_an_error_of_the_users_is_one_line_and_a_ctrl_c_is_130(capsys, monkeypat
     def stop(args):
         raise KeyboardInterrupt("stopped at step 3")
 
-    for body, code, line in ((fail, 2, "error: put the file there\n"), (stop, 130, "stopped at step 3\n")):
+    for body, code, text in ((fail, 2, "train.py: error: put the file there\n"), (stop, 130, "\nstopped at step 3\n")):
         with pytest.raises(SystemExit) as end:
             main(body, make_parser())
         assert end.value.code == code
-        assert capsys.readouterr().err.endswith(line)
+        assert capsys.readouterr().err == text

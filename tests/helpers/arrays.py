@@ -1,4 +1,4 @@
-"""Tensors as numpy arrays, and pictures that show something."""
+"""Tensors as numpy arrays, and a check that a picture is not blank."""
 
 import imageio.v3 as iio
 import numpy as np
@@ -16,6 +16,6 @@ def numpy64(x):
 
 
 def assert_not_blank(*paths, least=5):
-    """Fail for a picture whose pixels differ by less than `least` (standard deviation, of 255)."""
+    """Fail if the standard deviation of a picture's pixels (0 to 255) is not above `least`."""
     for path in paths:
         assert iio.imread(path).std() > least, f"{path} is blank"

@@ -1,4 +1,4 @@
-"""The slope of a critic as a layer, and the penalties on it, against closed forms."""
+"""The layers for gradient penalties and the penalties themselves, against closed forms."""
 
 import keras
 import numpy as np
@@ -15,14 +15,14 @@ from common.losses.gradient_penalties import (
     zero_centred_penalty,
 )
 from common.training.single_loss import SingleLoss
-from tests.helpers.arrays import numpy
+from tests.helpers.arrays import numpy, numpy64
 from tests.helpers.autodiff import gradient, weight_gradients
 
 X = np.random.default_rng(0).normal(size=(5, 3)).astype("float32")
 W = np.array([[1.0], [-2.0], [2.0]], "float32")
 
 
-def linear(weights=W):
+def linear_critic(weights=W):
     critic = keras.Sequential([keras.Input((len(weights),)), layers.Dense(1, use_bias=False)])
     critic.set_weights([weights])
     return critic
@@ -35,63 +35,62 @@ def tanh_critic():
     return keras.Model(x, out(h(layers.Flatten()(x))))
 
 
-def test_the_slope_of_a_linear_critic_is_its_weight():
-    np.testing.assert_allclose(numpy(SquaredGradientNorm(linear())(X)), np.full(5, 9.0), rtol=1e-6)
+def test_gradient_of_a_linear_critic_is_its_weight():
+    np.testing.assert_allclose(numpy(SquaredGradientNorm(linear_critic())(X)), np.full(5, 9.0), rtol=1e-6)
 
 
-def test_the_slope_is_taken_sample_by_sample_over_all_axes():
+def test_gradient_is_per_sample_and_over_all_axes():
     critic = tanh_critic()
-    a, b, c, _ = (np.asarray(numpy(ops.convert_to_tensor(w)), "float64") for w in critic.weights)
+    a, b, c, _ = (numpy64(w) for w in critic.weights)
     x = np.random.default_rng(1).normal(size=(6, 2, 2, 1)).astype("float32")
-    slopes = ((1 - np.tanh(x.reshape(6, 4) @ a + b) ** 2) * c[:, 0]) @ a.T
-    np.testing.assert_allclose(numpy(SquaredGradientNorm(critic)(x)), np.sum(slopes**2, 1), rtol=1e-4)
-    assert np.ptp(np.sum(slopes**2, 1)) > 0.1
+    gradients = ((1 - np.tanh(x.reshape(6, 4) @ a + b) ** 2) * c[:, 0]) @ a.T
+    squared_norms = np.sum(gradients**2, 1)
+    np.testing.assert_allclose(numpy(SquaredGradientNorm(critic)(x)), squared_norms, rtol=1e-4)
+    assert np.ptp(squared_norms) > 0.1
 
 
 @pytest.mark.parametrize("name", sorted(PENALTIES))
-def test_the_gradient_of_a_penalty_reaches_the_weights(name):
-    """Second order: against finite differences of the penalty in every weight."""
+def test_weight_gradients_of_a_penalty_match_finite_differences(name):
+    """They are second derivatives of the critic."""
     critic = tanh_critic()
-    slope = SquaredGradientNorm(critic)
+    squared_norm = SquaredGradientNorm(critic)
     x = ops.convert_to_tensor(np.random.default_rng(2).normal(size=(4, 2, 2, 1)).astype("float32"))
-    penalty = lambda: ops.mean(PENALTIES[name].penalty_fn(slope(x), 0.5))
-    found = weight_gradients(penalty, critic.trainable_variables)
-    for variable, grad in zip(critic.trainable_variables, found, strict=True):
-        values = np.array(numpy(ops.convert_to_tensor(variable)))
+    penalty = lambda: ops.mean(PENALTIES[name].penalty_fn(squared_norm(x), 0.5))
+    gradients = weight_gradients(penalty, critic.trainable_variables)
+    for variable, grad in zip(critic.trainable_variables, gradients, strict=True):
+        values = numpy(variable)
         expected, step = np.zeros(values.size), 3e-3
         for i in range(values.size):
             sides = []
             for sign in (1, -1):
-                moved = values.copy().ravel()
-                moved[i] += sign * step
-                variable.assign(moved.reshape(values.shape))
+                shifted = values.copy().ravel()
+                shifted[i] += sign * step
+                variable.assign(shifted.reshape(values.shape))
                 sides.append(float(numpy(penalty())))
             expected[i] = (sides[0] - sides[1]) / (2 * step)
         variable.assign(values)
         np.testing.assert_allclose(grad.ravel(), expected, rtol=0.02, atol=0.02 * np.abs(expected).max() + 1e-3)
-    assert max(np.abs(grad).max() for grad in found) > 0.01
+    assert max(np.abs(grad).max() for grad in gradients) > 0.01
 
 
 def test_penalties_by_hand():
-    s = np.array([0.25, 1.0, 9.0], "float32")  # slopes 1/2, 1, 3
+    s = np.array([0.25, 1.0, 9.0], "float32")  # gradient norms 1/2, 1, 3
     np.testing.assert_allclose(gradient_penalty(s), [2.5, 0, 40], atol=1e-5)
     np.testing.assert_allclose(linear_gradient_penalty(s), [0, 0, 20], atol=1e-5)
     np.testing.assert_allclose(wgan_div_penalty(s), [0.25**3, 1, 729], rtol=1e-6)
     np.testing.assert_allclose(zero_centred_penalty(s, 10.0), [1.25, 5, 45], rtol=1e-6)
-    np.testing.assert_allclose(
-        wgan_div_penalty(s, 3.0, power=2), zero_centred_penalty(s, 3.0)
-    )  # WGAN-div at p = 2 is R1
+    r1 = zero_centred_penalty(s, 3.0)
+    np.testing.assert_allclose(wgan_div_penalty(s, 3.0, power=2), r1)  # WGAN-div with p = 2 is R1
 
 
 @pytest.mark.parametrize("name", sorted(PENALTIES))
-def test_a_flat_critic_has_a_finite_gradient(name):
+def test_penalty_of_a_constant_critic_has_a_finite_gradient(name):
     grad = gradient(lambda s: ops.sum(PENALTIES[name].penalty_fn(s, 1.0)), np.array([0.0, 1e-12, 1e4], "float32"))
     assert np.isfinite(grad).all()
 
 
-def test_where_each_penalty_looks():
-    points = {name: penalty.evaluated_at for name, penalty in PENALTIES.items()}
-    assert points == {
+def test_samples_at_which_each_penalty_is_evaluated():
+    assert {name: penalty.evaluated_at for name, penalty in PENALTIES.items()} == {
         "gp": ("between",),
         "gp_linear": ("between",),
         "div": ("real", "fake"),
@@ -100,7 +99,7 @@ def test_where_each_penalty_looks():
     }
 
 
-def test_between_draws_one_place_for_each_pair():
+def test_random_interpolation_draws_one_weight_per_pair():
     x, y = np.zeros((2000, 3, 1), "float32"), np.ones((2000, 3, 1), "float32") * [[1.0], [2.0], [-4.0]]
     layer = RandomInterpolation(seed=4)
     points = numpy(layer(x, y.astype("float32")))[..., 0]
@@ -108,38 +107,34 @@ def test_between_draws_one_place_for_each_pair():
     np.testing.assert_allclose(points, u[:, None] * [1, 2, -4], atol=1e-6)
     assert 0 <= u.min() < 0.01 and 0.99 < u.max() <= 1
     assert u.mean() == pytest.approx(0.5, abs=0.03) and u.var() == pytest.approx(1 / 12, abs=0.01)
-    assert not np.allclose(points, numpy(layer(x, y.astype("float32")))[..., 0]), "the next step draws afresh"
+    assert not np.allclose(points, numpy(layer(x, y.astype("float32")))[..., 0]), "the next call must draw new weights"
     np.testing.assert_allclose(numpy(RandomInterpolation(seed=4)(x, y.astype("float32")))[..., 0], points)
 
 
-def test_a_penalty_in_the_graph_of_a_model_is_trained_by_fit():
+def test_fit_trains_a_penalty_in_the_graph_of_a_model():
     """R1 of a linear critic is weight/2 ||w||^2, so one SGD step shrinks w by 1 - rate * weight."""
-    critic = linear()
+    critic = linear_critic()
     x = keras.Input((3,))
     loss = lambda penalty, score: {"loss": ops.mean(penalty) + 0 * ops.mean(score), "penalty": penalty}
-    model = SingleLoss(
-        x, {"penalty": zero_centred_penalty(SquaredGradientNorm(critic)(x), 2.0), "score": critic(x)}, loss
-    )
-    assert len(model.trainable_variables) == 1, "the layer has no weights of its own"
+    penalty = zero_centred_penalty(SquaredGradientNorm(critic)(x), 2.0)
+    model = SingleLoss(x, {"penalty": penalty, "score": critic(x)}, loss)
+    assert len(model.trainable_variables) == 1, "the penalty layer must not add weights"
     model.compile(keras.optimizers.SGD(0.1))
     history = model.fit(X, batch_size=5, verbose=0)
     assert history.history["penalty"] == [pytest.approx(9.0)]
-    np.testing.assert_allclose(numpy(ops.convert_to_tensor(critic.weights[0])), 0.8 * W, rtol=1e-5)
+    np.testing.assert_allclose(numpy(critic.weights[0]), 0.8 * W, rtol=1e-5)
 
 
-def test_the_slope_in_half_precision_is_summed_in_float32():
-    keras.mixed_precision.set_global_policy("mixed_float16")
-    try:
-        critic = linear(np.full((400, 1), 20.0, "float32"))
-        slope = SquaredGradientNorm(critic)(np.zeros((2, 400), "float32"))
-    finally:
-        keras.mixed_precision.set_global_policy("float32")
-    assert keras.backend.standardize_dtype(slope.dtype) == "float32"
-    np.testing.assert_allclose(numpy(slope), [160_000.0] * 2, rtol=1e-3)  # beyond float16's 65,504
+def test_squared_norm_under_mixed_precision_is_float32():
+    keras.config.set_dtype_policy("mixed_float16")
+    critic = linear_critic(np.full((400, 1), 20.0, "float32"))
+    squared_norm = SquaredGradientNorm(critic)(np.zeros((2, 400), "float32"))
+    assert keras.backend.standardize_dtype(squared_norm.dtype) == "float32"
+    np.testing.assert_allclose(numpy(squared_norm), [160_000.0] * 2, rtol=1e-3)  # beyond float16's 65,504
 
 
-def test_a_model_with_a_penalty_can_be_saved(tmp_path):
-    critic = linear()
+def test_model_with_a_penalty_can_be_saved(tmp_path):
+    critic = linear_critic()
     x = keras.Input((3,))
     keras.Model(x, SquaredGradientNorm(critic)(RandomInterpolation()(x, x + 1))).save(tmp_path / "m.keras")
     model = keras.models.load_model(tmp_path / "m.keras", safe_mode=True)

@@ -1,3 +1,5 @@
+"""Spectral normalisation: the power iteration, its gradient, and the wrapper layer."""
+
 import keras
 import numpy as np
 import pytest
@@ -28,7 +30,7 @@ def matrix(*shape, seed=0):
     return np.random.default_rng(seed).normal(size=shape).astype("float32")
 
 
-def top(w):
+def largest_singular_value(w):
     return np.linalg.svd(np.reshape(w, (-1, w.shape[-1])), compute_uv=False)[0]
 
 
@@ -36,17 +38,17 @@ def top(w):
 
 
 @pytest.mark.parametrize("shape", [(7, 5), (5, 7), (3, 3, 4, 6)])
-def test_many_iterations_reach_the_svd(shape):
+def test_many_iterations_reach_the_largest_singular_value(shape):
     w = matrix(*shape)
-    np.testing.assert_allclose(spectral_norm(w, power_iterations=100), top(w), rtol=1e-5)
+    np.testing.assert_allclose(spectral_norm(w, power_iterations=100), largest_singular_value(w), rtol=1e-5)
 
 
 def test_rank_one_is_exact_after_one_iteration():
     w = np.outer(matrix(9), matrix(4, seed=1)).astype("float32")
-    np.testing.assert_allclose(spectral_norm(w, power_iterations=1), top(w), rtol=1e-5)
+    np.testing.assert_allclose(spectral_norm(w, power_iterations=1), largest_singular_value(w), rtol=1e-5)
 
 
-def test_iteration_written_out():
+def test_estimate_equals_the_iteration_in_numpy():
     w = matrix(6, 4).astype("float64")
     u = np.ones((1, 6))
     for _ in range(5):
@@ -57,34 +59,35 @@ def test_iteration_written_out():
 
 
 @pytest.mark.parametrize("iterations", [1, 2, 5, 20])
-def test_estimate_grows_with_the_iterations_and_never_exceeds_the_truth(iterations):
+def test_estimate_grows_with_the_iterations_and_never_exceeds_the_true_value(iterations):
     for seed in range(5):
         w = matrix(20, 16, seed=seed)
-        sigma = float(spectral_norm(w, iterations))
-        assert 0.3 * top(w) < sigma <= top(w) * (1 + 1e-6)
+        sigma, true_value = float(spectral_norm(w, iterations)), largest_singular_value(w)
+        assert 0.3 * true_value < sigma <= true_value * (1 + 1e-6)
         assert sigma <= float(spectral_norm(w, iterations + 1)) * (1 + 1e-6)
-        assert top(numpy(spectral_normalize(w, iterations))) >= 1 - 1e-6
+        assert largest_singular_value(numpy(spectral_normalize(w, iterations))) >= 1 - 1e-6
 
 
 def test_five_iterations_on_a_gaussian_kernel():
-    """From a start of ones, five steps reach some 95 % of the largest singular value of a 5x5x3 -> 64 kernel."""
-    ratios = [float(spectral_norm(w)) / top(w) for w in (0.02 * matrix(5, 5, 3, 64, seed=s) for s in range(10))]
+    """From a vector of ones, five steps reach about 95 % of the largest singular value of a 5x5x3 -> 64 kernel."""
+    kernels = [0.02 * matrix(5, 5, 3, 64, seed=seed) for seed in range(10)]
+    ratios = [float(spectral_norm(w)) / largest_singular_value(w) for w in kernels]
     assert 0.9 < np.mean(ratios) < 0.99
 
 
-def test_a_vector_gets_its_euclidean_norm():
+def test_norm_of_a_vector_is_euclidean():
     """The author normalised the gamma of batch norm too: 512 ones become 1/sqrt(512) each."""
     np.testing.assert_allclose(spectral_norm(np.ones(512)), np.sqrt(512), rtol=1e-5)
 
 
 @pytest.mark.parametrize("c", [1e-4, 0.1, 1e4])
-def test_scale(c):
+def test_norm_scales_with_the_kernel_and_the_normalised_kernel_does_not(c):
     w = matrix(6, 4)
     np.testing.assert_allclose(spectral_norm(c * w), c * float(spectral_norm(w)), rtol=1e-5)
     np.testing.assert_allclose(spectral_normalize(c * w), spectral_normalize(w), rtol=1e-4, atol=1e-6)
 
 
-def test_needs_an_iteration():
+def test_zero_iterations_are_refused():
     with pytest.raises(ValueError, match="Received: power_iterations=0"):
         spectral_norm(np.ones((2, 2)), 0)
 
@@ -94,7 +97,7 @@ def test_needs_an_iteration():
 
 def test_gradient_at_convergence_is_the_closed_form():
     """d sigma = u v^T, so d f(w / sigma) = (g - <g, w / sigma> u v^T) / sigma with g = df/d(w / sigma)."""
-    w, g = matrix(6, 4) + 2, matrix(6, 4, seed=1)  # + 2: one large singular value, so that few iterations do
+    w, g = matrix(6, 4) + 2, matrix(6, 4, seed=1)  # + 2 gives one large singular value, so few iterations are enough
     u, s, vt = np.linalg.svd(w)
     uv = np.outer(u[:, 0], vt[0])
     np.testing.assert_allclose(gradient(lambda w: spectral_norm(w, 20), w), uv, atol=1e-4)
@@ -113,14 +116,14 @@ def test_gradient_flows_through_all_five_iterations():
         np.testing.assert_allclose(grad[index], expected, atol=1e-3)
 
 
-def test_gradient_is_orthogonal_to_the_raw_weight():
+def test_gradient_is_orthogonal_to_the_raw_kernel():
     w, g = matrix(6, 4), matrix(6, 4, seed=1)
     grad = gradient(lambda w: ops.sum(ops.multiply(g, spectral_normalize(w))), w)
     assert np.abs(grad).max() > 0.01
     assert abs(np.sum(grad * w)) < 1e-5
 
 
-def test_zero_kernel_is_left_alone():
+def test_zero_kernel_is_unchanged():
     zeros, g = np.zeros((6, 4), "float32"), matrix(6, 4)
     assert float(spectral_norm(zeros)) == 0
     assert (numpy(spectral_normalize(zeros)) == 0).all()
@@ -131,7 +134,7 @@ def test_zero_kernel_is_left_alone():
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_equals_the_layer_with_a_divided_kernel(case):
+def test_wrapper_equals_the_layer_with_a_divided_kernel(case):
     make, shape = CASES[case]
     x = matrix(2, *shape)
     plain = make()
@@ -146,16 +149,16 @@ def test_equals_the_layer_with_a_divided_kernel(case):
     kernel = raw[0] / float(spectral_norm(raw[0]))
     manual.set_weights([kernel, *raw[1:]])
     np.testing.assert_allclose(y, numpy(manual(x)), atol=1e-5)
-    assert np.abs(y - numpy(plain(x))).max() > 1e-3  # the division did something
+    assert np.abs(y - numpy(plain(x))).max() > 1e-3  # the division has an effect
 
-    # stateless: again the same, in both phases, alone and in a model, and the raw weights are as they were
+    # no state: the same outputs in training and inference, alone and in a model; the raw weights do not change
     for training in (True, False, True):
         np.testing.assert_array_equal(numpy(keras.Sequential([layer])(x, training=training)), y)
     for before, after in zip(raw, plain.weights, strict=True):
         np.testing.assert_array_equal(before, numpy(after))
 
 
-def test_two_calls_share_one_normalisation():
+def test_two_calls_use_the_same_normalised_kernel():
     layer = SpectralNormalized(layers.Dense(3))
     a, b = keras.Input((4,)), keras.Input((4,))
     model = keras.Model([a, b], [layer(a), layer(b)])
@@ -170,7 +173,7 @@ def test_two_calls_share_one_normalisation():
 @pytest.mark.parametrize("run_eagerly", [False, True])
 @pytest.mark.parametrize("case", CASES)
 def test_one_step_of_fit_is_the_gradient_step(case, run_eagerly):
-    """Under `fit`, in graph mode too, raw kernel and bias move along the gradient taken through the division."""
+    """`fit` changes raw kernel and bias by the gradient through the division, in graph mode too."""
     make, shape = CASES[case]
     x = matrix(4, *shape)
     layer = SpectralNormalized(make())
@@ -208,7 +211,7 @@ def test_save_and_load(tmp_path):
 def test_mixed_precision_divides_in_float32(policy):
     keras.config.set_dtype_policy(policy)
     layer = SpectralNormalized(layers.Dense(6, use_bias=False))
-    y = layer(np.eye(5, dtype="float32"))  # the identity shows the kernel that was used
+    y = layer(np.eye(5, dtype="float32"))  # the identity matrix as input gives the normalised kernel
     raw = numpy(layer.layer.kernel)
     assert keras.backend.standardize_dtype(y.dtype) == policy.removeprefix("mixed_")
     assert layer(keras.Input((5,))).dtype == policy.removeprefix("mixed_")
@@ -219,16 +222,18 @@ def test_mixed_precision_divides_in_float32(policy):
 
 @pytest.mark.parametrize("case", CASES)
 def test_mixed_precision_trains(case):
+    """One case runs in graph mode, the others eagerly, because compiling takes seconds."""
     make, shape = CASES[case]
     keras.config.set_dtype_policy("mixed_float16")
     head = SpectralNormalized(layers.Dense(1, dtype="float32"))
     model = keras.Sequential([keras.Input(shape), SpectralNormalized(make()), layers.Flatten(), head])
     before = [numpy(w) for w in model.trainable_weights]
-    model.compile(keras.optimizers.SGD(0.1), loss="mse")
+    model.compile(keras.optimizers.SGD(0.1), loss="mse", run_eagerly=case != "conv")
     history = model.fit(matrix(4, *shape), np.ones((4, 1)), epochs=2, verbose=0)
     assert np.isfinite(history.history["loss"]).all()
     assert keras.backend.standardize_dtype(model.outputs[0].dtype) == "float32"
-    assert all(np.abs(numpy(w) - b).max() > 0 for w, b in zip(model.trainable_weights, before, strict=True))
+    for weight, value in zip(model.trainable_weights, before, strict=True):
+        assert np.abs(numpy(weight) - value).max() > 1e-4, f"{weight.path} was not trained"
 
 
 def test_regularizers_of_the_layer_are_kept():
@@ -239,6 +244,6 @@ def test_regularizers_of_the_layer_are_kept():
     np.testing.assert_allclose(losses, sorted(expected), rtol=1e-5)
 
 
-def test_a_layer_without_a_kernel_is_refused():
+def test_layer_without_a_kernel_is_refused():
     with pytest.raises(ValueError, match=r"kernel.*Received: layer=<LayerNormalization"):
         SpectralNormalized(layers.LayerNormalization())(matrix(2, 4))

@@ -1,3 +1,5 @@
+"""Cutting functional models, and the dense layer tied to an embedding (article 6985)."""
+
 import keras
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ def batch(*shape, seed=0):
 
 
 def residual():
-    """x -> h1 -> h2, h1 + h2 -> a -> h3: the skip from h1 to a jumps over h2."""
+    """Return x -> h1 -> h2, a = h1 + h2, a -> h3. The skip connection from h1 to a bypasses h2."""
     x = keras.Input((4,), name="x")
     h1 = layers.Dense(4, activation="tanh", name="h1")(x)
     h2 = layers.Dense(4, activation="tanh", name="h2")(h1)
@@ -21,23 +23,24 @@ def residual():
     return keras.Model(x, layers.Dense(3, name="h3")(a))
 
 
-def before(model, *names):
+def upper_part(model, *names):
+    """Return the model up to the named layers."""
     return keras.Model(model.input, [model.get_layer(name).output for name in names])
 
 
-def names(model):
+def layer_names(model):
     return [layer.name for layer in model.layers if not isinstance(layer, layers.InputLayer)]
 
 
 # cutting
 
 
-def test_cut_after_the_skip():
+def test_cut_after_the_skip_connection():
     model = residual()
     cut = submodel(model, "a")
     x = batch(5, 4)
-    np.testing.assert_allclose(cut(before(model, "a")(x)), model(x), atol=1e-6)
-    assert names(cut) == ["h3"]
+    np.testing.assert_allclose(cut(upper_part(model, "a")(x)), model(x), atol=1e-6)
+    assert layer_names(cut) == ["h3"]
     assert cut.count_params() == 4 * 3 + 3
     assert cut.get_layer("h3") is model.get_layer("h3")
 
@@ -46,43 +49,45 @@ def test_cut_model_shares_its_weights_and_trains_them():
     model = residual()
     cut = submodel(model, "a")
     x, a = batch(5, 4), batch(5, 4, seed=1)
-    first = numpy(model.get_layer("h1").kernel)
-    old = numpy(model(x))
+    y = batch(5, 3, seed=2)
+    h1_kernel, kernel, bias = (numpy(w) for w in [model.get_layer("h1").kernel, *model.get_layer("h3").weights])
     cut.compile(keras.optimizers.SGD(0.1), loss="mse")
-    cut.fit(a, batch(5, 3, seed=2), verbose=0)
-    assert np.abs(numpy(model(x)) - old).max() > 1e-3
-    np.testing.assert_array_equal(numpy(model.get_layer("h1").kernel), first)
+    cut.fit(a, y, verbose=0)
+    error = 2 * (a @ kernel + bias - y) / y.size  # gradient of the mean squared error at the output
+    np.testing.assert_allclose(numpy(model.get_layer("h3").kernel), kernel - 0.1 * a.T @ error, atol=1e-6)
+    np.testing.assert_array_equal(numpy(model.get_layer("h1").kernel), h1_kernel)
+    np.testing.assert_allclose(numpy(model(x)), numpy(cut(upper_part(model, "a")(x))), atol=1e-6)
 
 
 def test_cut_with_several_inputs():
     model = residual()
     cut = submodel(model, ["h1", "h2"])
     x = batch(5, 4)
-    np.testing.assert_allclose(cut(before(model, "h1", "h2")(x)), model(x), atol=1e-6)
-    assert names(cut) == ["a", "h3"]
+    np.testing.assert_allclose(cut(upper_part(model, "h1", "h2")(x)), model(x), atol=1e-6)
+    assert layer_names(cut) == ["a", "h3"]
 
 
-def test_cut_on_both_sides_and_several_ends():
+def test_cut_on_both_sides_and_with_several_outputs():
     model = residual()
     x = batch(5, 4)
-    h1, h2, a = before(model, "h1", "h2", "a")(x)
+    h1, h2, a = upper_part(model, "h1", "h2", "a")(x)
     middle = submodel(model, "h1", "h2")
-    assert names(middle) == ["h2"]
+    assert layer_names(middle) == ["h2"]
     np.testing.assert_allclose(middle(h1), h2, atol=1e-6)
-    two = submodel(model, model.get_layer("h1").output, ["a", model.output])
-    for got, expected in zip(two(h1), [a, model(x)], strict=True):
+    two_outputs = submodel(model, model.get_layer("h1").output, ["a", model.output])
+    for got, expected in zip(two_outputs(h1), [a, model(x)], strict=True):
         np.testing.assert_allclose(got, expected, atol=1e-6)
     front = submodel(model, "x", "h2")
-    assert names(front) == ["h1", "h2"]
+    assert layer_names(front) == ["h1", "h2"]
     np.testing.assert_allclose(front(x), h2, atol=1e-6)
 
 
-def test_uncovered_skip_is_named():
+def test_error_names_a_skip_connection_around_the_cut():
     with pytest.raises(ValueError, match=r"leaves out 'h1'.*Received: start=h2"):
         submodel(residual(), "h2")
 
 
-def test_uncovered_second_input_is_named():
+def test_error_names_a_second_input_after_the_cut():
     x, label = keras.Input((4,), name="x"), keras.Input((2,), name="label")
     h = layers.Dense(3, name="h")(x)
     model = keras.Model([x, label], layers.Concatenate(name="join")([h, label]))
@@ -91,7 +96,7 @@ def test_uncovered_second_input_is_named():
     assert submodel(model, ["h", "label"]).output.shape == (None, 5)
 
 
-def test_wrong_cuts_are_refused():
+def test_impossible_cuts_are_refused():
     model = residual()
     with pytest.raises(ValueError, match=r"no layer.*x, h1, h2, a, h3.*Received: nope"):
         submodel(model, "nope")
@@ -110,7 +115,7 @@ def test_cut_a_sequential_model():
 
 
 def test_cut_between_two_calls_of_one_layer():
-    """The author reuses one Dense three times; `keras.Model` from an intermediate tensor fails on this graph."""
+    """The author uses one Dense layer three times. `keras.Model` from an intermediate tensor fails on this graph."""
     dense = layers.Dense(4, activation="tanh", name="dense")
     x = keras.Input((4,))
     h = [dense(x)]
@@ -125,8 +130,8 @@ def test_cut_between_two_calls_of_one_layer():
         submodel(model, "dense")
 
 
-def test_names_mean_this_model_where_a_layer_is_in_two():
-    """A layer's `.output` is that of its first call, which may belong to another model."""
+def test_layer_name_means_the_call_in_this_model():
+    """The attribute `output` of a layer belongs to its first call, which may be in another model."""
     dense = layers.Dense(4, name="dense")
     keras.Model(other := keras.Input((4,)), dense(other))
     x = keras.Input((4,))
@@ -135,16 +140,16 @@ def test_names_mean_this_model_where_a_layer_is_in_two():
     np.testing.assert_allclose(submodel(model, "dense")(value), np.tanh(value), atol=1e-6)
 
 
-def test_cutting_leaves_the_model_alone_and_can_be_repeated():
-    """7 X4: calling layers once more adds nodes to them and changes nothing in the old model."""
+def test_cutting_does_not_change_the_model_and_can_be_repeated():
+    """Calling a layer again adds a node to it, but changes nothing in the old model."""
     model = residual()
     x = batch(5, 4)
-    old, layer_names, a = numpy(model(x)), names(model), before(model, "a")(x)
+    old, old_names, a = numpy(model(x)), layer_names(model), upper_part(model, "a")(x)
     for _ in range(2):
         np.testing.assert_allclose(submodel(model, "a")(a), old, atol=1e-6)
         model.get_layer("h3")(keras.Input((4,)))
     np.testing.assert_array_equal(numpy(model(x)), old)
-    assert names(model) == layer_names
+    assert layer_names(model) == old_names
 
 
 def test_cut_of_a_cut_and_saving(tmp_path):
@@ -156,7 +161,7 @@ def test_cut_of_a_cut_and_saving(tmp_path):
     np.testing.assert_array_equal(numpy(keras.saving.load_model(tmp_path / "cut.keras")(a)), numpy(cut(a)))
 
 
-# what Keras itself does, as the article teaches it
+# what Keras itself offers, as the article explains it
 
 
 def test_a_model_is_a_layer():
@@ -177,9 +182,11 @@ def test_clone_copies_the_architecture_only():
     assert np.abs(numpy(clone(x)) - numpy(model(x))).max() > 1e-2
     clone.set_weights(model.get_weights())
     np.testing.assert_array_equal(numpy(clone(x)), numpy(model(x)))
+    old = numpy(model(x))
     clone.compile(keras.optimizers.SGD(0.1), loss="mse")
     clone.fit(x, batch(5, 3), verbose=0)
-    assert np.abs(numpy(clone(x)) - numpy(model(x))).max() > 1e-3
+    assert np.abs(numpy(clone(x)) - old).max() > 1e-3
+    np.testing.assert_array_equal(numpy(model(x)), old)  # the clone has its own weights
 
 
 # the tied head
@@ -204,7 +211,9 @@ def test_tied_head_formula_and_weights():
     expected = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
     np.testing.assert_allclose(head(h), expected, atol=1e-6)
     assert head.compute_output_shape((2, 5, 3)) == (2, 5, 7)
-    table.embeddings.assign(2 * table.embeddings)  # the head follows the table: nothing was frozen when it was made
+    table.embeddings.assign(2 * table.embeddings)  # the head must use the new values
+    logits = h @ numpy(table.embeddings).T + batch(7)
+    np.testing.assert_allclose(head(h), np.exp(logits) / np.exp(logits).sum(-1, keepdims=True), atol=1e-6)
     assert np.abs(numpy(head(h)) - expected).max() > 1e-3
 
 
@@ -225,10 +234,14 @@ def test_tied_head_trains_and_stays_tied_after_loading(tmp_path):
     model = tied()
     model.compile(keras.optimizers.SGD(1.0), loss="sparse_categorical_crossentropy")
     tokens = np.array([1, 4, 4])
-    table, bias = numpy(model.layers[1].embeddings), numpy(model.layers[2].bias)
+    variables = [model.layers[1].embeddings, model.layers[2].bias]
+    before = [numpy(v) for v in variables]
+    loss = lambda: ops.mean(keras.losses.sparse_categorical_crossentropy(tokens, model(tokens)))
+    gradients = weight_gradients(loss, variables)
     model.fit(tokens, tokens, verbose=0)
-    assert np.abs(numpy(model.layers[1].embeddings) - table).max() > 1e-3
-    assert np.abs(numpy(model.layers[2].bias) - bias).max() > 1e-3
+    for variable, value, gradient in zip(variables, before, gradients, strict=True):
+        assert np.abs(gradient).max() > 1e-3
+        np.testing.assert_allclose(numpy(variable), value - gradient, atol=1e-6)
 
     model.save(tmp_path / "tied.keras")
     again = keras.saving.load_model(tmp_path / "tied.keras")
