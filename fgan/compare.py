@@ -27,7 +27,7 @@ def make_parser():
 def run(args):
     from common.experiments.compare_gans import compare_gans
 
-    args.rest += ["--swap-roles"] * args.swap_roles
+    args.forwarded += ["--swap-roles"] * args.swap_roles
     name = "compare-swapped" if args.swap_roles else "compare"
     compare_gans(args, "fgan", "--divergence", args.divergences, name=name)
 

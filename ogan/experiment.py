@@ -56,7 +56,7 @@ def run_ogan(args, article, build, references):
         save_png(run_dir / f"reconstructions/step-{step:07d}.png", pairs)
 
     rows = train(
-        trainer, images, run_dir, batch_size=args.batch_size, steps=args.steps, every=args.every, seed=args.seed,
+        trainer, images, run_dir, batch_size=args.batch_size, steps=args.steps, save_every=args.every, seed=args.seed,
         flip=args.flip, on_interval=save_pictures, averages=averages,
     )  # fmt: skip
 

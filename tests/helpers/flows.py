@@ -1,49 +1,71 @@
-"""What the tests of flows share: small layers with random weights, and comparisons."""
+"""Small flows with random weights, and comparisons of their outputs."""
 
 import keras
 import numpy as np
 from keras import layers, ops
 
-from flow.layers.actnorm import Actnorm
-from flow.layers.composite import Chain, MultiScale
-from flow.layers.coupling import AdditiveCoupling, AffineCoupling
-from flow.layers.permutations import Shuffle
-from flow.layers.preprocessing import Squeeze
+from flow.layers import Actnorm, AdditiveCoupling, AffineCoupling, Chain, MultiScale, Shuffle, Squeeze
 
-# JAX has float64 only when the whole process is told so
-PRECISE, CLOSE = ("float32", 1e-3) if keras.backend.backend() == "jax" else ("float64", 1e-9)
-VECTOR, IMAGE, TALL = (6,), (2, 4, 4), (8, 4, 1)
+# JAX has float64 only if the whole process is set to it
+DTYPE, TOLERANCE = ("float32", 1e-3) if keras.backend.backend() == "jax" else ("float64", 1e-9)
+VECTOR, IMAGE, TALL = (6,), (2, 4, 4), (8, 4, 1)  # shapes of an example
 
 
-def array(*shape, seed=0, dtype="float32"):
+def random_array(*shape, seed=0, dtype="float32"):
+    """Return an array of standard normal numbers."""
     return np.random.default_rng(seed).normal(size=shape).astype(dtype)
 
 
-def close(got, expected, tolerance=1e-4):
-    np.testing.assert_allclose(ops.convert_to_numpy(got), expected, rtol=tolerance, atol=tolerance)
+def assert_close(actual, expected, tolerance=1e-4):
+    """Fail unless a tensor and an array agree within an absolute plus relative tolerance."""
+    np.testing.assert_allclose(ops.convert_to_numpy(actual), expected, rtol=tolerance, atol=tolerance)
 
 
-def arrays(pair):
-    return [ops.convert_to_numpy(t) for t in pair]
+def to_numpy(tensors):
+    """Return a list of tensors as numpy arrays."""
+    return [ops.convert_to_numpy(tensor) for tensor in tensors]
 
 
-def coupling(cls, shape, split="halves", swap=False, last=None, **kwargs):
-    """Its network looks at the neighbours on images; `last` is for its last layer."""
-    kind, how = (layers.Dense, {}) if len(shape) == 1 else (layers.Conv2D, {"kernel_size": 3, "padding": "same"})
-    size = shape[-1] // (1 if split == "checkerboard" else 2) * (2 if cls is AffineCoupling else 1)
-    net = keras.Sequential([kind(7, activation="tanh", **how), kind(size, **how, **(last or {}))])
-    return cls(net, split, swap, **kwargs)
+def make_coupling(cls, shape, split="halves", swap=False, last_layer_kwargs=None, **kwargs):
+    """Return a coupling for examples of that shape, whose net looks at neighbouring pixels of images.
+
+    Args:
+        cls: `AdditiveCoupling` or `AffineCoupling`.
+        shape: tuple, shape of an example.
+        split: see `Coupling`.
+        swap: see `Coupling`.
+        last_layer_kwargs: dict, further arguments of the last layer of the net.
+        **kwargs: further arguments of the coupling.
+    """
+    part_size = shape[-1] if split == "checkerboard" else shape[-1] // 2
+    output_size = 2 * part_size if cls is AffineCoupling else part_size
+    if len(shape) == 1:
+        layer, layer_kwargs = layers.Dense, {}
+    else:
+        layer, layer_kwargs = layers.Conv2D, {"kernel_size": 3, "padding": "same"}
+    hidden = layer(7, activation="tanh", **layer_kwargs)
+    output = layer(output_size, **layer_kwargs, **(last_layer_kwargs or {}))
+    return cls(keras.Sequential([hidden, output]), split, swap, **kwargs)
 
 
-def tower(mix=lambda: Shuffle(1), cls=AdditiveCoupling, **kwargs):
-    """Three levels for images of 8 x 4 x 1: there they are 4 x 2 x 4, 2 x 1 x 8 and 2 x 1 x 4."""
-    level = lambda shape, *first: Chain([*first, Actnorm(), mix(), coupling(cls, shape, **kwargs), Actnorm()])
+def three_level_flow(mixing=lambda: Shuffle(1), cls=AdditiveCoupling, **kwargs):
+    """Return a `MultiScale` for images of 8 x 4 x 1, which the levels turn into 4 x 2 x 4, 2 x 1 x 8 and 2 x 1 x 4.
+
+    Args:
+        mixing: function that returns a layer to mix the channels.
+        cls: class of the couplings.
+        **kwargs: further arguments of `make_coupling`.
+    """
+
+    def level(shape, *first):
+        return Chain([*first, Actnorm(), mixing(), make_coupling(cls, shape, **kwargs), Actnorm()])
+
     return MultiScale([level((4, 2, 4), Squeeze()), level((2, 1, 8), Squeeze()), level((2, 1, 4))])
 
 
-def perturbed(layer, *args, scale=0.3):
-    """The layer built on these arguments, its weights moved off their start, where many a layer is the identity."""
-    layer(*args)
-    for i, w in enumerate(layer.trainable_weights):
-        w.assign(ops.convert_to_numpy(w) + array(*w.shape, seed=100 + i) * scale)
+def with_random_weights(layer, *inputs, scale=0.3):
+    """Build a layer on inputs, add random numbers to its weights (many layers start as the identity) and return it."""
+    layer(*inputs)
+    for i, weight in enumerate(layer.trainable_weights):
+        weight.assign(ops.convert_to_numpy(weight) + random_array(*weight.shape, seed=100 + i) * scale)
     return layer

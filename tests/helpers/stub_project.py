@@ -1,11 +1,15 @@
 """A small project whose runs are stubs: nothing is trained, so that running and stopping can be tested in seconds."""
 
+import contextlib
+import io
 import json
+import sys
 
 import imageio.v3 as iio
 import numpy as np
 import pytest
 
+from common.cli import main
 from common.reproduce import __main__ as reproduce
 from common.reproduce import plan
 
@@ -36,6 +40,23 @@ def stub_run(name, action, **more):
     entries = {"name": name, "command": f"stubs/stub.py {action} {{out}}/x", "folder": "x"} | more
     lines = "".join(f'{key} = "{value}"\n' for key, value in entries.items())
     return f'[[run]]\n{lines}leaves = ["figures/a.png"]\nminutes = 0.1\n'
+
+
+def call_main(module, *flags):
+    """Return (exit code, stderr) of a program that is called in this process as a user calls it.
+
+    Args:
+        module: module with `run` and `make_parser`, such as `common.reproduce.report`.
+        *flags: str, its arguments.
+    """
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stderr(io.StringIO()) as stderr:
+        patch.setattr(sys, "argv", ["program", *flags])
+        try:
+            main(module.run, module.make_parser(), backend_needed=False)
+            code = 0
+        except SystemExit as end:
+            code = end.code
+    return code, stderr.getvalue()
 
 
 class StubProject:
