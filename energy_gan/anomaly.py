@@ -1,12 +1,14 @@
-"""Does the energy know what it has never seen (arXiv 1901.08508)? A digit is left out and looked for by its energy.
+"""Test whether the energy recognises a digit that it never saw (arXiv 1901.08508).
 
     python energy_gan/anomaly.py --data-dir DIR                 # digits 1, 4, 5, 7, 9, as published; three seeds
 
-One training per digit and seed, on the MNIST training images without that digit; then every test image is scored by
-its energy U(x) and by ||grad U(x)||, and the digit should come out on top. The table gives the area under the
-precision-recall curve (average precision) of both scores beside the published one, and the share of that digit among
-the test images, which is what a score that knows nothing gets. Writes to `<out>/energy_gan/anomaly-mnist/`; every flag
-it does not know is handed to `energy_gan/train.py`. What is finished is not trained again.
+For each digit and seed, the script trains on the MNIST training images without that digit. Then it scores every test
+image by its energy U(x) and by ||grad U(x)||; the digit that was left out should score highest. The table gives the
+area under the precision-recall curve (average precision) of both scores and the published one. Beside them stands the
+fraction of that digit among the test images, which an uninformed score gets.
+
+The results go to `<out>/energy_gan/anomaly-mnist/`. Flags that this script does not know are passed on to
+`energy_gan/train.py`. A training that has finished is not run again.
 """
 
 from pathlib import Path
@@ -18,35 +20,42 @@ from common.errors import UserError
 from common.experiments.sweep import comparison_dir, run_variants, sweep_parser, write_table
 
 DIGITS = (1, 4, 5, 7, 9)
-PUBLISHED = {1: 0.281, 4: 0.401, 5: 0.402, 7: 0.290, 9: 0.342}  # 1901.08508, its table of MEG's AUPRC
+PUBLISHED = {1: 0.281, 4: 0.401, 5: 0.402, 7: 0.290, 9: 0.342}  # AUPRC of MEG, table of arXiv 1901.08508
 
 
 def make_parser():
     p = sweep_parser(__doc__, "mnist")
-    p.add_argument(
-        "--digits", nargs="+", type=nonnegative_int, default=DIGITS, metavar="DIGIT", help="left out, one by one"
-    )
+    digits_help = "digits to leave out, one at a time (default 1 4 5 7 9)"
+    p.add_argument("--digits", nargs="+", type=nonnegative_int, default=DIGITS, metavar="DIGIT", help=digits_help)
     return p
 
 
 def average_precision(scores, positive):
-    """Area under the precision-recall curve: the mean, over the positives, of the precision at each one's score.
+    """Return the area under the precision-recall curve.
+
+    This is the mean, over the positives, of the precision at the score of each. Tied scores count as one threshold, so
+    the order of the data does not matter.
 
     Args:
-        scores: (n,), high where a positive is suspected. positive: bools (n,), at least one.
-
-    Tied scores count as one threshold, so that the order of the data plays no part.
+        scores: array (n,), high where a positive is suspected.
+        positive: bools (n,), at least one of them true.
     """
     positive = np.asarray(positive, bool)
     order = np.argsort(-np.asarray(scores), kind="stable")
     hits = np.cumsum(positive[order])
-    last = np.append(np.diff(np.asarray(scores)[order]) != 0, True)  # of those with the same score
-    precision, recall = hits[last] / (1 + np.flatnonzero(last)), hits[last] / positive.sum()
+    last_of_ties = np.append(np.diff(np.asarray(scores)[order]) != 0, True)
+    precision = hits[last_of_ties] / (1 + np.flatnonzero(last_of_ties))
+    recall = hits[last_of_ties] / positive.sum()
     return float(np.sum(precision * np.diff(recall, prepend=0.0)))
 
 
 def energy_and_slope(critic, images):
-    """U(x) and ||grad U(x)|| of uint8 images, two arrays (n,)."""
+    """Return U(x) and ||grad U(x)|| of images, two arrays (n,).
+
+    Args:
+        critic: model, images in [-1, 1] -> (n, 1), -U.
+        images: uint8 (n, size, size, channels).
+    """
     import keras
     from keras import ops
 
@@ -55,8 +64,8 @@ def energy_and_slope(critic, images):
     from common.models.inference import predict
 
     x = keras.Input(critic.input_shape[1:])
-    both = keras.Model(x, ops.stack([-critic(x)[:, 0], ops.sqrt(SquaredGradientNorm(critic)(x))], axis=-1))
-    return predict(both, to_float(images)).T
+    model = keras.Model(x, ops.stack([-critic(x)[:, 0], ops.sqrt(SquaredGradientNorm(critic)(x))], axis=-1))
+    return predict(model, to_float(images)).T
 
 
 def run(args):
@@ -67,28 +76,30 @@ def run(args):
 
     if args.dataset not in ("mnist", "fashion_mnist"):
         raise UserError(f"{args.dataset} has no ten classes, one of which could be left out; use mnist")
-    where = comparison_dir(args, "energy_gan", "anomaly")
-    runs = run_variants(Path(__file__).with_name("train.py"), "--without", args.digits, where, args)
-    rows, scores = {}, {}
+    output_dir = comparison_dir(args, "energy_gan", "anomaly")
+    run_dirs = run_variants(Path(__file__).with_name("train.py"), "--without", args.digits, output_dir, args)
+    rows = {}
     for digit in args.digits:
-        found = {"energy": [], "slope": []}
+        auprc = {"energy": [], "slope": []}
         for seed in range(args.seeds):
-            run = runs[f"{digit}-{seed}"]
-            run_flags = read_json(run / "config.json")["flags"]
+            run_dir = run_dirs[f"{digit}-{seed}"]
+            run_flags = read_json(run_dir / "config.json")["flags"]
             test = load_images(args.dataset, run_flags["size"], "test", run_flags["data_dir"], limit=run_flags["limit"])
             positive = test.labels == digit
-            both = energy_and_slope(load_model(run / "critic.keras"), np.asarray(test.array))
-            for name, score in zip(found, both, strict=True):
-                found[name].append(average_precision(score, positive))
-            scores.setdefault(f"without {digit}", both[0])
-        rows[f"without {digit}"] = {
-            "AUPRC of U": found["energy"],
-            "AUPRC of its slope": found["slope"],
+            scores = energy_and_slope(load_model(run_dir / "critic.keras"), np.asarray(test.array))
+            for name, score in zip(auprc, scores, strict=True):
+                auprc[name].append(average_precision(score, positive))
+        row = {
+            "AUPRC of U": auprc["energy"],
+            "AUPRC of its slope": auprc["slope"],
             "knowing nothing": [float(positive.mean())],
-        } | ({"published": [PUBLISHED[digit]]} if args.dataset == "mnist" and digit in PUBLISHED else {})
-    text = write_table(where, "", rows, args)
-    plot_bars(where / "figures/auprc.png", rows, "area under the precision-recall curve", args.dataset)
-    print(text, where / "figures/auprc.png", sep="\n")
+        }
+        if args.dataset == "mnist" and digit in PUBLISHED:
+            row["published"] = [PUBLISHED[digit]]
+        rows[f"without {digit}"] = row
+    text = write_table(output_dir, "", rows, args)
+    plot_bars(output_dir / "figures/auprc.png", rows, "area under the precision-recall curve", args.dataset)
+    print(text, output_dir / "figures/auprc.png", sep="\n")
 
 
 if __name__ == "__main__":

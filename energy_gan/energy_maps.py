@@ -1,4 +1,4 @@
-"""What an energy has learned of the plane: its landscape, and the density that it stands for."""
+"""Maps of an energy over the plane: the energy itself, and the density that it defines."""
 
 import numpy as np
 
@@ -6,11 +6,15 @@ CELLS = 200
 
 
 def maps(critic, extent, cells=CELLS):
-    """U and e^-U / Z on the cells of `grid_points`, two arrays (cells, cells), [row = y, column = x].
+    """Return U and e^-U / Z on the cells of `common.plots.planes.grid_points`.
 
     Args:
         critic: model (n, 2) -> (n, 1), -U.
-        extent: (xmin, xmax, ymin, ymax); Z is the integral over it.
+        extent: (xmin, xmax, ymin, ymax). Z is the integral of e^-U over it.
+        cells: int, number of cells along each axis (default 200).
+
+    Returns:
+        Two float64 arrays (cells, cells); rows are y, columns x.
     """
     from common.models.inference import predict
     from common.plots.planes import grid_points
@@ -22,7 +26,14 @@ def maps(critic, extent, cells=CELLS):
 
 
 def draw_maps(path, critic, generator, args):
-    """Data, samples, energy and density side by side, into a PNG."""
+    """Draw data, samples, energy and density side by side into a PNG.
+
+    Args:
+        path: path of the PNG.
+        critic: model (n, 2) -> (n, 1), -U.
+        generator: model (n, latent_dim) -> (n, 2).
+        args: flags of the run.
+    """
     from common.experiments.sample_space import PlaneSpace
     from common.models.inference import predict
     from common.plots.planes import plot_panels_2d

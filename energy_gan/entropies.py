@@ -1,8 +1,11 @@
-"""What keeps fakes apart: bounds of the generator's entropy (6316, 6331; arXiv 1901.08508).
+"""The table of entropy terms, which keep the generator's samples apart (articles 6316, 6331; arXiv 1901.08508).
 
-The entropy of G(z) is I(G(z), z) up to a constant (6331), and a second network bounds that from below. Each function
-takes symbolic z and x_fake = G(z), and returns (term that the generator minimises, (batch, 1) or (batch,); list of
-the networks that learn with it).
+The entropy of G(z) equals the mutual information I(G(z), z) up to a constant (6331). A second network bounds that
+information from below.
+
+Each function takes symbolic latents z (batch, latent_dim), symbolic fakes x_fake = G(z) and the flags. It returns
+(term, networks): the term per sample that the generator minimises, (batch,) or (batch, 1), and the list of networks
+that are trained together with the generator.
 """
 
 import keras
@@ -12,27 +15,27 @@ from common.losses.correlation import correlation
 from common.models.networks import build_critic
 
 
-def none(z, x_fake, args):
-    """No term."""
+def no_entropy(z, x_fake, args):
+    """Return no term and no networks."""
     return None, []
 
 
 def infogan(z, x_fake, args):
-    """||z - E(G(z))||^2, the mean over the entries of z: z can be read off the fake."""
-    encoder = _encoder(x_fake, args)
+    """Return mean (z - E(G(z)))^2 over the components of z, which is low if an encoder E can read z off the fake."""
+    encoder = _build_encoder(x_fake, args)
     return ops.mean(ops.square(z - encoder(x_fake)), axis=-1), [encoder]
 
 
 def negative_correlation(z, x_fake, args):
-    """-rho(z, E(G(z))), O-GAN's (6409): z can be read off up to scale and shift."""
-    encoder = _encoder(x_fake, args)
+    """Return -rho(z, E(G(z))), O-GAN's term (6409), which asks for z only up to scale and shift."""
+    encoder = _build_encoder(x_fake, args)
     return -correlation(z, encoder(x_fake)), [encoder]
 
 
 def jsd(z, x_fake, args):
-    """`joint_vs_product_loss` of a statistics network T(x, z): pairs can be told from non-pairs (MEG)."""
-    encoder = _encoder(x_fake, args)
-    # T(x, z): a trunk for x, then z beside it
+    """Return `joint_vs_product_loss` of a statistics network T(x, z), the term of MEG."""
+    encoder = _build_encoder(x_fake, args)
+    # T encodes x, appends z and ends in a small head.
     pair = keras.Input((2 * args.latent_dim,))
     h = layers.LeakyReLU(0.2)(layers.Dense(4 * args.width)(pair))
     head = keras.Model(pair, layers.Dense(1, dtype="float32")(h), name="head")
@@ -41,18 +44,26 @@ def jsd(z, x_fake, args):
     return joint_vs_product_loss(score(z), score(ops.roll(z, 1, axis=0))), [encoder, head]
 
 
-ENTROPIES = {"none": none, "infogan": infogan, "correlation": negative_correlation, "jsd": jsd}
+ENTROPIES = {"none": no_entropy, "infogan": infogan, "correlation": negative_correlation, "jsd": jsd}
 
 
-def _encoder(x_fake, args):
+def _build_encoder(x_fake, args):
     return build_critic(x_fake.shape[1:], args.width, args.kernel_size, args.latent_dim, name="encoder")
 
 
 def joint_vs_product_loss(joint, product):
-    """Binary cross-entropy between joint pairs (G(z), z) and shuffled pairs (G(z), z'), (batch, 1): the mean over both.
+    """Return the binary cross-entropy between joint pairs (G(z), z) and shuffled pairs (G(z), z').
 
-    log 2 minus it is at most the Jensen-Shannon divergence of the joint law and the product of its margins, and equal
-    to it at T = log(joint/product). Where x and z are independent it is log 2. z' is the z of the next sample: a random
-    permutation, MEG's, leaves some with their own.
+    log 2 minus its mean is at most the Jensen-Shannon divergence between the joint distribution and the product of
+    its marginals, with equality at T = log(joint/product). If x and z are independent, the best mean is log 2.
+
+    z' is the z of the next sample in the batch. MEG draws a random permutation, which leaves some z in their place.
+
+    Args:
+        joint: scores T(G(z), z), (batch, 1).
+        product: scores T(G(z), z'), (batch, 1).
+
+    Returns:
+        Tensor (batch, 1), the mean of both cross-entropies.
     """
     return (ops.softplus(-joint) + ops.softplus(product)) / 2

@@ -1,11 +1,12 @@
-"""Langevin chains and the rules by which a step is accepted (article 6331; MALA, Roberts & Tweedie 1996).
+"""Langevin chains with several acceptance rules (article 6331; MALA, Roberts & Tweedie 1996).
 
-A chain that is to end up distributed as pi = e^{-E} moves by
+To sample from pi = e^{-E}, a chain proposes
 
-    z' = z - step_size/2 grad E(z) + sqrt(step_size) a,     a ~ N(0, I),
+    z' = z - step_size/2 grad E(z) + sqrt(step_size) a,     a ~ N(0, I).
 
-and MALA goes there with probability min{1, pi(z') q(z|z') / (pi(z) q(z'|z))}, else it stays; q(z'|z) is the density of
-that move, N(z - step_size/2 grad E(z), step_size I). Whatever the step size, pi is then left as it is.
+MALA accepts the proposal with probability min{1, pi(z') q(z|z') / (pi(z) q(z'|z))}, else the chain stays at z. Here
+q(z'|z) is the density of the move, N(z - step_size/2 grad E(z), step_size I). MALA keeps pi exactly, whatever the step
+size.
 """
 
 import keras
@@ -17,49 +18,58 @@ from common.errors import UserError
 
 
 def log_proposal(start, end, step_size, drift=0.5):
-    """log q(end|start) up to a constant, (n, 1); `drift` other than 1/2 is not the density of the move."""
+    """Return log q(end|start) up to a constant, (n, 1).
+
+    Args:
+        start: state, see `RULES`.
+        end: state.
+        step_size: float, variance of the noise.
+        drift: float, factor of step_size grad E in the move. It is the density of the move for 1/2 alone.
+    """
     residual = end["z"] - start["z"] + drift * step_size * start["slope"]
     return -ops.sum(ops.square(residual), -1, keepdims=True) / (2 * step_size)
 
 
-# Logarithms of the probability to go on from a state z to its proposal; above 0 is surely.
-# A state is dict(z=(n, d), energy=(n, 1), slope=(n, d)); the result is (n, 1).
+# An acceptance rule takes a state, its proposal and the step size. A state is a dict of the positions `z` (n, d), their
+# energies `energy` (n, 1) and gradients `slope` (n, d). The rule returns the log probability of acceptance, (n, 1);
+# above 0 the proposal is always accepted.
 
 
 def mala(z, proposal, step_size):
-    """log [pi(z') q(z|z') / (pi(z) q(z'|z))], Metropolis and Hastings' rule for this move."""
-    back, log_q_forward = log_proposal(proposal, z, step_size), log_proposal(z, proposal, step_size)
-    return z["energy"] - proposal["energy"] + back - log_q_forward
+    """Return log [pi(z') q(z|z') / (pi(z) q(z'|z))], the Metropolis-Hastings rule for this move."""
+    log_q_back, log_q_forward = log_proposal(proposal, z, step_size), log_proposal(z, proposal, step_size)
+    return z["energy"] - proposal["energy"] + log_q_back - log_q_forward
 
 
 def langevin(z, proposal, step_size):
-    """Always: pi is then reached only as the step size goes to 0."""
+    """Return 0: every proposal is accepted. The chain reaches pi only in the limit of small steps."""
     return ops.zeros_like(z["energy"])
 
 
 def article(z, proposal, step_size):
-    """6331 as printed: q has the drift step_size grad E, twice that of the move.
+    """Return 6331's formula as printed: its q has the drift step_size grad E, twice that of the move.
 
-    It takes back what pi asks for: at small steps the chain feels no force at all and wanders off.
+    It cancels the target's own force, so for small steps the chain diffuses freely.
     """
-    back, forth = log_proposal(proposal, z, step_size, drift=1.0), log_proposal(z, proposal, step_size, drift=1.0)
-    return z["energy"] - proposal["energy"] + back - forth
+    log_q_back = log_proposal(proposal, z, step_size, drift=1.0)
+    log_q_forward = log_proposal(z, proposal, step_size, drift=1.0)
+    return z["energy"] - proposal["energy"] + log_q_back - log_q_forward
 
 
 def meg(z, proposal, step_size):
-    """`MALA_corrected_sampler` of the code of MEG (arXiv 1901.08508): the norm in log q is not squared."""
+    """Return the rule of `MALA_corrected_sampler` in MEG's code (arXiv 1901.08508): log q has the norm unsquared."""
 
     def log_q(start, end):
-        off = end["z"] - start["z"] + step_size / 2 * start["slope"]
-        return -ops.norm(off, axis=-1, keepdims=True) / (2 * step_size)
+        residual = end["z"] - start["z"] + step_size / 2 * start["slope"]
+        return -ops.norm(residual, axis=-1, keepdims=True) / (2 * step_size)
 
     return z["energy"] - proposal["energy"] + log_q(proposal, z) - log_q(z, proposal)
 
 
 def meg_plain(z, proposal, step_size):
-    """`MALA_sampler` of the code of MEG: without q, as if the move were symmetric.
+    """Return the rule of `MALA_sampler` in MEG's code: no q, as if the move were symmetric.
 
-    At small steps the move alone already keeps pi; asked for once more, the law is e^{-2 E}.
+    For small steps the move alone already keeps pi. With this rule on top the chain samples from e^{-2 E}.
     """
     return z["energy"] - proposal["energy"]
 
@@ -68,25 +78,28 @@ RULES = {"mala": mala, "langevin": langevin, "article": article, "meg": meg, "me
 
 
 class MarkovStep(keras.Model):
-    """One step of n chains at once: a state and what became of it, `accepted` (n, 1) besides.
+    """One step of n chains at once.
 
-    Energy and slope travel with the state, so that a step takes one gradient, that at the proposal.
+    It maps a state to the next one, with a further entry `accepted`, 0 or 1, (n, 1). A state carries its energy and
+    gradient, so a step computes a single gradient, that at the proposal.
 
     Args:
-        energy: model or function of z, (n, d) -> (n, 1); rows do not meet in it.
+        energy: model or function, (n, d) -> (n, 1). Each row of its output depends on the same row of z alone.
         step_size: float, variance of the noise.
         rule: a name of `RULES`.
-        seed: int; the noise is drawn from a state of its own, as in `common.models.layers.Latent`.
+        seed: int, seed of the noise, which has a random state of its own, as in `common.models.layers.Latent`.
     """
 
     def __init__(self, energy, step_size, rule="mala", seed=0):
         super().__init__()
         self.energy, self.step_size, self.rule = energy, step_size, RULES[rule]
         self.seed_generator = keras.random.SeedGenerator(seed)
-        self.built = True  # no weights of its own
+        self.built = True  # it has no weights of its own
 
     def state(self, z):
-        slope = backend.input_gradient(self.energy, z)  # compilers see that the energy is computed in it already
+        """Return the state at positions z (n, d), see `RULES`."""
+        # The gradient computes the energy too; a compiler merges both.
+        slope = backend.input_gradient(self.energy, z)
         return {"z": z, "energy": ops.cast(self.energy(z), "float32"), "slope": ops.cast(slope, "float32")}
 
     def call(self, state):
@@ -94,75 +107,78 @@ class MarkovStep(keras.Model):
         noise = keras.random.normal(ops.shape(z), seed=self.seed_generator)
         proposal = self.state(z - self.step_size / 2 * state["slope"] + self.step_size**0.5 * noise)
         log_u = ops.log(keras.random.uniform(ops.shape(state["energy"]), seed=self.seed_generator))
-        accepted = log_u <= self.rule(state, proposal, self.step_size)  # never where it is not a number
-        moved = {name: ops.where(accepted, proposal[name], state[name]) for name in state}
-        return moved | {"accepted": ops.cast(accepted, "float32")}
+        accepted = log_u <= self.rule(state, proposal, self.step_size)  # False where the rule gives NaN
+        next_state = {name: ops.where(accepted, proposal[name], state[name]) for name in state}
+        return next_state | {"accepted": ops.cast(accepted, "float32")}
 
 
 def sample_chain(energy, z, steps, step_size, rule="mala", seed=0, every=1, batch_size=1000, verbose=0):
-    """Runs chains side by side.
+    """Run chains side by side.
 
     Args:
         energy: model or function, (n, d) -> (n, 1), as for `MarkovStep`.
-        z: array (n, d), where the chains start.
-        steps: int, of each chain.
-        step_size: float.
+        z: array (n, d), start of the chains.
+        steps: int, number of steps of each chain.
+        step_size: float, variance of the noise.
         rule: a name of `RULES`.
-        every: int, steps between two positions that are kept; first and last are kept too.
-        together: int, chains that are computed at once.
-        verbose: 1 shows a progress bar.
+        seed: int, seed of the noise.
+        every: int, number of steps between two saved positions. The first and the last position are saved too.
+        batch_size: int, number of chains that are computed at once.
+        verbose: 1 for a progress bar, 0 for none.
 
     Returns:
-        dict of arrays: `z` (n, d), the last positions; `energies` (steps + 1, n); `acceptance` (steps,), the share of
-        the chains that moved; `kept` (m, n, d), positions after `moments` (m,) steps.
+        dict of arrays: `z` (n, d), the last positions; `energies` (steps + 1, n); `acceptance` (steps,), the fraction
+        of the chains that moved; `trajectory` (m, n, d), the saved positions; `saved_steps` (m,), their step numbers.
 
     Raises:
-        UserError: if an energy is not finite.
+        UserError: if an energy is NaN or infinite.
     """
     step = MarkovStep(energy, step_size, rule, seed)
-    parts = np.array_split(np.asarray(z, "float32"), -(-len(z) // batch_size))
-    states = [step.state(ops.convert_to_tensor(part)) for part in parts]
-    join = lambda name: np.concatenate([ops.convert_to_numpy(state[name]) for state in states])
+    batches = np.array_split(np.asarray(z, "float32"), -(-len(z) // batch_size))
+    states = [step.state(ops.convert_to_tensor(batch)) for batch in batches]
+    all_chains = lambda name: np.concatenate([ops.convert_to_numpy(state[name]) for state in states])
     energies, acceptance, trajectory, saved_steps = [], [], [], []
-    bar = keras.utils.Progbar(steps, verbose=verbose)
+    progress_bar = keras.utils.Progbar(steps, verbose=verbose)
     for t in range(steps + 1):
         if t:
             states = [
                 step.predict_on_batch({name: state[name] for name in ("z", "energy", "slope")}) for state in states
             ]
-            acceptance.append(join("accepted").mean())
-            bar.update(t)
-        energies.append(join("energy")[:, 0])
+            acceptance.append(all_chains("accepted").mean())
+            progress_bar.update(t)
+        energies.append(all_chains("energy")[:, 0])
         if not np.isfinite(energies[-1]).all():
             raise UserError(f"an energy is not finite after {t} steps of size {step_size:g}: take smaller steps")
         if t % every == 0 or t == steps:
-            trajectory.append(join("z"))
+            trajectory.append(all_chains("z"))
             saved_steps.append(t)
-    found = {
+    chain = {
         "z": trajectory[-1],
         "energies": energies,
         "acceptance": acceptance,
-        "kept": trajectory,
-        "moments": saved_steps,
+        "trajectory": trajectory,
+        "saved_steps": saved_steps,
     }
-    return {name: np.array(values) for name, values in found.items()}
+    return {name: np.array(values) for name, values in chain.items()}
 
 
 def effective_sample_size(trace):
-    """Independent draws that one chain is worth: steps / tau, tau = 1 + 2 sum_t rho_t, from many chains of one law.
+    """Return how many independent draws one chain is worth, from many chains of one distribution.
 
-    The autocorrelations rho_t are means over all chains about one common mean, so chains that do not mix are worth no
-    more than one draw; their sum ends where Geyer's initial monotone sequence of pairs does (Statistical Science 1992).
+    This is steps / tau with tau = 1 + 2 sum_t rho_t. The autocorrelations rho_t are means over all chains around one
+    common mean, so that chains that do not mix are worth no more than one draw. The sum ends as Geyer's initial
+    monotone sequence of pairs does (Statistical Science 1992).
 
     Args:
-        trace: array (steps, n) or (steps, n, d), n chains.
+        trace: array (steps, n) or (steps, n, d) of n chains.
 
     Returns:
         float, or array (d,).
     """
     x = np.asarray(trace, "float64")
     x = x - x.mean((0, 1))
-    spectrum = np.abs(np.fft.rfft(x, 2 * len(x), axis=0)) ** 2  # padded: without it, ends and beginnings would meet
+    # The FFT is padded to twice the length: unpadded, the correlation would wrap around from the end to the beginning.
+    spectrum = np.abs(np.fft.rfft(x, 2 * len(x), axis=0)) ** 2
     covariance = np.fft.irfft(spectrum, axis=0)[: len(x)].mean(1)
     rho = covariance / covariance[0]
     pairs = rho[: len(x) // 2 * 2].reshape(-1, 2, *rho.shape[1:]).sum(1)

@@ -1,5 +1,4 @@
-"""Better samples of a trained GAN: latents that move on its energy (article 6331, https://kexue.fm/archives/6331; MEG,
-arXiv 1901.08508).
+"""Improve the samples of a trained GAN by MALA on its latents (article 6331, https://kexue.fm/archives/6331; MEG).
 
     z' = z - step_size/2 grad E(z) + sqrt(step_size) a,    a ~ N(0, I)
     E(z) = beta U(G(z)) + ||z||^2/2,    U = -critic
@@ -8,10 +7,12 @@ python energy_gan/sample.py runs/energy_gan/25gaussians-2-quick-s0
 python energy_gan/sample.py RUN --no-prior               # E(z) = beta U(G(z)), as in the article
 python energy_gan/sample.py RUN --rule langevin          # without MALA's acceptance
 
-Chains start from z ~ N(0, I) and tend to N(0, I) e^{-beta U(G(z))}: G's own samples, weighted by e^{-beta U}. Where the
-critic is the exact logit of SGAN and beta = 1 that is the data (arXiv 2003.06060). Without the prior nothing holds z:
-it wanders to where G was never trained. Samples before and after are measured alike and drawn into `<RUN>/<rule>/`
-(`<rule>-no-prior/`).
+Chains start from z ~ N(0, I) and tend to N(0, I) e^{-beta U(G(z))}: G's own samples, weighted by e^{-beta U}. If the
+critic is the exact logit of SGAN and beta = 1, that is the distribution of the data (arXiv 2003.06060). Without the
+prior nothing bounds z, and it wanders to regions where G was never trained.
+
+The script measures and draws the samples before and after, and writes to `<RUN>/<rule>/` (`<rule>-no-prior/`). MEG is
+arXiv 1901.08508.
 """
 
 import argparse
@@ -22,28 +23,38 @@ from common.cli import Parser, float_in, main, nonnegative_int, positive_int
 from common.data.toy_2d import TOYS
 from common.errors import UserError
 
-FRAMES = 25  # of the film, after the first
-MOMENTS = 8  # in the timeline
+FRAMES = 25  # number of frames of the animation after the first
+TIMELINE_COLUMNS = 8
 GRID_SIDE = 8  # rows and columns of a grid of images
 
 
 def make_parser():
     p = Parser(description=__doc__, formatter_class=Parser.RAW)
     add = p.add_argument
-    add("run", metavar="RUN", help="a run directory of energy_gan/train.py")
-    add("--steps", type=positive_int, default=200, help="of every chain (default 200)")
+    add("run", metavar="RUN", help="run directory of energy_gan/train.py")
+    add("--steps", type=positive_int, default=200, help="number of steps of every chain (default 200)")
     add("--step-size", type=float_in(1e-9, 100), default=0.1, help="variance of the noise (default 0.1)")
     add("--beta", type=float_in(1e-6, 1e6), default=1.0, help="inverse temperature, MEG's `temp` (default 1)")
-    add("--rule", choices=["mala", "langevin"], default="mala", help="when a step is taken (default mala)")
-    add("--prior", action=argparse.BooleanOptionalAction, default=True, help="hold z by its prior N(0, I) (default)")
-    add("--chains", type=positive_int, default=1000, help="that are shown, and of images those measured (default 1000)")
-    add("--seed", type=nonnegative_int, default=0, help="of the chains (default 0)")
-    add("--data-dir", help="where the run's own data set lies now, if it moved")
+    add("--rule", choices=["mala", "langevin"], default="mala", help="acceptance rule (default mala)")
+    add("--prior", action=argparse.BooleanOptionalAction, default=True, help="add z's prior N(0, I) to E (default yes)")
+    add(
+        "--chains", type=positive_int, default=1000,
+        help="number of chains to draw; of images, also the number to measure (default 1000)",
+    )  # fmt: skip
+    add("--seed", type=nonnegative_int, default=0, help="seed of the chains (default 0)")
+    add("--data-dir", help="folder of the run's data set, if it has moved")
     return p
 
 
 def energy_of(critic, generator, beta, prior):
-    """E(z) = beta U(G(z)), + ||z||^2/2 with the prior: `keras.Model`, (n, latent_dim) -> (n, 1)."""
+    """Return the energy of latents as a model, (n, latent_dim) -> (n, 1).
+
+    Args:
+        critic: model -U, samples -> (n, 1).
+        generator: model, (n, latent_dim) -> samples.
+        beta: float, inverse temperature.
+        prior: bool. True: beta U(G(z)) + ||z||^2/2; False: beta U(G(z)).
+    """
     import keras
     from keras import ops
 
@@ -54,12 +65,16 @@ def energy_of(critic, generator, beta, prior):
     return keras.Model(z, energy)
 
 
-def draw(folder, subject, film, moments, u, u_data):
-    """The pictures of the chains.
+def draw(folder, sample_space, frames, saved_steps, u, u_data):
+    """Draw the energy over the steps, the samples before and after, a timeline and an animation.
 
     Args:
-        film: samples (m, chains, ...) after `moments` (m,) steps.
-        u: their energies U, (m, chains). u_data: the mean of U over held-out data.
+        folder: path of the folder for the pictures.
+        sample_space: `ImageSpace` or `PlaneSpace` of the run's data.
+        frames: samples (m, chains, ...) after `saved_steps` steps.
+        saved_steps: array (m,).
+        u: energies U of the frames, (m, chains).
+        u_data: float, mean of U over held-out data.
     """
     import imageio.v3 as iio
     import numpy as np
@@ -70,29 +85,30 @@ def draw(folder, subject, film, moments, u, u_data):
 
     low, high = np.quantile(u, [0.1, 0.9], axis=1)
     lines = {"nine of ten chains are below": high, "mean": u.mean(1), "one of ten is below": low}
-    series = {name: (moments, line) for name, line in lines.items()}
+    series = {name: (saved_steps, line) for name, line in lines.items()}
     plot_curves(folder / "energy.png", series, "step", "energy U", references={"mean over the data": u_data})
 
-    picked = np.linspace(0, len(moments) - 1, MOMENTS).round().astype(int)
-    if film.ndim == 3:
-        panels = {"data": subject.reference, "before": film[0], "after": film[-1]}
-        plot_panels_2d(folder / "before-after.png", panels, subject.extent)
-        plot_panels_2d(folder / "timeline.png", {f"step {moments[i]}": film[i] for i in picked}, subject.extent)
+    columns = np.linspace(0, len(saved_steps) - 1, TIMELINE_COLUMNS).round().astype(int)
+    if frames.ndim == 3:
+        panels = {"data": sample_space.reference, "before": frames[0], "after": frames[-1]}
+        plot_panels_2d(folder / "before-after.png", panels, sample_space.extent)
+        panels = {f"step {saved_steps[i]}": frames[i] for i in columns}
+        plot_panels_2d(folder / "timeline.png", panels, sample_space.extent)
     else:
-        how = {"columns": GRID_SIDE, "scale": max(1, 64 // subject.args.size)}
-        before, after = (image_grid(images[: GRID_SIDE**2], **how) for images in film[[0, -1]])
+        scale = max(1, 64 // sample_space.args.size)
+        before, after = (image_grid(images[: GRID_SIDE**2], GRID_SIDE, scale=scale) for images in frames[[0, -1]])
         white = np.full((len(before), 32, before.shape[2]), WHITE, "uint8")
         save_png(folder / "before-after.png", np.concatenate([before, white, after], 1))
-        rows = film[picked, :GRID_SIDE].swapaxes(0, 1)
-        rows = rows.reshape(-1, *rows.shape[2:])
-        save_png(folder / "timeline.png", image_grid(rows, MOMENTS, scale=how["scale"]))
+        by_chain = frames[columns, :GRID_SIDE].swapaxes(0, 1)  # (chains, columns, ...): one row per chain
+        images = by_chain.reshape(-1, *by_chain.shape[2:])
+        save_png(folder / "timeline.png", image_grid(images, TIMELINE_COLUMNS, scale=scale))
 
-    frames = []
-    for samples in film:
-        subject.show(folder / "frame.png", samples)
-        frames.append(iio.imread(folder / "frame.png", mode="RGB"))
+    pictures = []
+    for samples in frames:
+        sample_space.show(folder / "frame.png", samples)
+        pictures.append(iio.imread(folder / "frame.png", mode="RGB"))
     (folder / "frame.png").unlink()
-    save_gif(folder / "chain.gif", frames)
+    save_gif(folder / "chain.gif", pictures)
 
 
 def run(args):
@@ -105,54 +121,58 @@ def run(args):
     from common.training.run_dir import provenance, write_results
     from energy_gan.langevin import effective_sample_size, sample_chain
 
-    where = Path(args.run)
-    trained = argparse.Namespace(**read_json(where / "config.json")["flags"])
-    critic, generator = load_model(where / "critic.keras"), load_model(where / "generator.keras")
+    run_dir = Path(args.run)
+    run_flags = argparse.Namespace(**read_json(run_dir / "config.json")["flags"])
+    critic, generator = load_model(run_dir / "critic.keras"), load_model(run_dir / "generator.keras")
     if critic.output_shape[1:] != (1,):
-        raise UserError(f"{where} has no energy: its critic gives {critic.output_shape[1:]}, not one score")
-    toy = trained.dataset in TOYS
-    trained.data_dir = args.data_dir or trained.data_dir
+        raise UserError(
+            f"{run_dir} has no energy, which takes a critic with one score per sample. "
+            f"Received: a critic with scores of shape {critic.output_shape[1:]}"
+        )
+    toy = run_flags.dataset in TOYS
+    run_flags.data_dir = args.data_dir or run_flags.data_dir
     if not toy:  # as many images of the data as there are chains
-        trained.limit = min(args.chains, trained.limit or args.chains)
-    subject = PlaneSpace(trained) if toy else ImageSpace(trained)
+        run_flags.limit = min(args.chains, run_flags.limit or args.chains)
+    sample_space = PlaneSpace(run_flags) if toy else ImageSpace(run_flags)
 
     # the chains
     energy = energy_of(critic, generator, args.beta, args.prior)
 
     @functools.cache
-    def chains(n, stream):
-        z = np.random.default_rng([args.seed, stream]).standard_normal((n, *generator.input_shape[1:]), "float32")
-        how = {"every": -(-args.steps // FRAMES), "verbose": 1}
-        return sample_chain(energy, z, args.steps, args.step_size, args.rule, args.seed, **how)
+    def run_chains(n, seed_stream):
+        z = np.random.default_rng([args.seed, seed_stream]).standard_normal((n, *generator.input_shape[1:]), "float32")
+        every = -(-args.steps // FRAMES)
+        return sample_chain(energy, z, args.steps, args.step_size, args.rule, args.seed, every=every, verbose=1)
 
-    decode = lambda z: subject.postprocess(predict(generator, z))
-    shown = chains(args.chains, 4)  # of images these are those that are measured, too
-    moments, kept = shown["moments"], shown["kept"]
-    u = (shown["energies"][moments] - args.prior * np.sum(kept**2, -1) / 2) / args.beta
-    data = subject.reference if toy else to_float(subject.test)
+    decode = lambda z: sample_space.postprocess(predict(generator, z))
+    chain = run_chains(args.chains, 4)  # images: `evaluate` below asks for the same chains
+    saved_steps, trajectory = chain["saved_steps"], chain["trajectory"]
+    u = (chain["energies"][saved_steps] - args.prior * np.sum(trajectory**2, -1) / 2) / args.beta
+    data = sample_space.reference if toy else to_float(sample_space.test)
     u_data = -float(predict(critic, data).mean())
 
-    # what came of them
+    # metrics
     metrics = {
-        "acceptance": shown["acceptance"].mean(),
-        "ess": effective_sample_size(shown["energies"][args.steps // 2 :]),
+        "acceptance": chain["acceptance"].mean(),
+        "ess": effective_sample_size(chain["energies"][args.steps // 2 :]),
         "u/data": u_data,
     }
     for name, i in (("before", 0), ("after", -1)):
-        numbers = subject.evaluate(lambda n, stream, i=i: decode(chains(n, stream)["kept"][i]))
-        size = float(np.sqrt(np.mean(kept[i] ** 2)))  # of a latent's components: 1 under the prior
-        metrics |= {f"{key}/{name}": value for key, value in {"u": u[i].mean(), "z": size, **numbers}.items()}
-    folder = where / (args.rule if args.prior else f"{args.rule}-no-prior")
-    frames = np.stack([decode(z) for z in kept])
-    draw(folder / "figures", subject, frames, moments, u, u_data)
-    write_json(folder / "config.json", provenance(args) | {"trained": str(where)})
-    write_results(folder, metrics)
+        quality = sample_space.evaluate(lambda n, stream, i=i: decode(run_chains(n, stream)["trajectory"][i]))
+        rms = float(np.sqrt(np.mean(trajectory[i] ** 2)))  # of a component of z, 1 under the prior
+        metrics |= {f"{key}/{name}": value for key, value in {"u": u[i].mean(), "z": rms, **quality}.items()}
+    output_dir = run_dir / (args.rule if args.prior else f"{args.rule}-no-prior")
+    frames = np.stack([decode(z) for z in trajectory])
+    draw(output_dir / "figures", sample_space, frames, saved_steps, u, u_data)
+    write_json(output_dir / "config.json", provenance(args) | {"trained": str(run_dir)})
+    write_results(output_dir, metrics)
 
-    print(f"acceptance {metrics['acceptance']:.3f}; the second half of a chain is worth {metrics['ess']:.1f} draws")
+    ess = f"the second half of a chain is worth {metrics['ess']:.1f} independent draws"
+    print(f"acceptance {metrics['acceptance']:.3f}; {ess}")
     print(f"{'':16s}{'before':>10s}{'after':>10s}")
     for key in [key.removesuffix("/before") for key in metrics if key.endswith("/before")]:
         print(f"{key:16s}{metrics[f'{key}/before']:10.4g}{metrics[f'{key}/after']:10.4g}")
-    print("pictures:", *sorted((folder / "figures").iterdir()), sep="\n  ")
+    print("pictures:", *sorted((output_dir / "figures").iterdir()), sep="\n  ")
 
 
 if __name__ == "__main__":

@@ -1,39 +1,63 @@
-"""Points that roll on an energy, and the six two-dimensional games that orbit their target or reach it.
+"""Points that roll on a 1-D energy, and six two-dimensional GAN games (articles 6316 and 6583).
 
-The energy view of article 6316 (https://kexue.fm/archives/6316): U is low at the reals. The D step digs pits under
-them; the G step holds U and lets the fakes roll down. The games are the Dirac GANs of article 6583
-(https://kexue.fm/archives/6583; arXiv 1801.04406): one real at 0, one fake at theta, a critic phi . x.
+Article 6316 (https://kexue.fm/archives/6316) sees a GAN as an energy U that is low at the real samples. The D step
+digs pits under them; the G step keeps U fixed and lets the fakes roll down.
+
+The games are the Dirac GANs of article 6583 (https://kexue.fm/archives/6583; arXiv 1801.04406): one real sample at 0,
+one fake at theta, a critic phi . x.
 """
 
 import numpy as np
 
-# a landscape in one dimension: pits (n, 3), rows (place x_k, depth a_k, width s_k); a negative depth is a hill
+# A 1-D landscape is an array of pits (n, 3): rows (place x_k, depth a_k, width s_k). A negative depth is a hill.
 
 
 def energy(x, pits):
-    """U(x) = -sum_k a_k exp(-(x - x_k)^2 / (2 s_k^2)) of points of any shape."""
+    """Return U(x) = -sum_k a_k exp(-(x - x_k)^2 / (2 s_k^2)), in the shape of x."""
     place, depth, width = np.asarray(pits, "float64").T
     return -(depth * np.exp(-(((np.asarray(x)[..., None] - place) / width) ** 2) / 2)).sum(-1)
 
 
 def slope(x, pits):
-    """U'(x), in the shape of x."""
+    """Return U'(x), in the shape of x."""
     place, depth, width = np.asarray(pits, "float64").T
-    away = (np.asarray(x)[..., None] - place) / width
-    return (depth / width * away * np.exp(-(away**2) / 2)).sum(-1)
+    scaled = (np.asarray(x)[..., None] - place) / width
+    return (depth / width * scaled * np.exp(-(scaled**2) / 2)).sum(-1)
 
 
 def critic_step(pits, real, fake, rate, width):
-    """A D step on sum U(real) - sum U(fake): a pit of depth `rate` at every real, as high a hill at every fake.
+    """Return the landscape after a D step on sum U(real) - sum U(fake).
 
-    It is the gradient step for a U that is free up to the Gaussian kernel of that width.
+    The step digs a pit of depth `rate` at every real and raises a hill of that height at every fake. It is the
+    gradient step for a U that is free up to a Gaussian kernel.
+
+    Args:
+        pits: landscape (n, 3).
+        real: places of the reals.
+        fake: places of the fakes.
+        rate: float, learning rate.
+        width: float, standard deviation of the kernel.
+
+    Returns:
+        Array (n + number of reals and fakes, 3).
     """
-    made = [(x, depth, width) for points, depth in ((real, rate), (fake, -rate)) for x in points]
-    return np.concatenate([pits, made])
+    new_pits = [(x, depth, width) for points, depth in ((real, rate), (fake, -rate)) for x in points]
+    return np.concatenate([pits, new_pits])
 
 
 def heavy_ball(slope, start, rate, momentum, steps):
-    """The G step: v <- momentum v - rate U'(x), x <- x + v, from rest. Returns x of every step, (steps + 1, n)."""
+    """Run the G step: v <- momentum v - rate U'(x), x <- x + v, from rest.
+
+    Args:
+        slope: function of x (n,) that returns U'(x).
+        start: array (n,).
+        rate: float, learning rate.
+        momentum: float from 0 to 1.
+        steps: int, number of steps.
+
+    Returns:
+        Array (steps + 1, n), x before the first and after every step.
+    """
     x, v = np.array(start, "float64"), 0.0
     path = [x]
     for _ in range(steps):
@@ -44,33 +68,43 @@ def heavy_ball(slope, start, rate, momentum, steps):
 
 
 def assign_to_pit(x, places, widths):
-    """Index of the nearest place, in the shape of x; -1 for points farther from it than its width."""
-    away = abs(np.asarray(x)[..., None] - np.asarray(places))
-    nearest = away.argmin(-1)
-    return np.where(away.min(-1) <= np.asarray(widths)[nearest], nearest, -1)
+    """Return the index of the nearest pit, in the shape of x; -1 for points farther from it than its width."""
+    distances = abs(np.asarray(x)[..., None] - np.asarray(places))
+    nearest = distances.argmin(-1)
+    return np.where(distances.min(-1) <= np.asarray(widths)[nearest], nearest, -1)
 
 
-# the games: a field takes the state (2, 2), rows phi and theta, and returns its velocity; both players climb at once
+# A game is a vector field: it takes a state (2, 2), rows phi and theta, and returns its velocity. Both players follow
+# their gradients uphill at the same time.
 
 START = ((0.1, 0.2), (0.2, 0.1))
 
 
 def vanilla(state):
-    """The critic climbs log D(0) + log(1 - D(theta)), the generator log D(theta), with D(x) = sigmoid(phi . x)."""
+    """Return the velocity of the original GAN, with D(x) = sigmoid(phi . x).
+
+    The critic maximises log D(0) + log(1 - D(theta)), the generator log D(theta).
+    """
     phi, theta = state
     p = 1 / (1 + np.exp(-phi @ theta))
     return np.stack([-p * theta, (1 - p) * phi])
 
 
 def wgan(state):
-    """The critic climbs D(0) - D(theta), the generator D(theta), with D(x) = phi . x / |phi|, whose slope is 1."""
+    """Return the velocity of WGAN, with D(x) = phi . x / |phi|, whose gradient has norm 1.
+
+    The critic maximises D(0) - D(theta), the generator D(theta).
+    """
     phi, theta = state
     n = np.linalg.norm(phi)
     return np.stack([-theta / n + (phi @ theta) * phi / n**3, phi / n])
 
 
 def wgan_gp(centre, weight=0.1):
-    """D(x) = phi . x, and the critic also pays weight (|phi| - centre)^2: phi is its slope, at reals as anywhere."""
+    """Return the field of WGAN-GP: D(x) = phi . x, and the critic is charged weight (|phi| - centre)^2.
+
+    The gradient of this critic is phi everywhere, at the reals as at any other point.
+    """
 
     def field(state):
         phi, theta = state
@@ -80,8 +114,11 @@ def wgan_gp(centre, weight=0.1):
 
 
 def gan_qp(decay=0.0, weight=1.0):
-    """The critic climbs d - d^2 / (2 weight |theta|), d = D(0) - D(theta) = -phi . theta; |theta| is the distance of
-    the fake from the real. `decay` pulls phi to 0, as an L2 penalty does."""
+    """Return the field of GAN-QP: the critic maximises d - d^2 / (2 weight |theta|), d = D(0) - D(theta).
+
+    Here d = -phi . theta, and |theta| is the distance of the fake from the real. `decay` pulls phi to 0, as an L2
+    penalty does.
+    """
 
     def field(state):
         phi, theta = state
@@ -90,7 +127,7 @@ def gan_qp(decay=0.0, weight=1.0):
     return field
 
 
-# name: (field, time T, step h)
+# name: (field, time T, step size h)
 DIRAC = {
     "vanilla": (vanilla, 100, 0.1),
     "WGAN": (wgan, 10, 0.01),
@@ -102,7 +139,17 @@ DIRAC = {
 
 
 def rk4(field, start, T, h):
-    """The classic Runge-Kutta method: the states from time 0 to T, h apart, (T / h + 1, ...) of those of `start`."""
+    """Solve y' = field(y) by the classic Runge-Kutta method of order 4.
+
+    Args:
+        field: function of y that returns its velocity.
+        start: array, y at time 0.
+        T: float, last time.
+        h: float, step size.
+
+    Returns:
+        Array (T / h + 1, *shape of start), y at the times 0, h, ..., T.
+    """
     y = np.array(start, "float64")
     path = [y]
     for _ in range(round(T / h)):
@@ -116,7 +163,14 @@ def rk4(field, start, T, h):
 
 
 def late_radii(name):
-    """(lowest, highest) |theta| in the last quarter of a game's time, and the path of theta, (points, 2)."""
+    """Return how far the fake of a game stays from its target in the end.
+
+    Args:
+        name: a key of `DIRAC`.
+
+    Returns:
+        ((lowest, highest) |theta| in the last quarter of the time, path of theta (points, 2)).
+    """
     theta = rk4(DIRAC[name][0], START, *DIRAC[name][1:])[:, 1]
     radii = np.linalg.norm(theta[3 * len(theta) // 4 :], axis=1)
     return (radii.min(), radii.max()), theta

@@ -1,11 +1,11 @@
-"""A GAN as an energy model: dig pits at the data, let the fakes roll in (articles 6316 and 6331; arXiv 1901.08508).
+"""Train a GAN as an energy model (articles 6316 and 6331; arXiv 1901.08508).
 
-    U: min E[U(x)] - E[U(G(z))] + weight E[||grad U(x)||^2]      U low at the data, x at the bottom of its pit
+    U: min E[U(x)] - E[U(G(z))] + weight E[||grad U(x)||^2]      dig pits in U at the data, with x at the bottom
     G: min E[U(G(z))] - H(G(z))                                  roll down, but do not all end in one pit
 
 python energy_gan/train.py --dataset 25gaussians --entropy jsd
 python energy_gan/train.py --dataset stacked_mnist_2 --entropy infogan --data-dir DIR     # 100 modes
-python energy_gan/train.py --energy hinge --momentum 0 --n-energy 1                       # the embedded cartoon faces
+python energy_gan/train.py --energy hinge --momentum 0 --n-energy 1                       # cartoon faces drawn by code
 """
 
 import argparse
@@ -15,6 +15,7 @@ from common.data.toy_2d import TOYS
 from common.errors import UserError
 
 ARTICLE = "energy_gan"
+# Keys of the tables in energies.py and entropies.py, repeated here so that --help does not have to import Keras.
 ENERGIES = ("zero_centred", "hinge", "ebgan", "wgan_div")
 ENTROPIES = ("none", "infogan", "correlation", "jsd")
 COMMON = {"batch_size": 64, "latent_dim": 128, "momentum": 0.5, "n_energy": 1, "n_generator": 1, "entropy_weight": 1.0}
@@ -22,7 +23,7 @@ IMAGES = COMMON | {"size": 32, "kernel_size": 4, "penalty_weight": 0.5, "margin"
 PRESETS = {
     "smoke": IMAGES | {"batch_size": 8, "width": 32, "learning_rate": 1e-4, "steps": 8, "every": 4},
     "quick": IMAGES | {"width": 128, "learning_rate": 1e-3, "steps": 6000, "every": 500},
-    # MEG: its weight 10 is of the mean square slope over the pixels, ours of their sum
+    # MEG's weight 10 multiplies the mean squared gradient over the pixels; this weight multiplies their sum
     "paper": IMAGES
     | {"width": 512, "n_energy": 5, "learning_rate": 1e-4, "penalty_weight": 0.01, "steps": 600_000, "every": 6000},
 }
@@ -44,23 +45,30 @@ REFERENCES = {  # arXiv 1901.08508, table 1: stacked MNIST of three digits
 
 def make_parser():
     p = gan_parser(__doc__, PRESETS)
-    p.add_argument("--energy", choices=ENERGIES, default="zero_centred", help="what digs the pits")
-    p.add_argument("--entropy", choices=ENTROPIES, default="none", help="what keeps the fakes apart")
-    p.add_argument("--entropy-weight", type=float_in(0, 1e6), help="of that term")
-    p.add_argument("--penalty-weight", type=float_in(0, 1e6), help="of ||grad U||^2 at the data (zero_centred)")
-    p.add_argument("--margin", type=float_in(1e-6, 1e6), help="up to which fakes are lifted (ebgan)")
-    p.add_argument("--spectral-norm", action=argparse.BooleanOptionalAction, help="on every kernel of the energy")
-    p.add_argument("--momentum", type=float_in(0, 0.999), help="b1 of Adam, both players; 0: none")
-    p.add_argument("--n-energy", type=positive_int, help="digging steps in a round")
-    p.add_argument("--n-generator", type=positive_int, help="rolling steps in a round")
-    p.add_argument(
-        "--without", type=nonnegative_int, metavar="CLASS", help="leave this class out of the training images"
-    )
+    add = p.add_argument
+    add("--energy", choices=ENERGIES, default="zero_centred", help="loss and network of U (default zero_centred)")
+    add("--entropy", choices=ENTROPIES, default="none", help="entropy regulariser for the generator (default none)")
+    add("--entropy-weight", type=float_in(0, 1e6), help="weight of the entropy regulariser")
+    add("--penalty-weight", type=float_in(0, 1e6), help="weight of ||grad U||^2 at the data (zero_centred)")
+    add("--margin", type=float_in(1e-6, 1e6), help="energy up to which fakes are lifted (ebgan)")
+    add("--spectral-norm", action=argparse.BooleanOptionalAction, help="spectral norm on every kernel of the energy")
+    add("--momentum", type=float_in(0, 0.999), help="beta_1 of Adam for both players; 0 for no momentum")
+    add("--n-energy", type=positive_int, help="steps of the energy in a round")
+    add("--n-generator", type=positive_int, help="steps of the generator in a round")
+    add("--without", type=nonnegative_int, metavar="CLASS", help="leave this class out of the training images")
     return p
 
 
 def build(args, shape):
-    """The networks, their wiring and the losses: returns (trainer, critic, generator). The critic is -U."""
+    """Build the networks, wire them and compile both players.
+
+    Args:
+        args: flags of `make_parser`, after `apply_preset`.
+        shape: shape of a sample, (size, size, channels) or (2,).
+
+    Returns:
+        (trainer, critic, generator): an `Alternating`, the model -U and the generator.
+    """
     import keras
     from keras import ops
 
@@ -75,43 +83,43 @@ def build(args, shape):
 
     # networks
     generator = build_generator(shape, args.latent_dim, args.width, args.kernel_size)
-    critic = energy.network(shape, args)
+    critic = energy.build_network(shape, args)
 
     # wiring
     x = keras.Input(shape)
     z = Latent(args.latent_dim, seed=args.seed)(x)
     x_fake = generator(z)
     x_fake_ng = ops.stop_gradient(x_fake)
-    points = {"slope": x, "slope_fake": x_fake_ng}
     energy_inputs = {"real": -critic(x), "fake": -critic(x_fake_ng)}
+    points = {"squared_norm": x, "squared_norm_fake": x_fake_ng}
     energy_inputs |= {name: SquaredGradientNorm(critic)(points[name]) for name in energy.penalty_at}
     entropy, entropy_networks = entropies.ENTROPIES[args.entropy](z, x_fake, args)
     generator_inputs = {"fake": -critic(x_fake)} | ({"entropy": entropy} if entropy_networks else {})
 
     # losses
-    def energy_loss(real, fake, **slopes):
+    def energy_loss(real, fake, **squared_norms):
         loss = energy.loss(real, fake, args)
         values = {"loss": loss, "critic_gap": fake - real, "energy_real": real, "energy_fake": fake}
         if energy.penalty:
-            values["loss"] += energy.penalty(*slopes.values(), args)
-            values["slope"] = ops.sqrt(slopes["slope"])
+            values["loss"] += energy.penalty(*(squared_norms[name] for name in energy.penalty_at), args)
+            values["slope"] = ops.sqrt(squared_norms["squared_norm"])
         return values
 
     def generator_loss(fake, entropy=0.0):
         values = {"loss": ops.mean(fake) + args.entropy_weight * ops.mean(entropy)}
         return values | ({"entropy_term": entropy} if entropy_networks else {})
 
-    def player(tensors, loss, trains, step_fraction):
-        model = SingleLoss(x, tensors, loss, trains)
-        # falls to 0: at a steady rate the pits keep moving, and fakes never come to rest at their bottoms
+    def build_player(tensors, loss, trainable_layers, step_fraction):
+        model = SingleLoss(x, tensors, loss, trainable_layers)
+        # The rate falls to 0. At a constant rate the pits keep moving, and fakes never come to rest at their bottoms.
         rate = keras.optimizers.schedules.PolynomialDecay(args.learning_rate, args.steps * step_fraction, 0.0)
         model.compile(keras.optimizers.Adam(rate, beta_1=args.momentum, beta_2=0.9))
         return model
 
     n, m = args.n_energy, args.n_generator
     players = (
-        player(energy_inputs, energy_loss, [critic], n / (n + m)),
-        player(generator_inputs, generator_loss, [generator, *entropy_networks], m / (n + m)),
+        build_player(energy_inputs, energy_loss, [critic], n / (n + m)),
+        build_player(generator_inputs, generator_loss, [generator, *entropy_networks], m / (n + m)),
     )
     return Alternating(*players, n, m), critic, generator
 
@@ -122,12 +130,15 @@ def run(args):
     toy = args.dataset in TOYS
     apply_preset(args, make_parser(), PLANE_PRESETS if toy else PRESETS)
     if args.entropy == "correlation" and args.latent_dim < 3:
-        raise UserError("--entropy correlation needs --latent-dim 3 at least: of two numbers it can only be 1 or -1")
-    where, critic, generator = run_gan(args, ARTICLE, build, REFERENCES, fixed_flags=("steps",))
+        raise UserError(
+            "--entropy correlation needs --latent-dim 3 at least, because two numbers only have a correlation of 1 or "
+            f"-1. Received: --latent-dim {args.latent_dim}"
+        )
+    run_dir, critic, generator = run_gan(args, ARTICLE, build, REFERENCES, fixed_flags=("steps",))
     if toy:
         from energy_gan.energy_maps import draw_maps
 
-        draw_maps(where / "figures/maps.png", critic, generator, args)
+        draw_maps(run_dir / "figures/maps.png", critic, generator, args)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The scripts of the energy GAN end to end, as a user starts them."""
+"""The scripts of the energy GANs end to end, as a user starts them."""
 
 import json
 
@@ -7,16 +7,14 @@ import pytest
 
 from tests.helpers.arrays import assert_not_blank
 from tests.helpers.datasets import write_idx
-from tests.helpers.scripts import run_script
-
-PLANE = ["--preset", "smoke", "--dataset", "8gaussians"]
+from tests.helpers.scripts import error_line, run_script
 
 
-def test_an_energy_gan_on_images(home, tmp_path):
-    words = ["--preset", "smoke", "--limit", "200", "--energy", "ebgan", "--entropy", "infogan"]
-    done = run_script(home, "tensorflow", "energy_gan/train.py", *words, "--out", tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert not done.stderr.strip(), "nothing but the run's own words"
+def test_train_on_images(home, tmp_path):
+    flags = ["--preset", "smoke", "--limit", "100", "--energy", "ebgan", "--entropy", "infogan"]
+    process = run_script(home, "tensorflow", "energy_gan/train.py", *flags, "--out", tmp_path)
+    assert process.returncode == 0, process.stderr
+    assert not process.stderr.strip(), "no warnings"
     (results,) = tmp_path.rglob("results.json")
     metrics = json.loads(results.read_text())["metrics"]
     assert metrics["fid"] > 2 * metrics["fid_floor"] > 0, "eight steps do not make faces"
@@ -26,28 +24,28 @@ def test_an_energy_gan_on_images(home, tmp_path):
         assert_not_blank(results.parent / "figures" / name, least=3)
 
 
-def test_terms_for_the_entropy_are_compared_in_the_plane(home, tmp_path):
-    words = ["--entropy", "none", "jsd", "--seeds", "1", "--jobs", "2", "--out", tmp_path]
-    done = run_script(home, "tensorflow", "energy_gan/compare.py", *PLANE, *words)
-    assert done.returncode == 0, done.stderr
-    where = tmp_path / "energy_gan/compare-8gaussians"
-    lines = (where / "table.md").read_text().splitlines()
+def test_compare_entropy_terms_in_the_plane(home, tmp_path):
+    flags = ["--preset", "smoke", "--dataset", "8gaussians", "--entropy", "none", "jsd", "--seeds", "1", "--jobs", "2"]
+    process = run_script(home, "tensorflow", "energy_gan/compare.py", *flags, "--out", tmp_path)
+    assert process.returncode == 0, process.stderr
+    output_dir = tmp_path / "energy_gan/compare-8gaussians"
+    lines = (output_dir / "table.md").read_text().splitlines()
     assert lines[-1].startswith("floors, between two samples of the data: ")
     rows = [line for line in lines if line.startswith("|")]
     assert "near a mode" in rows[0] and [row.split("|")[1].strip() for row in rows[2:]] == ["none", "jsd"]
-    starts = [json.loads(path.read_text())["0"] for path in where.rglob("distances.json")]
-    assert len(starts) == 2 and starts[0] == starts[1], "both begin with the same networks"
-    runs = [path.parent for path in where.rglob("distances.json")]
-    pictures = [*where.glob("figures/*.png"), *(run / "figures/maps.png" for run in runs)]
+    run_dirs = [path.parent for path in output_dir.rglob("distances.json")]
+    first_distances = [json.loads((run_dir / "distances.json").read_text())["0"] for run_dir in run_dirs]
+    assert len(first_distances) == 2 and first_distances[0] == first_distances[1], "both start from the same networks"
+    pictures = [*output_dir.glob("figures/*.png"), *(run_dir / "figures/maps.png" for run_dir in run_dirs)]
     assert len(pictures) == 5
     for path in pictures:
         assert_not_blank(path)
-    assert json.loads((runs[0] / "modes.json").read_text()).keys() == {"0", "4", "8"}
+    assert json.loads((run_dirs[0] / "modes.json").read_text()).keys() == {"0", "4", "8"}
 
 
 @pytest.fixture
 def digits(tmp_path):
-    """A folder with 60 images under MNIST's file names: noise, in the class 7 brighter."""
+    """A data folder with 60 noise images under MNIST's file names, those of the class 7 brighter."""
     rng = np.random.default_rng(0)
     y = (np.arange(60) % 10).astype("uint8")
     x = rng.integers(0, 120, (60, 28, 28)) + 120 * (y == 7)[:, None, None]
@@ -55,31 +53,37 @@ def digits(tmp_path):
     return tmp_path / "data"
 
 
-def test_a_digit_that_was_left_out_is_looked_for(home, tmp_path, digits):
-    words = ["--digits", "7", "--seeds", "1", "--out", tmp_path, "--data-dir", digits, "--size", "16"]
-    done = run_script(home, "tensorflow", "energy_gan/anomaly.py", *words, "--preset", "smoke", "--features", "pixels")
-    assert done.returncode == 0, done.stderr
-    where = tmp_path / "energy_gan/anomaly-mnist"
-    metrics = json.loads((where / "results.json").read_text())["metrics"]
+def test_anomaly_scores_a_digit_that_was_left_out(home, tmp_path, digits):
+    flags = ["--digits", "7", "--seeds", "1", "--data-dir", digits, "--size", "16", "--preset", "smoke"]
+    flags += ["--features", "pixels", "--out", tmp_path]
+    process = run_script(home, "tensorflow", "energy_gan/anomaly.py", *flags)
+    assert process.returncode == 0, process.stderr
+    output_dir = tmp_path / "energy_gan/anomaly-mnist"
+    metrics = json.loads((output_dir / "results.json").read_text())["metrics"]
     assert metrics["knowing nothing/without 7/0"] == pytest.approx(0.1)
     assert metrics["published/without 7/0"] == 0.29
     assert all(0.05 < metrics[f"AUPRC of {score}/without 7/0"] <= 1 for score in ("U", "its slope"))
-    config = json.loads(next(where.rglob("config.json")).read_text())
+    config = json.loads(next(output_dir.rglob("config.json")).read_text())
     assert config["images"] == 54, "six of sixty are left out"
-    assert_not_blank(where / "figures/auprc.png")
+    assert_not_blank(output_dir / "figures/auprc.png")
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("script", "flags", "message"),
     [
-        (["train.py", "--energy", "hinges"], "wgan_div"),
-        (["train.py", "--entropy", "correlation", "--latent-dim", "2"], "--latent-dim 3"),
-        (["train.py", "--without", "3", "--limit", "100"], "toy_faces has no class 3"),
-        (["anomaly.py", "--dataset", "toy_faces"], "use mnist"),
+        ("train.py", ["--energy", "hinges"], "wgan_div"),
+        ("train.py", ["--entropy", "correlation", "--latent-dim", "2"], "--latent-dim 3"),
+        ("anomaly.py", ["--dataset", "toy_faces"], "use mnist"),
     ],
 )
-def test_wrong_words_get_one_line(home, tmp_path, words, said):
-    done = run_script(home, "jax", f"energy_gan/{words[0]}", *words[1:], "--preset", "smoke", "--out", tmp_path)
-    assert done.returncode == 2
-    assert said in done.stderr and len(done.stderr.strip().splitlines()) == 1
-    assert not list(tmp_path.rglob("config.json")), "nothing was begun"
+def test_wrong_flags_get_one_line(tmp_path, script, flags, message):
+    assert message in error_line(f"energy_gan/{script}", *flags, "--preset", "smoke", "--out", tmp_path)
+    assert not list(tmp_path.rglob("config.json")), "no run was started"
+
+
+def test_a_class_that_the_data_does_not_have_gets_one_line(home, tmp_path):
+    flags = ["--without", "3", "--limit", "100", "--preset", "smoke", "--out", tmp_path]
+    process = run_script(home, "jax", "energy_gan/train.py", *flags)
+    assert process.returncode == 2
+    assert "toy_faces has no class 3" in process.stderr and len(process.stderr.strip().splitlines()) == 1
+    assert not list(tmp_path.rglob("config.json")), "no run was started"

@@ -1,0 +1,64 @@
+"""What the energy has learned: its maps, and the scores of images of a class that was left out (arXiv 1901.08508)."""
+
+import math
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from common.data.images import Images
+from common.errors import UserError
+from common.experiments.sample_space import leave_out
+from energy_gan.anomaly import average_precision, energy_and_slope
+from energy_gan.energy_maps import maps
+
+
+def test_density_of_a_known_energy():
+    """For U = ||x||^2 / (2 s^2), e^-U / Z is a normal density with integral 1."""
+    x, s = keras.Input((2,)), 0.3
+    critic = keras.Model(x, -ops.sum(ops.square(x), -1, keepdims=True) / (2 * s**2) + 5)
+    energy, density = maps(critic, (-2, 2, -1.6, 1.6), cells=100)
+    assert density.sum() * (4 / 100) * (3.2 / 100) == pytest.approx(1)
+    assert density.max() == pytest.approx(1 / (2 * np.pi * s**2), rel=0.01)
+    assert energy[50, 99] == pytest.approx((1.98**2 + 0.016**2) / (2 * s**2) - 5, rel=1e-4), "rows are y, columns x"
+
+
+def test_average_precision():
+    assert average_precision([0.9, 0.8, 0.7, 0.6], [True, False, True, False]) == pytest.approx((1 + 2 / 3) / 2)
+    assert average_precision([3, 2, 1], [True, True, False]) == 1
+    assert average_precision([1, 2, 3], [True, False, False]) == pytest.approx(1 / 3)
+    assert average_precision(np.zeros(10), np.arange(10) < 3) == pytest.approx(0.3), "ties count as one threshold"
+    rng = np.random.default_rng(0)
+    positive = rng.random(20_000) < 0.1
+    assert average_precision(rng.random(20_000), positive) == pytest.approx(0.1, abs=0.01)
+    # The positives score one standard deviation higher; the exact value is the integral of precision over recall.
+    scores = rng.standard_normal(20_000) + positive
+    t = np.linspace(8, -8, 4001)
+    tail = lambda x: np.vectorize(math.erfc)(x / np.sqrt(2)) / 2
+    precision = 0.1 * tail(t - 1) / (0.1 * tail(t - 1) + 0.9 * tail(t))
+    exact = np.trapezoid(precision, tail(t - 1))
+    assert average_precision(scores, positive) == pytest.approx(exact, abs=0.02)
+
+
+def test_energy_and_slope_of_images():
+    """U = w . x + 1 has the gradient norm |w| everywhere."""
+    x = keras.Input((16, 16, 1))
+    w = np.random.default_rng(0).standard_normal(256).astype("float32")
+    critic = keras.Model(x, -ops.sum(ops.reshape(x, (-1, 256)) * w, -1, keepdims=True) - 1)
+    images = np.random.default_rng(1).integers(0, 256, (7, 16, 16, 1)).astype("uint8")
+    energy, slope = energy_and_slope(critic, images)
+    np.testing.assert_allclose(energy, (images.reshape(7, -1) / 127.5 - 1) @ w + 1, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(slope, np.full(7, np.linalg.norm(w)), rtol=1e-5)
+
+
+def test_leave_out_a_class():
+    labels = np.array([3, 1, 3, 0])
+    array = np.arange(4, dtype="uint8").reshape(4, 1, 1, 1)
+    images = Images("mnist", array, list("abcd"), labels, tuple("0123"), [])
+    rest = leave_out(images, 3)
+    assert rest.array.ravel().tolist() == [1, 3] and rest.names == ["b", "d"] and rest.labels.tolist() == [1, 0]
+    with pytest.raises(UserError, match="no class 4"):
+        leave_out(images, 4)
+    with pytest.raises(UserError, match="toy_faces has no class"):
+        leave_out(Images("toy_faces", array, list("abcd"), np.zeros((4, 7)), tuple("1234567"), []), 0)
