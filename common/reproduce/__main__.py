@@ -19,8 +19,11 @@ import sys
 import time
 
 from common.cli import Parser, dataset, main, positive_int
+from common.errors import UserError
 from common.reproduce import plan
+from common.reproduce.paths import check_writable, out_path
 from common.reproduce.record import write_record
+from common.reproduce.run_files import read_picture
 
 STOP_TIMEOUT = 60  # seconds that a stopped run has to save its state
 ACTIVE_STATES = ("waiting", "running")
@@ -67,7 +70,11 @@ def run_all(runs, jobs, data_dir, on_change, stop_signals):
             run.state, run.reason = "blocked", f"it needs {run.needs.key}"
             report(run, f"blocked, {run.reason}")
         elif len(running) < jobs and (not run.needs or run.needs.state == "finished"):
-            if process := run.start(data_dir):
+            try:
+                process = run.start(data_dir)
+            except OSError as error:  # the disk is full, or something lies where the run's folder should be
+                raise UserError(f"cannot start {run.key}: {error}") from None
+            if process:
                 running[run.key] = run, process
                 on_dataset = f" on {run.dataset}" if run.dataset else ""
                 report(run, f"started{on_dataset}; {run.log}")
@@ -145,9 +152,7 @@ def stop(processes):
 
 
 def picture_errors(runs):
-    """Yield a line for every listed picture that is missing or blank, that is, nearly one colour."""
-    import imageio.v3 as iio
-
+    """Yield a line for every listed picture that is missing, damaged or blank, that is, nearly one colour."""
     for run in runs:
         if run.state == "data missing":
             continue
@@ -156,16 +161,22 @@ def picture_errors(runs):
             yield f"{run.key}: {', '.join(run.spec['leaves'])} missing, some or all; see {run.log}"
             continue
         for name in run.spec["leaves"]:
-            if name.endswith((".png", ".gif")) and iio.imread(plan.ROOT / output_dir / name).std() <= 1:
-                yield f"{run.key}: {output_dir}/{name} is blank"
+            if not name.endswith((".png", ".gif")):
+                continue
+            try:
+                if read_picture(plan.ROOT / output_dir / name, index=None).std() <= 1:
+                    yield f"{run.key}: {output_dir}/{name} is blank"
+            except UserError as error:
+                yield f"{run.key}: {output_dir}/{name} is damaged: {error}; delete it to make it again"
 
 
 def run(args):
     """Run or check the runs that the flags select, and exit with code 1 if one failed."""
-    out = os.path.relpath(os.path.expanduser(args.out), plan.ROOT)
+    out = os.path.relpath(out_path(args.out), plan.ROOT)
     plan_args = args.preset, out, args.dataset, args.data_dir
     if not args.check:
         selected = plan.select_runs(plan.make_plan(*plan_args), args.only)
+        check_writable(plan.ROOT / out, args.out)
         plan.download_small(selected, args.dataset, args.data_dir)
     all_runs = plan.make_plan(*plan_args)  # again: after a download, other data sets are available
     runs = plan.select_runs(all_runs, args.only)

@@ -2,13 +2,12 @@
 
 import fcntl
 import glob
-import itertools
 import os
+import re
 import shlex
 import subprocess
 import sys
 import time
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,10 +15,14 @@ from common import backend
 from common.data import catalog
 from common.errors import UserError
 from common.experiments.sweep import failure_reason
-from common.files import read_json, write_json
+from common.files import write_json
+from common.reproduce import lists
+from common.reproduce.paths import move_aside
+from common.reproduce.run_files import RUN_STATE, read
+from common.reproduce.schema import summarise
 
 ROOT = Path(__file__).parents[2]
-PRESETS = ("smoke", "quick", "paper")
+PRESETS = lists.PRESETS
 # data set -> the 11 MB download that it is made of, which needs no consent of the user
 SMALL = {name: "mnist" for name in ("mnist", "stacked_mnist", "stacked_mnist_2")}
 # Let two runs share one GPU: by default TensorFlow and JAX each reserve nearly all its memory.
@@ -27,18 +30,8 @@ GPU_SHARING_ENV = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREAL
 
 
 def read_lists():
-    """Return {article folder: content of its `reproduction.toml`}, in the order of the report.
-
-    Raises:
-        UserError: if a file cannot be read or is not TOML.
-    """
-    lists = {}
-    for path in ROOT.glob("*/reproduction.toml"):
-        try:
-            lists[path.parent.name] = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise UserError(f"cannot read {path}: {error}") from None
-    return dict(sorted(lists.items(), key=lambda item: item[1]["article"]["place"]))
+    """Return {article folder: content of its `reproduction.toml`}, as `lists.read_lists` checks and sorts them."""
+    return lists.read_lists(ROOT)
 
 
 @dataclass
@@ -81,10 +74,12 @@ class Run:
 
         Args:
             text: str from the list.
-            quote: function that escapes the needed run's output folder.
+            quote: function that escapes what is filled in.
         """
-        needed_dirs = {self.needs.spec["name"]: quote(self.needs.output_dir() or "RUN")} if self.needs else {}
-        return text.format(dataset=self.dataset, preset=self.preset, out=self.run_dir, **needed_dirs)
+        values = {"dataset": self.dataset, "preset": self.preset, "out": self.run_dir}
+        if self.needs:
+            values[self.needs.spec["name"]] = self.needs.output_dir() or "RUN"
+        return lists.fill(text, {name: quote(str(value)) for name, value in values.items()})
 
     @property
     def command(self):
@@ -100,12 +95,12 @@ class Run:
     def output_dir(self):
         """Return the newest folder that holds all expected files, or None."""
         pattern = self.fill_placeholders(self.spec["folder"], glob.escape)
-        if not self.needs:
+        if not self.needs or not self.spec["folder"].startswith(f"{{{self.needs.spec['name']}}}"):
             pattern = f"{glob.escape(self.run_dir)}/{pattern}"
         expected_files = self.spec["leaves"]
 
         def is_complete(folder):
-            return all((ROOT / folder / name).is_file() for name in expected_files)
+            return all(os.path.isfile(ROOT / folder / name) for name in expected_files)
 
         def modification_time(folder):
             return (ROOT / folder / expected_files[0]).stat().st_mtime
@@ -113,12 +108,9 @@ class Run:
         return max(filter(is_complete, glob.glob(pattern, root_dir=ROOT)), key=modification_time, default=None)
 
     def saved_state(self):
-        """Return what `save_state` wrote into the run's folder, or {} if it is missing or damaged."""
-        try:
-            saved = read_json(ROOT / self.run_dir / "run.json")
-            return saved if {"signature", "seconds", "finished"} <= saved.keys() else {}
-        except (UserError, AttributeError):
-            return {}
+        """Return (what `save_state` wrote into the run's folder, errors); {} if it is missing or damaged."""
+        saved, errors = read(ROOT / self.run_dir / "run.json", RUN_STATE)
+        return ({} if errors else saved), errors
 
     def save_state(self, finished=False):
         """Write the command, the seconds spent and whether it finished to `run.json`."""
@@ -127,7 +119,7 @@ class Run:
 
     def mark_if_finished(self):
         """Set the state to finished if the same command finished before and all its files still exist."""
-        saved = self.saved_state()
+        saved, _ = self.saved_state()
         needs_met = not self.needs or self.needs.state == "finished"
         if needs_met and saved and saved["finished"] and saved["signature"] == self.signature and self.output_dir():
             self.state, self.seconds = "finished", saved["seconds"]
@@ -137,10 +129,11 @@ class Run:
 
         A script must not resume a training that was started with other flags.
         """
-        saved = self.saved_state()
+        saved, errors = self.saved_state()
+        if errors:
+            print(f"{self.run_dir}/run.json is damaged: {summarise(errors)}; the run is repeated", flush=True)
         if saved and saved["signature"] != self.signature:
-            candidates = (ROOT / f"{self.run_dir}.old-{i}" for i in itertools.count(1))
-            os.replace(ROOT / self.run_dir, next(path for path in candidates if not path.exists()))
+            move_aside(ROOT / self.run_dir)
             saved = {}
         self.seconds = saved.get("seconds", 0.0)
         self.save_state()
@@ -276,11 +269,23 @@ def select_runs(plan, only):
     selected = set()
     names = [name for part in (only or "").split(",") if (name := part.strip())]
     for name in names or sorted({key.split("/")[0] for key in plan}):
-        matches = [run for key, run in plan.items() if key == name or key.startswith(f"{name}/")]
+        matches = [run for key, run in plan.items() if key == name or key.startswith(f"{name.rstrip('/')}/")]
         if not matches:
-            raise UserError(f"--only {name}: no such article or run; there are {', '.join(plan)}")
-        selected |= {run.key for run in matches} | {run.needs.key for run in matches if run.needs}
+            raise UserError(f"--only {name}: {_why_unknown(name, plan)}")
+        for run in matches:
+            while run and run.key not in selected:
+                selected.add(run.key)
+                run = run.needs
     return [run for key, run in plan.items() if key in selected]
+
+
+def _why_unknown(name, plan):
+    """Return why no run matches a name of --only."""
+    folder = name.split("/")[0]
+    is_article = re.fullmatch(r"\w[\w-]*", folder) and (ROOT / folder).is_dir() and folder not in ("common", "tests")
+    if is_article and not (ROOT / folder / "reproduction.toml").exists():
+        return f"{folder} has no reproduction.toml; write one, as CONTRIBUTING.md shows"
+    return f"no such article or run; there are {', '.join(plan)}"
 
 
 def format_duration(seconds):

@@ -2,10 +2,13 @@
 
 import os
 import shlex
+from dataclasses import dataclass, field
 
-from common.errors import UserError
-from common.files import read_json, write_json
+from common.files import write_json
 from common.reproduce import plan
+from common.reproduce.paths import move_aside
+from common.reproduce.run_files import RECORD, RECORD_ENTRY, read
+from common.reproduce.schema import describe, summarise
 
 # names that earlier versions wrote into the file -> today's names
 RENAMED_STATES = {"not at hand": "data missing", "held up": "blocked"}
@@ -40,21 +43,49 @@ def write_record(path, all_runs, preset, selected):
             "dataset": run.dataset,
             "fallback": run.dataset != run.spec.get("dataset"),
         }
-    previous = read_record(path)["runs"]
-    for key in entries.keys() & previous.keys() - {run.key for run in selected}:
+    previous = read_record(path)
+    if damage := [*previous.damage, *previous.damaged_runs.values()]:
+        print(f"{summarise(damage)}; kept as {move_aside(path).name} and written anew", flush=True)
+    for key in entries.keys() & previous.runs.keys() - {run.key for run in selected}:
         if entries[key]["state"] != "finished":
-            entries[key] = previous[key]
+            entries[key] = previous.runs[key]
     write_json(path, {"preset": preset, "runs": entries})
 
 
+@dataclass
+class Record:
+    """The content of `reproduction.json`.
+
+    Args:
+        preset: the preset that was asked for last.
+        runs: dict key -> entry of a run, of those entries that are sound.
+        damage: list of lines on the file itself, at most one.
+        damaged_runs: dict key -> line on the entry of a run.
+    """
+
+    preset: str = "quick"
+    runs: dict = field(default_factory=dict)
+    damage: list = field(default_factory=list)
+    damaged_runs: dict = field(default_factory=dict)
+
+
 def read_record(path):
-    """Return what `write_record` wrote, without any run if the file is missing or damaged."""
-    try:
-        content = read_json(path)
-        runs = {key: _rename_state(entry) for key, entry in dict(content["runs"]).items()}
-        return {"preset": content["preset"], "runs": runs}
-    except (UserError, KeyError, TypeError, ValueError):
-        return {"preset": "quick", "runs": {}}
+    """Return the `Record` that `write_record` wrote; what is damaged is left out and named. A missing file is empty."""
+    record = Record()
+    content, errors = read(path, RECORD)
+    if errors:
+        record.damage.append(f"{path.name} is damaged: {summarise(errors)}")
+    record.preset = content.get("preset", record.preset)
+    for key, entry in content.get("runs", {}).items():
+        name, errors = f"the entry {describe(key)}", []
+        sound = RECORD_ENTRY(_rename_state(entry), name, errors)
+        if not errors and sound["state"] == "finished" and not sound.get("directory"):
+            errors = [f"{name}: directory is missing"]
+        if errors:
+            record.damaged_runs[key] = f"{path.name} is damaged: {summarise(errors)}"
+        else:
+            record.runs[key] = sound
+    return record
 
 
 def _rename_state(entry):

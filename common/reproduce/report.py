@@ -8,7 +8,7 @@ exist is called missing, and the page gives the command that makes it. If the re
 run, the page shows that one instead.
 """
 
-import math
+import functools
 import os
 import shlex
 from collections import Counter
@@ -16,12 +16,14 @@ from pathlib import Path
 from urllib.parse import quote
 
 from common.cli import Parser, main
-from common.errors import UserError
-from common.files import atomic_write, read_json
+from common.files import atomic_write
 from common.reproduce import plan
+from common.reproduce.lists import VERDICTS
+from common.reproduce.paths import check_writable, out_path
 from common.reproduce.record import read_record
+from common.reproduce.run_files import read_run
+from common.reproduce.schema import summarise
 
-VERDICTS = ("stands", "stands in part", "does not stand", "not measured")
 HIDDEN_SETTINGS = {"out", "data_dir", "resume"}  # they name paths, which do not affect the results
 
 
@@ -34,7 +36,7 @@ def make_parser():
 
 def relative_url(path, page_dir):
     """Return the URL of a file relative to the page's folder, or None if the file does not exist."""
-    return quote(os.path.relpath(path, page_dir)) if path.is_file() else None
+    return quote(os.path.relpath(path, page_dir)) if os.path.isfile(path) else None
 
 
 def link_kind(url):
@@ -44,39 +46,36 @@ def link_kind(url):
     return {"": "article", ".mp4": "video"}.get(os.path.splitext(url)[1], "picture")
 
 
-def read_results(run_dir):
-    """Return (settings, versions, metrics, failed trainings) of a run directory; a missing file counts as empty.
-
-    Raises:
-        UserError: if a file is damaged.
-    """
-
-    def read(path):
-        content = read_json(path) if path.is_file() else {}
-        if not isinstance(content, dict):
-            raise UserError(f"{path} is damaged: expected a JSON object, received {type(content).__name__}")
-        return content
-
-    config, results = read(run_dir / "config.json"), read(run_dir / "results.json")
-    provenance = results | config
-    if "versions" not in provenance:  # a comparison has no config.json of its own, but its trainings do
-        provenance = read(next(run_dir.glob("**/config.json"), run_dir))
-    versions = dict(provenance.get("versions", {}))
-    if commit := provenance.get("git_commit"):
-        versions["git commit"] = commit
-    settings = {}
-    if "train_flags" in results:  # of a comparison: the flags that it forwarded to its trainings
-        settings = {"seeds": results["seeds"], "flags": shlex.join(results["train_flags"])}
-    settings |= config.get("flags", {})
-    return settings, versions, results.get("metrics", {}), results.get("failed", {})
-
-
 def format_metric(value):
-    """Return a metric with five significant digits, or "not a number"."""
-    return f"{value:.5g}" if isinstance(value, int | float) and math.isfinite(value) else "not a number"
+    """Return a metric with five significant digits, or "not a number" for None."""
+    return "not a number" if value is None else f"{value:.5g}"
 
 
-def run_view(key, spec, out, entry, preset):
+def read_if_finished(entry, damage, leaves, out):
+    """Return (state, reason, content) of a run: its state on the page, what is wrong, and what `read_run` returns.
+
+    Args:
+        entry: dict, the run's entry in `reproduction.json`; {} if it has none.
+        damage: str, what is wrong with the entry, or "".
+        leaves: list of the files that the run must leave.
+        out: Path, folder of the runs.
+    """
+    content = {"settings": {}, "versions": {}, "metrics": {}, "failed": {}, "pictures": [], "damage": []}
+    if damage:
+        return "damaged", damage, content
+    if entry.get("state") != "finished":
+        state = entry.get("state") if entry.get("state") in ("failed", "running") else "missing"
+        return state, entry.get("why", ""), content
+    run_dir = out / entry["directory"]
+    if gone := [name for name in leaves if not os.path.lexists(run_dir / name)]:
+        return "missing", f"some of its output files no longer exist: {', '.join(gone)}", content
+    content = read_run(run_dir, leaves, out)
+    if content["damage"]:
+        return "damaged", summarise(content["damage"]), content
+    return "finished", "", content
+
+
+def run_view(key, spec, out, entry, preset, damage=""):
     """Return what the page shows of a run.
 
     Args:
@@ -85,22 +84,10 @@ def run_view(key, spec, out, entry, preset):
         out: Path, folder of the runs.
         entry: dict, the run's entry in `reproduction.json`; {} if it has none.
         preset: preset for the command that makes a missing run.
+        damage: str, what is wrong with the entry, or "".
     """
-    run_dir, page_dir = out / (entry.get("directory") or ""), out / "report"
-    done, reason = entry.get("state") == "finished", entry.get("why", "")
-    if done and not all((run_dir / name).is_file() for name in spec["leaves"]):
-        done, reason = False, "some of its output files no longer exist"
-    settings = versions = metrics = failed = {}
-    try:
-        if done:
-            settings, versions, metrics, failed = read_results(run_dir)
-    except UserError as error:
-        done, reason = False, str(error)
-    unfinished_state = entry.get("state") if entry.get("state") in ("failed", "running") else "missing"
-    state = "finished" if done else unfinished_state
-    pictures = {
-        name: relative_url(run_dir / name, page_dir) for name in spec["leaves"] if name.endswith((".png", ".gif"))
-    }
+    state, reason, content = read_if_finished(entry, damage, spec["leaves"], out)
+    page_dir, directory = out / "report", out / (entry.get("directory") or "")
     make_command = ["make", "reproduce-all", f"PRESET={preset}", f"ONLY={key}"]
     if entry.get("dataset") not in (None, spec.get("dataset"), spec.get("fallback")):
         make_command.append(f"DATASET={entry['dataset']}")
@@ -109,9 +96,9 @@ def run_view(key, spec, out, entry, preset):
     return {
         "key": key,
         "anchor": key.replace("/", "-"),
-        "done": done,
+        "done": state == "finished" or bool(content["damage"]),  # a damaged run is shown without what is damaged
         "state": state,
-        "reason": "" if done else reason,
+        "reason": reason,
         "log": relative_url(out / entry.get("log", "log.txt"), page_dir),
         "command": entry.get("command", ""),
         "make_command": shlex.join(make_command),
@@ -120,11 +107,11 @@ def run_view(key, spec, out, entry, preset):
         "article_dataset": spec.get("dataset"),
         "fallback": entry.get("fallback", False),
         "duration": plan.format_duration(entry.get("seconds", 0)),
-        "failed": failed,  # trainings of a comparison
-        "pictures": pictures if done else {},
-        "metrics": {name: format_metric(value) for name, value in metrics.items()},
-        "settings": {n: value for n, value in settings.items() if n not in HIDDEN_SETTINGS and value is not None},
-        "versions": versions,
+        "failed": content["failed"],  # trainings of a comparison
+        "pictures": {name: relative_url(directory / name, page_dir) for name in content["pictures"]},
+        "metrics": {name: format_metric(value) for name, value in content["metrics"].items()},
+        "settings": {n: v for n, v in content["settings"].items() if n not in HIDDEN_SETTINGS and v is not None},
+        "versions": content["versions"],
     }
 
 
@@ -166,13 +153,14 @@ def article_view(folder, content, out, record):
         folder: name of the article's folder.
         content: dict, the article's `reproduction.toml`.
         out: Path, folder of the runs.
-        record: dict, content of `reproduction.json`.
+        record: `Record`, content of `reproduction.json`.
     """
-    article_dir, page_dir, preset = plan.ROOT / folder, out / "report", record["preset"]
+    article_dir, page_dir, preset = plan.ROOT / folder, out / "report", record.preset
     runs = {}
     for spec in content["run"]:
         key = f"{folder}/{spec['name']}"
-        runs[spec["name"]] = run_view(key, spec, out, record["runs"].get(key, {}), preset)
+        damage = record.damaged_runs.get(key, "")
+        runs[spec["name"]] = run_view(key, spec, out, record.runs.get(key, {}), preset, damage)
     claims = content.get("claim", [])
     verdicts = Counter(claim["verdict"] for claim in claims)
     return content["article"] | {
@@ -186,16 +174,11 @@ def article_view(folder, content, out, record):
     }
 
 
-def render(out):
-    """Return the page as HTML.
-
-    Args:
-        out: absolute Path, folder of the runs.
-    """
+@functools.cache
+def load_template():
+    """Return the template of the page."""
     import jinja2
 
-    record = read_record(out / "reproduction.json")
-    articles = [article_view(folder, content, out, record) for folder, content in plan.read_lists().items()]
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -203,20 +186,33 @@ def render(out):
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
+    return environment.get_template("report.html.jinja")
+
+
+def render(out):
+    """Return the page as HTML.
+
+    Args:
+        out: absolute Path, folder of the runs.
+    """
+    record = read_record(out / "reproduction.json")
+    articles = [article_view(folder, content, out, record) for folder, content in plan.read_lists().items()]
     runs = [run for article in articles for run in article["runs"]]
-    return environment.get_template("report.html.jinja").render(
+    return load_template().render(
         articles=articles,
-        presets=sorted({run["preset"] for run in runs if run["done"] and run["preset"]}) or [record["preset"]],
+        damage=record.damage,
+        presets=sorted({run["preset"] for run in runs if run["done"] and run["preset"]}) or [record.preset],
         counts=Counter(run["state"] for run in runs),
     )
 
 
 def run(args):
     """Write the page to `<out>/report/index.html` and print its path."""
-    out = Path(os.path.abspath(os.path.expanduser(args.out)))  # keeps a link, because URLs are relative to it
+    out = out_path(args.out)
     html = render(out)
+    check_writable(out, args.out)
     atomic_write(out / "report/index.html", lambda path: path.write_text(html, encoding="utf-8"))
-    print(Path(args.out) / "report/index.html")
+    print(Path(os.path.normpath(os.path.expanduser(args.out))) / "report/index.html")
 
 
 if __name__ == "__main__":

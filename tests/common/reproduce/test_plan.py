@@ -8,7 +8,7 @@ import pytest
 from common.errors import UserError
 from common.reproduce import __main__ as reproduce
 from common.reproduce import plan
-from common.reproduce.record import read_record
+from common.reproduce.record import Record, read_record
 from tests.helpers.stub_project import stub_run
 
 
@@ -76,13 +76,20 @@ def test_wrong_names_and_damaged_lists_get_one_line(project):
         project.reproduce()
 
 
-@pytest.mark.parametrize("damage", ["", "[]", "null", "{}", '{"finished": true}'])
-def test_a_damaged_run_json_repeats_that_run_only(project, damage):
+NO_LIST = '{"signature": 3, "seconds": 1, "finished": true}'
+NO_NUMBER = '{"signature": [], "seconds": "1", "finished": true}'
+
+
+@pytest.mark.parametrize("damage", ["", "[]", "null", "{}", '{"finished": true}', 2000 * "[", NO_LIST, NO_NUMBER])
+def test_a_damaged_run_json_repeats_that_run_only(project, damage, capsys):
     project.write_list(stub_run("one", "1"), stub_run("two", "2"))
     assert project.reproduce() == 0
     (project.run_dir("one") / "run.json").write_text(damage)
     assert project.reproduce() == 0
     assert (project.calls("one"), project.calls("two")) == ("11", "2")
+    printed = capsys.readouterr().out
+    assert printed.count("runs/reproduction/quick/stubs/one/run.json is damaged: ") == 1
+    assert "; the run is repeated" in printed and "two/run.json" not in printed
 
 
 def test_a_folder_of_runs_may_be_moved(project):
@@ -118,7 +125,7 @@ def test_a_record_of_an_earlier_version_is_read_with_todays_states(project):
     path.write_text(json.dumps({"preset": "paper", "runs": entries}))
     states = {"one": "data missing", "two": "blocked", "three": "failed", "four": "waiting"}
     expected = {f"stubs/{name}": {"state": state, "why": name} for name, state in states.items()}
-    assert read_record(path) == {"preset": "paper", "runs": expected}
+    assert read_record(path) == Record(preset="paper", runs=expected)
 
     project.write_list(*(stub_run(name, name) for name in states), stub_run("five", "5"))
     assert project.reproduce("--only", "stubs/five") == 0
@@ -128,7 +135,28 @@ def test_a_record_of_an_earlier_version_is_read_with_todays_states(project):
 def test_a_damaged_entry_of_the_record_leaves_the_others_readable(tmp_path):
     path = tmp_path / "reproduction.json"
     path.write_text('{"preset": "quick", "runs": {"a": 3, "b": {"state": ["x"]}, "c": {}, "d": {"state": "held up"}}}')
-    assert read_record(path)["runs"] == {"a": 3, "b": {"state": ["x"]}, "c": {}, "d": {"state": "blocked"}}
+    record = read_record(path)
+    assert record.runs == {"d": {"state": "blocked"}} and not record.damage
+    assert record.damaged_runs["a"] == 'reproduction.json is damaged: the entry "a" must be a dict, received 3'
+    assert 'the entry "b": state must be one of waiting, ' in record.damaged_runs["b"]
+    assert 'the entry "c": state is missing' in record.damaged_runs["c"]
+
+
+@pytest.mark.parametrize("damage", ["", "[]", '{"preset": "quick", "runs": {"stubs/two": {"state": NaN}}}', None])
+def test_a_damaged_record_is_kept_and_written_anew(project, damage, capsys):
+    project.write_list(stub_run("one", "1"), stub_run("two", "2"))
+    assert project.reproduce("--only", "stubs/two") == 0
+    path = project.out / "reproduction.json"
+    path.unlink()
+    path.mkdir() if damage is None else path.write_text(damage)
+    capsys.readouterr()
+    assert project.reproduce("--only", "stubs/one") == 0
+    assert project.states() == {"one": "finished", "two": "finished"}
+    kept = path.with_name("reproduction.json.old-1")
+    assert kept.is_dir() if damage is None else kept.read_text() == damage
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "damaged" in line]
+    assert line.startswith("reproduction.json is damaged: ")
+    assert line.endswith("; kept as reproduction.json.old-1 and written anew")
 
 
 def test_the_time_left_follows_the_measured_pace():

@@ -3,7 +3,6 @@
 import json
 import shutil
 import subprocess
-from html.parser import HTMLParser
 from itertools import pairwise
 from urllib.parse import unquote
 
@@ -13,52 +12,9 @@ import pytest
 
 from common.reproduce import plan, report
 from tests.helpers.arrays import assert_not_blank
+from tests.helpers.page import Page
 
 NASTY = "<script>alert('x')</script>"
-VOID = {"meta", "img", "br"}
-
-
-class Page(HTMLParser):
-    """A parsed page: its elements, its text, and the text and pictures of each declared figure.
-
-    Args:
-        html: str, the page; an element that is not closed, or closed by another tag, is an error.
-    """
-
-    def __init__(self, html):
-        super().__init__()
-        self.elements, self.open, self.texts, self.figures, self.figure = [], [], [], {}, None
-        self.feed(html)
-        assert not self.open, "not closed"
-
-    def handle_starttag(self, tag, attrs):
-        attrs = dict(attrs)
-        self.elements.append((tag, attrs))
-        if tag not in VOID:
-            self.open.append(tag)
-        if "data-figure" in attrs:
-            self.figure = self.figures.setdefault(attrs["data-figure"], {"pictures": [], "text": ""})
-        if tag == "img" and self.figure is not None:
-            self.figure["pictures"].append(attrs["src"])
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag, f"</{tag}> closes another element"
-        if tag == "figure":
-            self.figure = None
-
-    def handle_data(self, data):
-        self.texts.append(data)
-        if self.figure is not None:
-            self.figure["text"] += data
-
-    @property
-    def text(self):
-        """The text of the page, with single spaces."""
-        return " ".join(" ".join(self.texts).split())
-
-    def all(self, *tags):
-        """Return (tag, attributes) of all elements with one of these tags."""
-        return [(tag, attrs) for tag, attrs in self.elements if tag in tags]
 
 
 @pytest.fixture(scope="module")
@@ -178,17 +134,19 @@ def test_a_committed_picture_replaces_that_of_a_smoke_run_only(nasty, preset):
     assert ("The committed picture" in done["text"]) == (not is_smoke)
 
 
-def test_a_damaged_file_hides_one_run_and_not_the_page(nasty):
+def test_a_damaged_file_marks_one_run_and_the_page_stays(nasty):
     results = nasty / "some where #1/results.json"
     results.write_text('{"metrics": {"n": null, "m": NaN}}')
     assert Page(report.render(nasty)).text.count("not a number") == 3, "both in the run's card, one in the table"
     for damage in ("[]", "", "{"):
         results.write_text(damage)
         done = next(iter(Page(report.render(nasty)).figures.values()))
-        assert "missing" in done["text"] and "results.json" in done["text"]
+        assert "damaged some where #1/results.json is damaged: " in done["text"]
+        assert len(done["pictures"]) == 1, "what is sound is shown"
     for damage in ("[]", "{}", "", '{"preset": "quick", "runs": 3}'):
         (nasty / "reproduction.json").write_text(damage)
-        assert "0 finished" in Page(report.render(nasty)).text
+        text = Page(report.render(nasty)).text
+        assert "0 finished" in text and "damaged reproduction.json is damaged: " in text
 
 
 def test_a_finished_run_that_lacks_a_number_says_so(nasty):

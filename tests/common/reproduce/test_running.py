@@ -163,6 +163,22 @@ def test_check_names_exactly_the_missing_and_blank_pictures(project, capsys):
     assert capsys.readouterr().out.splitlines() == [blank.format("good"), blank.format("empty")], "nearly one colour"
 
 
+def test_check_names_damaged_pictures(project, capsys):
+    project.write_list(stub_run("good", "good"))
+    assert project.reproduce() == 0
+    path = project.run_dir("good") / "x/figures/a.png"
+    half = path.read_bytes()[: path.stat().st_size // 2]
+    for content in (b"", b"<html>", half):
+        path.write_bytes(content)
+        capsys.readouterr()
+        assert project.reproduce("--check") == 1
+        (line,) = capsys.readouterr().out.splitlines()
+        assert line.startswith("stubs/good: runs/reproduction/quick/stubs/good/x/figures/a.png is damaged: it is ")
+        assert line.endswith("; delete it to make it again")
+    path.unlink()
+    assert project.reproduce() == project.reproduce("--check") == 0
+
+
 def test_a_run_without_the_expected_files_has_failed(project):
     project.write_list(stub_run("lost", "good", folder="elsewhere"))
     assert project.reproduce() == 1
