@@ -170,35 +170,35 @@ def _run_errors(specs):
     """Yield what is wrong between the entries of runs that are sound one by one."""
     earlier = []
     for spec in specs:
-        where, name, after = f'[[run]] "{spec["name"]}"', spec["name"], spec.get("after")
+        entry_name, name, after = f'[[run]] "{spec["name"]}"', spec["name"], spec.get("after")
         if name in earlier:
-            yield f"{where}: two runs have this name; change one"
+            yield f"{entry_name}: two runs have this name; change one"
         if after is not None and (after == name or after not in earlier):
             there_are = ", ".join(earlier) or "none"
-            yield f"{where}: after must name an earlier run of this list ({there_are}), received {describe(after)}"
+            yield f"{entry_name}: after must name an earlier run of this list ({there_are}), received {describe(after)}"
         earlier.append(name)
         if "fallback" in spec and "dataset" not in spec:
-            yield f"{where}: fallback needs a dataset that it can replace"
+            yield f"{entry_name}: fallback needs a dataset that it can replace"
         allowed = ["preset", *(["dataset"] if "dataset" in spec else []), *([after] if after else [])]
         for key in ("command", *PRESETS):
             if key in spec:
-                yield from _text_errors(f"{where}: {key}", spec[key], [*allowed, "out"], is_command=True)
-        yield from _text_errors(f"{where}: folder", spec["folder"], allowed)
+                yield from _text_errors(f"{entry_name}: {key}", spec[key], [*allowed, "out"], is_command=True)
+        yield from _text_errors(f"{entry_name}: folder", spec["folder"], allowed)
         if after and f"{{{after}}}" in spec["folder"] and not spec["folder"].startswith(f"{{{after}}}"):
-            yield f"{where}: folder must begin with {{{after}}} if it uses it, received {spec['folder']}"
+            yield f"{entry_name}: folder must begin with {{{after}}} if it uses it, received {spec['folder']}"
 
 
-def _text_errors(where, text, allowed, is_command=False):
+def _text_errors(entry_name, text, allowed, is_command=False):
     """Yield what is wrong with the quotes and placeholders of a text."""
     try:
         unknown = [name for name in placeholders(text) if name not in allowed]
         if unknown:
             there_are = ", ".join(f"{{{name}}}" for name in allowed)
-            yield f"{where}: there is no placeholder {{{unknown[0]}}} here; there are {there_are}"
+            yield f"{entry_name}: there is no placeholder {{{unknown[0]}}} here; there are {there_are}"
         if is_command:
             shlex.split(text)
     except ValueError as error:
-        yield f"{where}: {error}; close every quote, and write {{{{ and }}}} for braces that are no placeholder"
+        yield f"{entry_name}: {error}; close every quote, and write {{{{ and }}}} for braces that are no placeholder"
 
 
 def _reference_errors(content):
@@ -206,12 +206,12 @@ def _reference_errors(content):
     leaves = {spec["name"]: spec["leaves"] for spec in content["run"]}
     for kind, label, partners in (("figure", "caption", ["file"]), ("number", "what", ["key", "preset"])):
         for entry in content.get(kind, []):
-            where = f'[[{kind}]] "{entry[label][:60]}"'
+            entry_name = f'[[{kind}]] "{entry[label][:60]}"'
             if missing := [key for key in ("run", *partners) if key not in entry and {"run", *partners} & entry.keys()]:
-                yield f"{where}: {missing[0]} is missing; run needs {' and '.join(partners)}, and they need run"
+                yield f"{entry_name}: {missing[0]} is missing; run needs {' and '.join(partners)}, and they need run"
             elif "run" in entry and entry["run"] not in leaves:
-                yield f'{where}: there is no run "{entry["run"]}"; there are {", ".join(leaves)}'
+                yield f'{entry_name}: there is no run "{entry["run"]}"; there are {", ".join(leaves)}'
             elif kind == "figure" and "run" in entry and entry["file"] not in leaves[entry["run"]]:
-                yield f'{where}: file {entry["file"]} is not among the leaves of run "{entry["run"]}"'
+                yield f'{entry_name}: file {entry["file"]} is not among the leaves of run "{entry["run"]}"'
             elif kind == "figure" and "run" not in entry and "blog" not in entry:
-                yield f"{where}: it needs a run with a file, or a blog address"
+                yield f"{entry_name}: it needs a run with a file, or a blog address"

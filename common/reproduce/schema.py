@@ -43,7 +43,8 @@ def read_file(path, parse):
 
 def summarise(errors):
     """Return one line for a list of errors: the first one and the number of the others."""
-    return errors[0] + (f" (and {len(errors) - 1} more)" if len(errors) > 1 else "")
+    first = " ".join(errors[0].split())  # a name in it may hold a line break
+    return first + (f" (and {len(errors) - 1} more)" if len(errors) > 1 else "")
 
 
 def describe(value):

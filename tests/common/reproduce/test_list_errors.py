@@ -198,6 +198,8 @@ MISFITS = {
     "format": ("{out}/x", "{out:>9}", "command: the placeholder {out} has a format"),
     "conversion": ("{out}/x", "{out!r}", "command: the placeholder {out} has a format"),
     "number in braces": ("{out}/x", "{0}", f"command: {NO_PLACEHOLDER} {{0}} here"),
+    "line break": ("{out}/x", r"{a\nb}", f"command: {NO_PLACEHOLDER} {{a b}} here"),
+    "line break in a name": ('file = "figures/a.png"', r'file = "a\nb"', "file a b is not among the leaves"),
     "empty braces": ("{out}/x", "{}", f"command: {NO_PLACEHOLDER} {{}} here"),
     "open brace": ("{out}/x", "{out", "command: expected '}' before end of string; "),
     "closed brace": ("{out}/x", "out}", "command: Single '}' encountered in format string; "),
