@@ -37,7 +37,7 @@ def standardise(z):
 def correlation(z, y):
     """Return Pearson's correlation rho(z, y) = cos(N(z), N(y)) of article 6409 over the last axis.
 
-    It does not change under y -> a y + b with a > 0, so it leaves the mean and the standard deviation of y free. It
+    It does not change under y -> a y + b with a > 0. So it leaves the mean and the standard deviation of y free. It
     satisfies ||N(z) - N(y)||^2 = 2 n (1 - rho).
 
     Args:

@@ -1,7 +1,7 @@
 """The author's convolutional networks for any image size, and a small network for 2-D points.
 
-An image of S pixels is halved log2(S) - 2 times down to 4 x 4. The channels double at each halving, up to 8S at the
-4 x 4 feature map (4S at 512 px) unless `max_channels` gives another number.
+An image of S pixels is halved log2(S) - 2 times down to 4 x 4. The channels double at each halving. The 4 x 4 feature
+map has `max_channels` of them, by default 8S (4S at 512 px).
 
 With default arguments the networks are those of O-GAN and of the one-step hinge GAN. The DCGAN, RSGAN and WGAN scripts
 have `negative_slope=0.3`, Keras's own initialiser ("glorot_uniform") and `batch_norm_before_reshape=True`.
@@ -168,8 +168,8 @@ def mlp(
 ):
     """Return a fully connected network with LeakyReLU, for 2-D points.
 
-    The biases of a hidden layer start uniform in +-3/sqrt(inputs of the layer). With biases of 0, the kinks of the
-    first layer would all pass through the origin, and fine detail elsewhere would be slow to learn.
+    The biases of a hidden layer start uniform in +-3/sqrt(inputs of the layer). With biases of 0, all kinks of the
+    first layer would pass through the origin. Fine detail elsewhere would then be slow to learn.
 
     Args:
         inputs: int, length of the input vectors.
