@@ -41,7 +41,7 @@ def run(args):
     size, channels = E.input_shape[1], E.input_shape[3]
 
     # the photos, and the training images' mean as a baseline
-    photos = load_images(f"folder:{args.images}", size, "all")
+    photos = load_images(f"folder:{args.images}", size, "all", channels=3)
     x = photos.array if channels == 3 else np.asarray(photos.array).mean(-1, keepdims=True).round().astype("uint8")
     mean_path = run_dir / "mean_image.npy"
     try:

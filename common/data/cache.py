@@ -7,9 +7,6 @@ This module knows no data set: a `DecodingJob` describes the images. A cached ar
 import contextlib
 import json
 import os
-import shutil
-import sys
-import time
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -20,9 +17,10 @@ from typing import NamedTuple
 import numpy as np
 
 from common.data.decoding import quiet_pillow
+from common.data.file_types import printable
+from common.data.progress import progress_bar
+from common.data.storage import allocate, remove_stale, report_size, shorten, stay_in_memory
 from common.errors import UserError
-
-STALE_SECONDS = 86400  # a temporary file this old belongs to a process that was killed
 
 
 class DecodingJob(NamedTuple):
@@ -30,62 +28,78 @@ class DecodingJob(NamedTuple):
 
     Args:
         names: name of each image, N in all; the array has the same order.
+        channels: 1 (grayscale) or 3, of every image.
         labels: (N,) classes or (N, F) factors; None without labels.
         label_names: names of the classes or of the factors; () without labels.
         items: yields (row, payload) once per image, in any order of rows. A payload is whatever `render` takes: the
             bytes of a file, a decoded picture, a vector of factors, or the `BadImage` that reading it raised.
         render: function from a list of payloads to a list of as many results. A result is a uint8 image of the
-            array's shape (height, width, channels), or a `BadImage`. Several threads call it at once.
+            array's shape (size, size, channels), or a `BadImage`. Several threads call it at once.
+        skipped: (name, reason) of images of the source that are known to be unreadable, and not among `names`.
     """
 
     names: list[str]
+    channels: int
     labels: np.ndarray | None
     label_names: tuple[str, ...]
     items: Iterable[tuple[int, object]]
     render: Callable[[list], list]
+    skipped: list[tuple[str, str]] = ()
 
 
-def prepare(name: str, job: DecodingJob, shape: tuple[int, ...], target: Path) -> dict:
-    """Decode the images of a job and write them to the cache.
+def prepare(name: str, job: DecodingJob, size: int, target: Path, label: str, source: list) -> dict:
+    """Decode the images of a job and write them to the cache, in place of older arrays of the same source.
 
-    Unreadable images are left out and listed. If the folder cannot be written, the array stays in memory.
+    Unreadable images are left out and listed. If the disk does not take the array, a small one stays in memory.
 
     Args:
         name: name of the data set, for messages.
         job: the images.
-        shape: (height, width, channels) of each image.
+        size: side of each image, in pixels.
         target: path of the cached array, without the suffixes .npy and .json.
+        label: first part of the file name of `target`, which all arrays of the same source share.
+        source: what the images are and where they come from, but not their content, as JSON.
 
     Returns:
         {"array", "names", "labels", "label_names", "skipped"}: the fields of `common.data.images.Images` but its name.
 
     Raises:
-        UserError: if more than half of the images are unreadable.
+        UserError: if more than half of the images are unreadable, or the disk does not take a large array.
     """
-    total, array = len(job.names), None
+    total = len(job.names)
     temporary = Path(f"{target}.{os.getpid()}.tmp")
-    compacted = Path(f"{temporary}.tmp")
     try:
-        array = _allocate(temporary, (total, *shape))
-        bad = _render_all(job, array, f"preparing {total} images of {name} at {shape[0]} pixels (only this once)")
+        array = allocate(temporary, (total, size, size, job.channels), name)
+        bad = _render_all(
+            job, array, f"preparing {total} images of {printable(name)} at {size} pixels (only this once)"
+        )
         skipped = [(job.names[i], bad[i]) for i in sorted(bad)]
         if 2 * len(bad) > total:
             raise UserError(
                 f"{name} is mostly unreadable, skipped {summarise_skipped(skipped, total - len(bad))}: get it again"
             )
         good = np.array([i for i in range(total) if i not in bad])
-        if bad:  # close the gaps
-            with_gaps, array = array, _allocate(compacted, (len(good), *shape))
-            for row, i in enumerate(good):
-                array[row] = with_gaps[i]
-        labels = None if job.labels is None else job.labels[good]
-        names = [job.names[i] for i in good]
-        if isinstance(array, np.memmap):
-            return _write(target, array, names, labels, job.label_names, skipped)
+        fields = {
+            "names": [job.names[i] for i in good],
+            "labels": None if job.labels is None else job.labels[good],
+            "label_names": job.label_names,
+            "skipped": [*job.skipped, *skipped],
+        }
+        is_stored = isinstance(array, np.memmap)
+        try:
+            array = shorten(array, good) if bad else array
+            if is_stored:
+                _write(target, array, fields, source)
+        except OSError as error:
+            stay_in_memory(target.parent, array.nbytes, name, error)
+            array, is_stored = np.array(array[: len(good)]), False
+        if is_stored:
+            remove_stale(target, label, source)
+            report_size(target.parent)
         array.flags.writeable = False
-        return dict(array=array, names=names, labels=labels, label_names=job.label_names, skipped=skipped)
+        return {"array": array, **fields}
     finally:
-        for path in (temporary, compacted):
+        for path in (temporary, Path(f"{temporary}.json.tmp")):
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)
 
@@ -93,7 +107,7 @@ def prepare(name: str, job: DecodingJob, shape: tuple[int, ...], target: Path) -
 def _render_all(job, array, title):
     """Fill the array; return {row: reason} for the images that could not be used."""
     bad, pending, n_workers = {}, deque(), os.cpu_count() or 1
-    advance = _progress(len(array), title)
+    advance = progress_bar(len(array), title)
 
     def collect():
         rows, future = pending.popleft()
@@ -127,24 +141,6 @@ def _chunks(items, max_items=32, max_bytes=4 << 20) -> Iterator[tuple[tuple, tup
         yield tuple(zip(*group, strict=True))
 
 
-def _progress(total, title, delay=2.0):
-    """Return a function to call with the number of newly done images; it shows a bar after `delay` seconds."""
-    begin, bar, done = time.monotonic(), None, 0
-
-    def advance(count):
-        nonlocal bar, done
-        done += count
-        if bar is None and time.monotonic() - begin > delay:
-            import keras
-
-            print(title, flush=True)
-            bar = keras.utils.Progbar(total, interval=0.2 if sys.stdout.isatty() else 10)
-        if bar is not None:
-            bar.update(done)
-
-    return advance
-
-
 def summarise_skipped(skipped: list[tuple[str, str]], n_good: int, max_shown: int = 3) -> str:
     """Return how many images were skipped and why, as "2 of 50 images: a.png (truncated), b.png (empty file)".
 
@@ -158,47 +154,28 @@ def summarise_skipped(skipped: list[tuple[str, str]], n_good: int, max_shown: in
     return f"{len(skipped)} of {len(skipped) + n_good} images: {shown}{more}"
 
 
-def _allocate(path, shape):
-    """Return an array in a new file, or in memory, with a message, if the file cannot be written."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        for temporary in path.parent.glob("*.tmp"):
-            if time.time() - temporary.stat().st_mtime > STALE_SECONDS:
-                temporary.unlink()
-        if shutil.disk_usage(path.parent).free < 1.05 * np.prod(shape):  # a memory map on a full disk kills the process
-            raise OSError("not enough space left")
-        return np.lib.format.open_memmap(path, "w+", np.uint8, shape)
-    except OSError as error:
-        print(
-            f"cannot write to {path.parent} ({error.strerror or error}): the images stay in memory this time",
-            flush=True,
-        )
-        return np.empty(shape, np.uint8)
-
-
-def _write(target, array, names, labels, label_names, skipped):
+def _write(target, array, fields, source):
     """Move the array into place, then its description; `read` ignores an array without a description."""
     array.flush()
+    labels = fields["labels"]
     description = {
-        "names": names,
-        "skipped": skipped,
+        **fields,
         "labels": None if labels is None else [labels.dtype.str, labels.tolist()],
-        "label_names": label_names,
-        "check": _checksum(array),
+        "check": array_checksum(array),
+        "source": source,
     }
     temporary = Path(f"{array.filename}.json.tmp")
-    temporary.write_text(json.dumps(description))
+    temporary.write_text(json.dumps(description), encoding="utf-8")
     os.replace(array.filename, f"{target}.npy")
     os.replace(temporary, f"{target}.json")
-    return read(target)
 
 
 def read(target: Path) -> dict | None:
     """Return a cached array and its description, as `prepare` does; None if a file is missing or damaged."""
     try:
-        description = json.loads(Path(f"{target}.json").read_text())
+        description = json.loads(Path(f"{target}.json").read_text(encoding="utf-8"))
         array = np.load(f"{target}.npy", mmap_mode="r")
-        if _checksum(array) != description["check"] or len(array) != len(description["names"]):
+        if array_checksum(array) != description["check"] or len(array) != len(description["names"]):
             return None
         labels = description["labels"]
         return dict(
@@ -212,8 +189,12 @@ def read(target: Path) -> dict | None:
         return None
 
 
-def _checksum(array):
-    """Return a checksum of the shape and 64 sampled images; hashing everything could take as long as decoding."""
+def array_checksum(array: np.ndarray) -> int:
+    """Return a checksum of the shape, the type and 64 sampled images; hashing all could take as long as decoding.
+
+    Args:
+        array: images (N, ...) of any type, in memory or in a file.
+    """
     check = zlib.crc32(repr((array.shape, array.dtype.str)).encode())
     for i in np.linspace(0, len(array) - 1, min(64, len(array))).astype(int):
         check = zlib.crc32(np.ascontiguousarray(array[i]), check)

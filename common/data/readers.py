@@ -1,83 +1,92 @@
-"""Read the image files of a folder, zip, tar or LMDB.
+"""List and read the images of a folder, zip, tar or LMDB.
 
-Archives are read in place. Nothing is extracted to disk, so a hostile member name cannot overwrite a file. A fault in
-one image raises `BadImage`, and the caller skips that image. A fault in the whole source raises `UserError`.
+Archives are read in place. A fault in one image raises `BadImage`, and the caller skips that image. A fault in the
+whole source raises `UserError`.
 """
 
 import contextlib
 import os
 import stat
-import tarfile
-import zipfile
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
+from common.data.archives import ARCHIVES, Entry, bounded_read, broken_entry, is_lmdb, open_archive, open_lmdb
 from common.data.decoding import BadImage
+from common.data.file_types import (
+    HEAD_BYTES,
+    IMAGE_SUFFIXES,
+    decode_names,
+    file_type,
+    is_system_file,
+    looks_like_image,
+    printable,
+    safe_name,
+    unsupported,
+)
 from common.errors import UserError
 
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
-ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2")
-MAX_BYTES = 64 << 20  # of one image file, inflated
-
-
-class Entry(NamedTuple):
-    """One image of a source.
-
-    Args:
-        name: path inside the source, safe to print and to compare (see `safe_name`).
-        read: function that returns the bytes of the image file, or raises `BadImage`.
-    """
-
-    name: str
-    read: Callable[[], bytes]
+BROKEN_LINK = -1  # as the size of a file
 
 
 # ---------------------------------------------------------------------------------------------------------- finding
 
 
-def safe_name(name: str) -> str:
-    """Return a member's name as a plain relative path: no drive, no '..', no unprintable characters."""
-    parts = [p for p in name.replace("\\", "/").split("/") if p not in ("", ".", "..") and not p.endswith(":")]
-    text = "/".join(parts).encode("utf-8", "replace").decode("utf-8")
-    return "".join(c if c.isprintable() else "?" for c in text)
-
-
-def is_image(name: str) -> bool:
-    """Return whether a file name is that of an image.
-
-    It needs a known extension. Dot files and macOS's `__MACOSX/` copies do not count.
-    """
-    parts = safe_name(name).split("/")
-    return parts[-1].lower().endswith(EXTENSIONS) and not any(p.startswith(".") or p == "__MACOSX" for p in parts)
-
-
 def walk(folder: Path) -> Iterator[tuple[str, str, int, int]]:
-    """Yield every image file of a folder and its subfolders; links to folders are not followed.
+    """Yield every image file of a folder and its subfolders, and every link that leads nowhere.
+
+    A file counts as an image by its suffix or, if that says nothing, by its content. Links to folders are followed
+    after all real folders, and each folder is visited once: so no image comes twice, and a circle of links ends.
 
     Args:
         folder: where to start.
 
     Yields:
-        (name relative to the folder, path, size in bytes, modification time in ns). A dangling link has size -1.
+        (name relative to the folder, path, size in bytes, modification time in ns). A link that leads nowhere has the
+        size `BROKEN_LINK`.
 
     Raises:
         UserError: if a folder may not be read.
     """
-
-    def fail(error):
-        raise UserError(f"cannot read the folder {error.filename} ({error.strerror}): check its permissions")
-
-    for root, folders, files in os.walk(folder, onerror=fail):
-        folders[:] = sorted(f for f in folders if not f.startswith(".") and f != "__MACOSX")
-        for path in (os.path.join(root, f) for f in sorted(files) if is_image(f)):
-            try:
-                info = os.stat(path)
-            except OSError:  # a dangling link: list it, so that reading it reports it
-                yield os.path.relpath(path, folder), path, -1, 0
+    folders, linked_folders, visited = deque([""]), deque(), set()
+    while folders or linked_folders:
+        name = (folders or linked_folders).popleft()
+        path = os.path.join(folder, name)
+        try:
+            info = os.stat(path)
+            if (info.st_dev, info.st_ino) in visited:
                 continue
-            if stat.S_ISREG(info.st_mode):  # reading a pipe named x.jpg would block for ever
-                yield os.path.relpath(path, folder), path, info.st_size, info.st_mtime_ns
+            visited.add((info.st_dev, info.st_ino))
+            with os.scandir(path) as scan:
+                children = sorted(scan, key=lambda child: child.name)
+        except OSError as error:
+            raise UserError(f"cannot read the folder {path} ({error.strerror}): check its permissions") from None
+        for child in children:
+            child_name = os.path.join(name, child.name)
+            if is_system_file(child.name):
+                continue
+            try:
+                info = child.stat()
+            except OSError:
+                if file_type(child.name) != "other":
+                    yield child_name, child.path, BROKEN_LINK, 0
+                continue
+            if stat.S_ISDIR(info.st_mode):
+                (linked_folders if child.is_symlink() else folders).append(child_name)
+            elif stat.S_ISREG(info.st_mode) and _may_be_image(child):  # reading a pipe would block for ever
+                yield child_name, child.path, info.st_size, info.st_mtime_ns
+
+
+def _may_be_image(file):
+    """Return whether to list a file: it has the suffix of an image, or an unknown one and the content of an image."""
+    kind = file_type(file.name)
+    if kind == "unknown":
+        try:
+            with open(file.path, "rb") as f:
+                return looks_like_image(f.read(HEAD_BYTES))
+        except OSError:
+            return True  # reading it reports it
+    return kind != "other"
 
 
 def fingerprint(path: Path) -> list:
@@ -92,14 +101,16 @@ def fingerprint(path: Path) -> list:
         [path, size in bytes, time in ns], or [path, [(name in hex, size, time), ...]] for a folder of images.
 
     Raises:
-        UserError: if the path does not exist.
+        UserError: if the path does not exist, or is neither a file nor a folder.
     """
-    path = Path(path).resolve()
+    path = Path(os.path.realpath(path))
     if not os.path.exists(path):
         raise UserError(f"{path} does not exist: give a folder, .zip or .tar of images")
-    if path.is_dir() and not _is_lmdb(path):
-        return [str(path), [(name.encode("utf-8", "replace").hex(), n, t) for name, _, n, t in walk(path)]]
+    if path.is_dir() and not is_lmdb(path):
+        return [str(path), [(os.fsencode(name).hex(), n, t) for name, _, n, t in walk(path)]]
     info = (path / "data.mdb" if path.is_dir() else path).stat()
+    if not stat.S_ISREG(info.st_mode):  # opening a pipe would block for ever
+        raise UserError(f"{path} is neither a file nor a folder: give a folder, .zip or .tar of images")
     return [str(path), info.st_size, info.st_mtime_ns]
 
 
@@ -107,6 +118,9 @@ def contains_images(folder: Path) -> bool:
     """Return whether a folder holds images, an LMDB or CIFAR batches; an empty folder counts as missing."""
     marker_files = ("data.mdb", "data_batch_1", "test_batch")
     return any((folder / name).exists() for name in marker_files) or next(walk(folder), None) is not None
+
+
+# ---------------------------------------------------------------------------------------------------------- reading
 
 
 @contextlib.contextmanager
@@ -122,121 +136,59 @@ def open_images(path: Path) -> Iterator[list[Entry]]:
         one `Entry` per image. Its `read` works only inside the `with` block.
 
     Raises:
-        UserError: if the path is no such source, is damaged, or holds no image.
+        UserError: if the path is no such source, is damaged, or holds no image. Also if its listing already shows
+            that more than half of the images are unreadable.
     """
     path, close = Path(path), lambda: None
     try:
-        if path.is_dir() and _is_lmdb(path):
-            entries, close = _lmdb_entries(path)
+        if path.is_dir() and is_lmdb(path):
+            entries, close = open_lmdb(path)
         elif path.is_dir():
-            entries = [Entry(safe_name(name), _file_reader(file)) for name, file, _, _ in walk(path)]
+            entries = _folder_entries(path)
         elif not path.name.lower().endswith(ARCHIVES):
             raise UserError(f"{path} is not a folder or an archive of images: allowed are {', '.join(ARCHIVES)}")
         else:
-            opener = _zip_entries if path.suffix.lower() == ".zip" else _tar_entries
-            with source_errors(path):
-                entries, close = opener(path)
+            entries, close = open_archive(path)
         if not entries:
-            raise UserError(f"no images in {path}: put files there that end in {', '.join(EXTENSIONS)}")
+            raise UserError(f"no images in {path}: put files there that end in {', '.join(IMAGE_SUFFIXES)}")
+        broken = [entry for entry in entries if entry.problem]
+        if 2 * len(broken) > len(entries):
+            example = f"{broken[0].name} ({broken[0].problem})"
+            raise UserError(
+                f"{path} is mostly unreadable, {len(broken)} of {len(entries)} images, for example {example}"
+            )
         yield entries
     finally:
         close()
 
 
-@contextlib.contextmanager
-def source_errors(path: Path) -> Iterator[None]:
-    """Turn every exception that a damaged or forbidden file can raise into a `UserError` of one line."""
+def _folder_entries(folder):
+    files = list(walk(folder))
+    names = decode_names([os.fsencode(name) for name, *_ in files], "latin-1")
+    entries = []
+    for name, (_, path, size, _) in zip(names, files, strict=True):
+        if size == BROKEN_LINK:
+            entries.append(broken_entry(name, f"cannot be read: {_why_unreadable(path)}"))
+        elif file_type(name) == "unsupported":
+            entries.append(broken_entry(name, unsupported(name)))
+        else:
+            entries.append(Entry(safe_name(name), _file_reader(path)))
+    return entries
+
+
+def _why_unreadable(path):
     try:
-        yield
-    except PermissionError:
-        raise UserError(f"cannot read {path} (permission denied): check its permissions") from None
-    except UserError:
-        raise
-    except Exception as error:
-        reason = " ".join(str(error).split())[:80] or type(error).__name__
-        raise UserError(f"{path} is damaged or only half downloaded ({reason}): delete it and fetch it again") from None
-
-
-# ---------------------------------------------------------------------------------------------------------- reading
+        return f"broken link to {printable(os.readlink(path))}"
+    except OSError as error:
+        return error.strerror
 
 
 def _file_reader(file):
     def read():
         try:
             with open(file, "rb") as f:
-                return _bounded(f)
+                return bounded_read(f)
         except OSError as error:
             raise BadImage(f"cannot be read: {error.strerror}") from None
 
     return read
-
-
-def _bounded(stream) -> bytes:
-    data = stream.read(MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        raise BadImage(f"more than {MAX_BYTES >> 20} MB")
-    return data
-
-
-def _zip_entries(path):
-    archive = zipfile.ZipFile(path)
-
-    def reader(info):
-        def read():
-            # Only these two inflate piecewise; the others would unpack a bomb whole before a limit could stop them.
-            if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                raise BadImage("unsupported zip compression")
-            if info.flag_bits & 1:
-                raise BadImage("encrypted")
-            try:
-                with archive.open(info) as f:
-                    return _bounded(f)
-            except BadImage:
-                raise
-            except Exception as error:
-                raise BadImage(f"damaged in the zip: {' '.join(str(error).split())[:60]}") from None
-
-        return read
-
-    members = [i for i in archive.infolist() if not i.is_dir() and not stat.S_ISLNK(i.external_attr >> 16)]
-    entries = [Entry(safe_name(i.filename), reader(i)) for i in members if is_image(i.filename)]
-    entries.sort(key=lambda entry: entry.name)
-    if not entries and any(i.filename.endswith("data.mdb") for i in members):
-        raise UserError(f"{path} holds an LMDB, which cannot be read inside a zip: unzip it, and `pip install lmdb`")
-    return entries, archive.close
-
-
-def _tar_entries(path):
-    archive = tarfile.open(path, "r:*")  # noqa: SIM115 - closed by open_images
-
-    def reader(member):
-        def read():
-            if member.size > MAX_BYTES:
-                raise BadImage(f"more than {MAX_BYTES >> 20} MB")
-            with source_errors(path):  # in a stream, damage to one member is damage to all that follow
-                return archive.extractfile(member).read()
-
-        return read
-
-    try:
-        members = [m for m in archive.getmembers() if m.isreg() and is_image(m.name)]
-    except BaseException:
-        archive.close()
-        raise
-    return [Entry(safe_name(m.name), reader(m)) for m in members], archive.close
-
-
-def _is_lmdb(folder: Path) -> bool:
-    return (folder / "data.mdb").exists()
-
-
-def _lmdb_entries(folder):
-    try:
-        import lmdb
-    except ImportError:
-        raise UserError(f"{folder} is an LMDB: `pip install lmdb` to read it") from None
-    with source_errors(folder):
-        env = lmdb.open(str(folder), readonly=True, lock=False, readahead=False, meminit=False)
-        txn = env.begin(buffers=False)
-        keys = list(txn.cursor().iternext(keys=True, values=False))
-    return [Entry(safe_name(k.decode("utf-8", "replace")), lambda k=k: txn.get(k)) for k in keys], env.close

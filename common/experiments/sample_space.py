@@ -20,10 +20,11 @@ import numpy as np
 
 from common.data import toy_2d
 from common.data.images import load_images, to_uint8
+from common.data.splits import fixed_random_subset
 from common.errors import UserError
 from common.metrics.classifier import predicted_labels
 from common.metrics.distances import frechet_distance
-from common.metrics.features import default_features, extractor, fixed_random_subset, sample_quality
+from common.metrics.features import default_features, extractor, sample_quality
 from common.metrics.modes import mixture_modes, mode_coverage, modes_of_points
 from common.metrics.wasserstein import laplacian_wasserstein, sliced_wasserstein
 from common.plots.images import image_grid, save_png

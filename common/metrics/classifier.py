@@ -12,7 +12,8 @@ import numpy as np
 
 from common.data import readers
 from common.data.catalog import DATASETS, find, keras_home
-from common.data.images import FORMAT, digits_to_label, load_images, to_float
+from common.data.images import FORMAT, load_images, to_float
+from common.data.jobs import digits_to_label
 from common.errors import UserError
 from common.files import atomic_write, read_json, write_json
 from common.models.inference import load_model, predict

@@ -11,6 +11,7 @@ import numpy as np
 from keras import ops
 
 from common.data.catalog import DATASETS, is_digit_like, keras_home
+from common.data.splits import fixed_random_subset
 from common.errors import UserError
 from common.metrics import distances
 from common.metrics.classifier import (
@@ -105,15 +106,6 @@ def _inception(size):
         ) from None
     finally:
         socket.setdefaulttimeout(timeout)
-
-
-def fixed_random_subset(rows, n):
-    """Return n random rows in their original order, the same ones in every call.
-
-    The first rows, or every second one, would not represent the whole. MNIST's even training images and its first test
-    images come from other writers than the rest. In LFW the faces of one person follow each other.
-    """
-    return rows[np.sort(np.random.default_rng(0).choice(len(rows), n, replace=False))]
 
 
 def sample_quality(fakes, train, test, extract):

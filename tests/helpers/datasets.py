@@ -9,6 +9,8 @@ import zipfile
 import numpy as np
 from PIL import Image
 
+from common.data.readers import open_images
+
 
 def encode(image, kind="PNG", **options):
     """Return an array or a Pillow image as the bytes of an image file."""
@@ -55,6 +57,18 @@ def write_tar(path, members, mode="w:gz"):
             info.size = len(content)
             archive.addfile(info, io.BytesIO(content))
     return path
+
+
+def contents(path):
+    """Return {name: bytes} of the images that are read from a folder or an archive."""
+    with open_images(path) as entries:
+        return {entry.name: entry.read() for entry in entries if not entry.problem}
+
+
+def problems(path):
+    """Return {name: reason} of the images that the listing of a folder or an archive shows to be unreadable."""
+    with open_images(path) as entries:
+        return {entry.name: entry.problem for entry in entries if entry.problem}
 
 
 def idx(array):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from common.data import catalog
+from common.data import downloads
 
 
 @pytest.fixture(autouse=True)
@@ -14,5 +14,5 @@ def keras_home(tmp_path, monkeypatch):
 
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     monkeypatch.delenv("DATA_DIR", raising=False)
-    monkeypatch.setattr(catalog, "_fetch", fail)
+    monkeypatch.setattr(downloads, "_fetch", fail)
     return tmp_path / "keras"

@@ -13,8 +13,9 @@ from PIL import Image
 
 from common.data.array_files import read_idx
 from common.data.images import load_images
+from common.data.splits import fixed_random_subset
 from common.errors import UserError
-from tests.helpers.datasets import digits, fill, idx, write_idx
+from tests.helpers.datasets import digits, fill, idx, write_idx, write_tar
 
 
 def test_idx_files_are_read_whole_or_refused(tmp_path):
@@ -49,8 +50,9 @@ def test_mnist_is_read_from_idx_files(tmp_path, folder, suffix):
         np.testing.assert_array_equal(images.array, x[..., None])
         np.testing.assert_array_equal(images.labels, y)
         assert images.names[3] == f"{split}/00003" and images.label_names == tuple("0123456789")
-    padded = load_images("mnist", 32, data_dir=root, limit=7).array
-    np.testing.assert_array_equal(padded, np.pad(train[0][:7], [(0, 0), (2, 2), (2, 2)])[..., None])
+    few, seven = load_images("mnist", 32, data_dir=root, limit=7), fixed_random_subset(np.arange(40), 7)
+    np.testing.assert_array_equal(few.array, np.pad(train[0][seven], [(0, 0), (2, 2), (2, 2)])[..., None])
+    assert few.names == [f"train/{i:05d}" for i in seven] and few.labels.tolist() == train[1][seven].tolist()
     small = load_images("mnist", 14, data_dir=root).array
     expected = Image.fromarray(train[0][5]).resize((14, 14), Image.Resampling.BILINEAR)
     np.testing.assert_array_equal(small[5, :, :, 0], expected)
@@ -85,6 +87,56 @@ def test_damaged_array_files_are_refused(tmp_path):
         assert "\n" not in str(caught.value)
 
 
+BAD_LABELS = {
+    "200": (np.uint8([3, 200, 1, 200]), r"2 labels are not 0 to 9, first 200 at 1"),
+    "10": (np.int64([0, 9, 10, 1]), r"1 labels are not 0 to 9, first 10 at 2"),
+    "negative": (np.int64([-1, 0, 0, 0]), r"first -1 at 0"),
+    "nan": (np.array([1, 2, np.nan, 3]), r"first nan at 2"),
+    "infinite": (np.array([1, np.inf, 2, 3]), r"first inf at 1"),
+    "half": (np.array([1, 2, 3, 0.5]), r"first 0\.5 at 3"),
+    "text": (np.array(["a", "b", "c", "d"]), r"not numbers but <U1"),
+    "objects": (np.array([1, None, 2, 3], object), r"allow_pickle"),
+    "one hot": (np.eye(10, dtype=np.uint8)[:4], r"4 images but \(4, 10\) labels"),
+    "none": (np.zeros(0, np.uint8), r"4 images but 0 labels"),
+    "scalar": (np.uint8(3), r"4 images but \(\) labels"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_LABELS)
+def test_labels_that_are_no_classes_are_refused(tmp_path, kind):
+    labels, message = BAD_LABELS[kind]
+    np.savez(tmp_path / "mnist.npz", x_train=digits(4)[0], y_train=labels)
+    for name in ("mnist", "stacked_mnist"):
+        with pytest.raises(UserError, match=rf"mnist\.npz is damaged.*{message}") as caught:
+            load_images(name, data_dir=tmp_path)
+        assert "\n" not in str(caught.value)
+
+
+def test_labels_may_be_stored_as_whole_floats(tmp_path):
+    np.savez(tmp_path / "mnist.npz", x_train=digits(4)[0], y_train=np.array([0.0, 9.0, 3.0, 1.0]))
+    images = load_images("mnist", data_dir=tmp_path)
+    assert images.labels.tolist() == [0, 9, 3, 1] and images.labels.dtype == np.int64
+
+
+def test_the_file_with_the_bad_labels_is_named(tmp_path):
+    x, y = digits(9)
+    write_idx(tmp_path / "mnist", (x, np.full_like(y, 200)), (x, y))
+    with pytest.raises(UserError, match=r"train-labels-idx1-ubyte\.gz is damaged.*9 labels are not 0 to 9"):
+        load_images("mnist", data_dir=tmp_path)
+    assert len(load_images("mnist", split="test", data_dir=tmp_path).labels) == 9
+
+
+@pytest.mark.parametrize("shape", [(5, 0, 0), (0, 28, 28), (5, 28, 0), (5, 784), (5, 28, 28, 1)])
+def test_pictures_of_a_wrong_shape_are_refused(tmp_path, shape):
+    x, y = np.zeros(shape, np.uint8), np.zeros(shape[0], np.uint8)
+    write_idx(tmp_path / "idx" / "mnist", (x, y), (x, y))
+    np.savez(fill(tmp_path / "npz", {"x": b""}) / "mnist.npz", x_train=x, y_train=y)
+    for folder, name in (("idx", "train-images-idx3-ubyte.gz"), ("npz", "mnist.npz")):
+        with pytest.raises(UserError, match=f"{name} is damaged.*pictures") as caught:
+            load_images("mnist", data_dir=tmp_path / folder)
+        assert "\n" not in str(caught.value)
+
+
 def test_stacked_mnist_labels_are_the_numbers_its_digits_spell(tmp_path):
     y = np.arange(300, dtype=np.uint8) % 10
     x = np.repeat(y, 28 * 28).reshape(-1, 28, 28) * 20  # a digit's colour is its value
@@ -94,8 +146,8 @@ def test_stacked_mnist_labels_are_the_numbers_its_digits_spell(tmp_path):
     np.testing.assert_array_equal(images.array[:, 5, 5] // 20 @ np.array([100, 10, 1]), images.labels)
     assert len(set(images.labels)) > 200
     again = load_images("stacked_mnist", 32, data_dir=tmp_path, limit=10)
-    np.testing.assert_array_equal(again.labels, images.labels[:10])
-    np.testing.assert_array_equal(again.array[:, 2:30, 2:30], images.array[:10])
+    np.testing.assert_array_equal(again.labels, fixed_random_subset(images.labels, 10))
+    np.testing.assert_array_equal(again.array[:, 2:30, 2:30], fixed_random_subset(images.array, 10))
     assert (load_images("stacked_mnist", split="test", data_dir=tmp_path).labels != images.labels).mean() > 0.9
 
 
@@ -135,15 +187,20 @@ class Python2(pickle._Pickler):
     dispatch[str] = dispatch[bytes] = save_old
 
 
+def python2_pickle(batch):
+    """Return a CIFAR batch as Python 2 pickled it."""
+    buffer = io.BytesIO()
+    Python2(buffer, 2).dump(batch)
+    return buffer.getvalue().replace(b"numpy._core.multiarray", b"numpy.core.multiarray")
+
+
 def cifar_batches():
     """Return {file name: (pickled bytes, images, labels)} for the six CIFAR-10 batches, of 4 images each."""
     random = np.random.default_rng(0)
     batches = {}
     for name in [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]:
         x, y = random.integers(0, 256, (4, 3072)).astype(np.uint8), random.integers(0, 10, 4).tolist()
-        buffer = io.BytesIO()
-        Python2(buffer, 2).dump({"data": x, "labels": y})
-        batches[name] = (buffer.getvalue().replace(b"numpy._core.multiarray", b"numpy.core.multiarray"), x, y)
+        batches[name] = (python2_pickle({"data": x, "labels": y}), x, y)
     return batches
 
 
@@ -167,6 +224,34 @@ def test_cifar10_is_read_from_its_pickled_batches(tmp_path, form):
         np.testing.assert_array_equal(images.array, pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
         assert images.labels.tolist() == [label for name in names for label in batches[name][2]]
         assert images.label_names[0] == "airplane"
+
+
+BAD_BATCHES = {
+    "9 labels": ({"labels": [0] * 9}, "4 images but 9 labels in test_batch"),
+    "class 10": ({"labels": [0, 1, 2, 10]}, "first 10 at 3"),
+    "nan": ({"labels": np.array([0, np.nan, 1, 2])}, "first nan at 1"),
+    "28 pixels": ({"data": np.zeros((4, 784), np.uint8)}, r"pictures of shape \(4, 784\)"),
+    "floats": ({"data": np.zeros((4, 3072))}, "not 8-bit pictures but float64"),
+    "no labels": ({"labels": None}, "NoneType"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_BATCHES)
+def test_cifar10_batches_of_another_form_are_refused(tmp_path, kind):
+    changes, message = BAD_BATCHES[kind]
+    batch = {"data": np.zeros((4, 3072), np.uint8), "labels": [0, 1, 2, 3], **changes}
+    fill(tmp_path / "cifar-10-batches-py", {"test_batch": python2_pickle(batch)})
+    with pytest.raises(UserError, match=f"cifar-10-batches-py is damaged.*{message}") as caught:
+        load_images("cifar10", split="test", data_dir=tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_tar_without_all_batches_says_which_it_lacks(tmp_path):
+    batches = {f"cifar-10-batches-py/{name}": data for name, (data, _, _) in cifar_batches().items()}
+    del batches["cifar-10-batches-py/data_batch_3"]
+    write_tar(tmp_path / "cifar-10-python.tar.gz", batches)
+    with pytest.raises(UserError, match="it lacks data_batch_3"):
+        load_images("cifar10", data_dir=tmp_path)
 
 
 def test_pickle_that_runs_a_command_is_refused(tmp_path):

@@ -6,7 +6,7 @@ import os
 import numpy as np
 import pytest
 
-from common.data import cache
+from common.data import progress, storage
 from common.data.images import load_images
 from tests.helpers.datasets import fill, numbered_pngs
 
@@ -41,7 +41,7 @@ def test_images_stay_in_memory_if_the_cache_cannot_be_written(tmp_path, keras_ho
     assert_in_memory(load_images(f"folder:{source}", 8, "all"))
     assert len(capsys.readouterr().out.splitlines()) == 1
     (keras_home / "prepared").unlink()
-    monkeypatch.setattr(cache.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 100}))
+    monkeypatch.setattr(storage.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 100}))
     fill(source, {"bad.png": b"broken"})
     images = load_images(f"folder:{source}", 8, "all")
     assert_in_memory(images)
@@ -52,7 +52,7 @@ def test_images_stay_in_memory_if_the_cache_cannot_be_written(tmp_path, keras_ho
 def test_only_stale_temporary_files_are_removed(tmp_path, keras_home):
     folder = fill(keras_home / "prepared", {"killed.tmp": b"", "running.tmp": b"", "old.npy": b""})
     for name, age in (("killed.tmp", 90000), ("running.tmp", 80000), ("old.npy", 90000)):
-        os.utime(folder / name, times=(cache.time.time() - age,) * 2)
+        os.utime(folder / name, times=(storage.time.time() - age,) * 2)
     load_images(f"folder:{fill(tmp_path / 'images', numbered_pngs(3))}", 8)
     left = {path.name for path in folder.iterdir() if not path.name.startswith("folder-images")}
     assert left == {"running.tmp", "old.npy"}
@@ -61,7 +61,7 @@ def test_only_stale_temporary_files_are_removed(tmp_path, keras_home):
 @pytest.mark.parametrize("seconds_per_call, is_shown", [(3, True), (0, False)])
 def test_bar_appears_only_if_decoding_takes_long(tmp_path, capsys, monkeypatch, seconds_per_call, is_shown):
     clock = itertools.count(0, seconds_per_call)
-    monkeypatch.setattr(cache.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
     load_images(f"folder:{fill(tmp_path / 'images', numbered_pngs(80))}", 8)
     out = capsys.readouterr().out
     assert ("preparing" in out and "only this once" in out) if is_shown else out == ""

@@ -1,5 +1,6 @@
 """Decoding: the pixels of each kind of image file, and the reason given for each kind of damage."""
 
+import io
 import struct
 import zlib
 
@@ -43,6 +44,16 @@ def forged_png(width, height):
     return b"\x89PNG\r\n\x1a\n" + chunk(header) + chunk(b"IDAT" + zlib.compress(b"\0" * 100)) + chunk(b"IEND")
 
 
+def tiff(pixels, sample_format):
+    """Return a grayscale TIFF of any type of pixels; the format is 1 for unsigned, 2 for signed, 3 for floats."""
+    height, width = pixels.shape
+    tags = {256: width, 257: height, 258: 8 * pixels.itemsize, 259: 1, 262: 1, 273: 8, 277: 1, 278: height}
+    tags |= {279: pixels.nbytes, 339: sample_format}
+    entries = b"".join(struct.pack("<HHII", tag, 4 if tag == 279 else 3, 1, value) for tag, value in tags.items())
+    directory = struct.pack("<H", len(tags)) + entries + struct.pack("<I", 0)
+    return b"II*\0" + struct.pack("<I", 8 + pixels.nbytes) + pixels.tobytes() + directory
+
+
 @pytest.mark.parametrize("kind", MODES)
 def test_every_mode_becomes_rgb(kind):
     data, colour = MODES[kind]
@@ -55,6 +66,40 @@ def test_sixteen_bits_are_scaled_over_the_whole_range():
     ramp = np.array([[0, 257, 128 * 257, 65535]] * 4, np.uint16)
     pixels = decode(encode(Image.fromarray(ramp)), 4, channels=1)
     assert pixels.shape == (4, 4, 1) and pixels[0, :, 0].tolist() == [0, 1, 128, 255]
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+@pytest.mark.parametrize(
+    "dtype, values, expected",
+    [
+        ("uint16", [0, 257 * 9, 257 * 200, 65535], [0, 9, 200, 255]),
+        ("uint16", [0, 9, 200, 255], [0, 9, 200, 255]),  # an 8-bit picture in 16 bits
+        ("int32", [0, 9, 200, 255], [0, 9, 200, 255]),
+        ("int32", [0, 257 * 9, 257 * 200, 65535], [0, 9, 200, 255]),
+        ("int32", [0, 2**30, 2**31 - 1, 70000], [0, 128, 255, 0]),
+        ("float32", [0, 0.2, 0.5, 1], [0, 51, 128, 255]),
+        ("float32", [0, 9.4, 200, 255], [0, 9, 200, 255]),
+        ("float32", [0, 257 * 9, 257 * 200, 65535], [0, 9, 200, 255]),
+    ],
+)
+def test_deep_pixels_are_scaled_to_their_range(kind, dtype, values, expected):
+    if kind == "PNG" and dtype != "uint16":
+        pytest.skip("PNG has no such pixels")
+    data = encode(Image.fromarray(np.array([values] * 4, dtype)), kind)
+    assert decode(data, 4, channels=1)[0, :, 0].tolist() == expected
+    assert (decode(data, 4) == decode(data, 4, channels=1)).all()
+
+
+def test_unsigned_32_bit_tiffs_are_read_in_full():
+    pixels = np.array([[0, 2**31, 2**32 - 1, 0]] * 4, "<u4")
+    assert decode(tiff(pixels, sample_format=1), 4, channels=1)[0, :, 0].tolist() == [0, 128, 255, 0]
+
+
+@pytest.mark.parametrize("kind, options", [("GIF", {}), ("WEBP", {"lossless": True}), ("TIFF", {}), ("PNG", {})])
+def test_of_several_pictures_the_first_one_counts(kind, options):
+    data = encode(FRAMES[0], kind, save_all=True, append_images=FRAMES[1:], **options)
+    assert Image.open(io.BytesIO(data)).n_frames == 2
+    assert (decode(data, 8) == RED).all()
 
 
 def test_exif_orientation_is_applied():
@@ -94,7 +139,13 @@ NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3)).a
         (forged_png(8000, 7000), "megapixels"),
         (forged_png(11000, 11000), "megapixels"),  # Pillow itself warns here
         (forged_png(60000, 60000), "megapixels"),  # and refuses here
-        (encode(Image.fromarray(np.ones((8, 8), np.float32)), "TIFF"), "floating-point"),
+        (encode(Image.fromarray(np.full((8, 8), np.nan, np.float32)), "TIFF"), "not numbers"),
+        (encode(Image.fromarray(np.full((8, 8), np.inf, np.float32)), "TIFF"), "not numbers"),
+        (encode(Image.fromarray(np.full((8, 8), -1, np.float32)), "TIFF"), "negative pixels"),
+        (encode(Image.fromarray(np.full((8, 8), -1, np.int32)), "TIFF"), "negative pixels"),
+        (encode(Image.fromarray(np.full((8, 8), 1e30, np.float32)), "TIFF"), "pixels above"),
+        (tiff(np.ones((8, 8)), sample_format=3), "damaged, or of a rare kind"),  # 64 bits
+        (tiff(np.full((8, 8), -5, np.int16), sample_format=2), "negative pixels"),
     ],
 )
 def test_bad_images_raise_with_the_reason(data, reason):

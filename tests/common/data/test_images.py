@@ -8,14 +8,17 @@ import tarfile
 import numpy as np
 import pytest
 
-from common.data import catalog, readers, toy_faces
-from common.data import images as data_images
+from common.data import catalog, jobs, readers, toy_faces
 from common.data.images import load_images, to_float, to_uint8
+from common.data.splits import fixed_random_subset
 from common.errors import UserError
 from tests.helpers.datasets import encode, fill, numbered_pngs, solid_png
 from tests.helpers.scripts import ROOT
 
-KERAS_FREE = "images, array_files, cache, catalog, decoding, readers, splits, toy_2d, toy_faces"
+KERAS_FREE = (
+    "archives, array_files, cache, catalog, decoding, downloads, file_types, images, jobs, progress, readers, splits, "
+    "storage, toy_2d, toy_faces"
+)
 
 
 def test_importing_does_not_load_keras():
@@ -33,7 +36,19 @@ def test_to_float_and_back():
     assert values.dtype == np.float32 and values[0] == -1 and values[255] == 1
     np.testing.assert_allclose(values, every / 255.0 * 2 - 1, atol=1e-6)
     np.testing.assert_array_equal(to_uint8(values), every)
-    assert to_uint8(np.array([-9.0, 9.0, np.nan, 0.5 / 127.5 - 1.002])).tolist() == [0, 255, 128, 0]
+    assert to_uint8(np.array([-9.0, 9.0, 1e300, -1e300, 0.5 / 127.5 - 1.002])).tolist() == [0, 255, 255, 0, 0]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_to_uint8_refuses_pixels_that_are_not_numbers(value, dtype):
+    images = np.zeros((5, 4, 4, 3), dtype)
+    images[2, 1, 1, 0] = images[4, 0, 0, 2] = value
+    with pytest.raises(UserError, match=r"^pixels are not numbers: 2 of 5 images, first index 2"):
+        to_uint8(images)
+    with pytest.raises(UserError, match=r"^pixels are not numbers: 1 of 1 images, first index 0"):
+        to_uint8(images[2])
+    assert to_uint8(images[:2]).max() == 128
 
 
 @pytest.mark.parametrize(
@@ -49,6 +64,14 @@ def test_to_float_and_back():
         (dict(split="val"), "train, test"),
         (dict(limit=0), "at least 1"),
         (dict(limit="5"), "at least 1"),
+        (dict(channels=2), "channels must be 1 or 3, not 2"),
+        (dict(channels="1"), "channels must be 1 or 3"),
+        (dict(channels=True), "channels must be 1 or 3"),
+        (dict(name="stacked_mnist", channels=1), "a digit in each of its 3 channels"),
+        (dict(name="folder:~nobody_of_this_name/x"), "does not exist"),
+        (dict(data_dir="~nobody_of_this_name"), "does not exist"),
+        (dict(name=f"folder:{'x' * 5000}"), "does not exist"),
+        (dict(name="folder:/dev/null"), "neither a file nor a folder"),
         (dict(data_dir="/no/such/folder"), "--data-dir /no/such/folder does not exist"),
         (dict(name="folder:/no/such/folder"), "does not exist"),
     ],
@@ -76,7 +99,7 @@ def test_folder_is_decoded_once(tmp_path, monkeypatch, kind):
     source = fill(tmp_path / kind, numbered_pngs(30))
     first = load_images(f"folder:{source}", 8)
     assert isinstance(first.array, np.memmap) and not first.array.flags.writeable
-    assert first.array.shape[1:] == (8, 8, 3) and first.labels is None and first.skipped == []
+    assert first.array.shape[1:] == (8, 8, 1) and first.labels is None and first.skipped == []
     for name, image in zip(first.names, first.array, strict=True):
         assert (image == int(name[:3])).all()
     with monkeypatch.context() as patch:
@@ -86,13 +109,28 @@ def test_folder_is_decoded_once(tmp_path, monkeypatch, kind):
         with pytest.raises(TypeError):
             load_images(f"folder:{source}", 16)
     few = load_images(f"folder:{source}", 8, limit=3)
-    assert few.names == first.names[:3] and (few.array == first.array[:3]).all()
+    assert few.names == fixed_random_subset(np.array(first.names), 3).tolist()
+    assert (few.array == fixed_random_subset(first.array, 3)).all()
     test = load_images(f"folder:{source}", 8, "test")
     assert sorted(test.names + first.names) == sorted(numbered_pngs(30))
     changed = first.names[0]
     fill(source, {**numbered_pngs(30), changed: solid_png(200)})
     assert (load_images(f"folder:{source}", 8).array[0] == 200).all()
-    assert load_images(f"folder:{source}").array.shape[1:] == (64, 64, 3)
+    assert load_images(f"folder:{source}").array.shape[1:] == (64, 64, 1)
+
+
+def test_limit_draws_from_all_class_folders(tmp_path):
+    classes = {"a_dark": 10, "b_mid": 120, "c_bright": 240}
+    source = fill(tmp_path / "X", {f"{c}/{i:03d}.png": solid_png(v) for c, v in classes.items() for i in range(100)})
+    every = load_images(f"folder:{source}", 8)
+    for n in (30, 90):
+        few = load_images(f"folder:{source}", 8, limit=n)
+        counts = [sum(name.startswith(c) for name in few.names) for c in classes]
+        assert sum(counts) == n and max(counts) - min(counts) <= n / 3
+        assert few.names == sorted(few.names) and set(few.names) < set(every.names)
+        values = [classes[name.split("/")[0]] for name in few.names]
+        assert few.array[:, 0, 0, 0].tolist() == values
+    assert load_images(f"folder:{source}", 8, limit=5000).names == every.names
 
 
 def test_tar_out_of_order_gives_the_same_array(tmp_path):
@@ -119,6 +157,22 @@ def test_unreadable_images_are_skipped_and_named(tmp_path, capsys):
         assert [int(n[:3]) for n in images.names] == images.array[:, 0, 0, 0].tolist()
 
 
+def test_what_the_listing_shows_to_be_unreadable_is_named_in_every_split(tmp_path, capsys):
+    source = fill(tmp_path / "images", numbered_pngs(30) | {"a.heic": b"x"})
+    (source / "set").symlink_to("/no/such/folder")
+    for kwargs in (dict(split="train"), dict(split="test"), dict(limit=1)):
+        images = load_images(f"folder:{source}", 8, **kwargs)
+        assert [name for name, _ in images.skipped] == ["a.heic", "set"] and not {"a.heic", "set"} & set(images.names)
+        assert "set (cannot be read: broken link to /no/such/folder)" in capsys.readouterr().out
+
+
+def test_a_path_that_is_not_utf8_can_be_loaded_and_printed(tmp_path, capsys):
+    source = tmp_path / os.fsdecode(b"gr\xfcn")
+    fill(source, numbered_pngs(9) | {"bad.png": b"x"})
+    assert len(load_images(f"folder:{source}", 8, "all").array) == 9
+    capsys.readouterr().out.encode("utf-8")
+
+
 def test_mostly_unreadable_data_set_is_refused(tmp_path, keras_home):
     fill(tmp_path / "images", {f"{i}.jpg": b"broken" for i in range(20)} | {"good.png": solid_png(1)})
     with pytest.raises(UserError, match=r"mostly unreadable.*not an image.*more") as caught:
@@ -130,9 +184,11 @@ def test_cifar10_as_folders_of_classes(tmp_path):
     classes = catalog.OBJECTS
     members = {f"{s}/{c}/{i}.png": solid_png(i) for s in ("train", "test") for c in classes for i in (1, 2)}
     fill(tmp_path / "cifar10", members)
-    images = load_images("cifar10", data_dir=tmp_path, limit=12)
-    assert images.labels.tolist() == [*range(10), 0, 1]  # one of each class first
-    assert images.array[:, 0, 0, 0].tolist() == [1] * 10 + [2] * 2
+    images = load_images("cifar10", data_dir=tmp_path)
+    assert images.labels.tolist() == [*range(10), *range(10)] and images.array.shape[1:] == (32, 32, 3)
+    assert images.array[:, 0, 0, 0].tolist() == [1] * 10 + [2] * 10
+    few = load_images("cifar10", data_dir=tmp_path, limit=12)
+    assert few.labels.tolist() == fixed_random_subset(images.labels, 12).tolist()
     assert all(n.startswith("test/") for n in load_images("cifar10", split="test", data_dir=tmp_path).names)
     fill(tmp_path / "cifar10", {"train/dragon/1.png": solid_png(1)})
     with pytest.raises(UserError, match=r"unknown classes \['dragon'\].*airplane, .*truck"):
@@ -149,5 +205,5 @@ def test_toy_faces_need_no_files(monkeypatch):
     np.testing.assert_array_equal(test.array, toy_faces.generate(5, 40, 2)[0])
     with pytest.raises(UserError, match="pixels"):
         load_images("toy_faces", 8)
-    monkeypatch.setattr(data_images, "TOY_IMAGES", {"train": (7, 1)})
+    monkeypatch.setattr(jobs, "TOY_IMAGES", {"train": (7, 1)})
     assert len(load_images("toy_faces").array) == 7

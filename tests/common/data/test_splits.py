@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from common.data.splits import split_indices
+from common.data.splits import fixed_random_subset, split_indices
 from common.errors import UserError
 
 
@@ -50,3 +50,13 @@ def test_split_all_has_every_image_in_the_order_of_names():
     names = ["c.jpg", "a.jpg", "b.jpg"]
     for rule in ("hash", "person", "celeba", "folder"):
         assert split_indices(rule, names, "all") == [1, 2, 0]
+
+
+def test_a_subset_is_drawn_from_all_rows_and_always_the_same():
+    rows = fixed_random_subset(np.arange(1000), 100)
+    assert (np.diff(rows) > 0).all() and abs(rows.mean() - 500) < 100 and 30 < np.sum(rows % 2) < 70
+    np.testing.assert_array_equal(rows, fixed_random_subset(np.arange(1000), 100))
+    drawn = np.random.default_rng(0).choice(10, 4, replace=False)
+    assert fixed_random_subset(np.arange(10), 4).tolist() == sorted(drawn)
+    for n in (7, 8, None):
+        assert fixed_random_subset(np.arange(7), n).tolist() == [*range(7)]

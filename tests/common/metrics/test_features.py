@@ -7,13 +7,14 @@ import keras
 import numpy as np
 import pytest
 
-from common.data import catalog
+from common.data import downloads
 from common.data.images import load_images, to_float
+from common.data.splits import fixed_random_subset
 from common.errors import UserError
 from common.metrics import classifier as classifier_module
 from common.metrics import distances, features
 from common.metrics.classifier import classifier, predicted_labels, single_output_model
-from common.metrics.features import default_features, extractor, fixed_random_subset, sample_quality
+from common.metrics.features import default_features, extractor, sample_quality
 
 
 def patterns(n, seed):
@@ -122,7 +123,7 @@ def test_every_training_gives_the_same_classifier(folder, tmp_path, monkeypatch,
     ],
 )
 def test_missing_features_are_an_error_of_one_line(folder, monkeypatch, kind, dataset, message):
-    monkeypatch.setattr(catalog, "_fetch", lambda *_: (_ for _ in ()).throw(OSError("no network")))
+    monkeypatch.setattr(downloads, "_fetch", lambda *_: (_ for _ in ()).throw(OSError("no network")))
     with pytest.raises(UserError, match=message) as caught:
         extractor(kind, dataset, 28, None, folder)
     assert "\n" not in str(caught.value)
@@ -235,13 +236,6 @@ def test_quality_tells_the_data_from_noise(digits, extractors, kind):
         assert same[name] < abs(floor) * 3 + 1e-3
         assert other[name] > 20 * max(floor, same[name])
     assert same["precision"] > 0.5 > other["precision"] and same["coverage"] > 0.8 > other["coverage"]
-
-
-def test_a_subset_is_drawn_from_all_rows_and_always_the_same():
-    rows = fixed_random_subset(np.arange(1000), 100)
-    assert (np.diff(rows) > 0).all() and abs(rows.mean() - 500) < 100 and 30 < np.sum(rows % 2) < 70
-    np.testing.assert_array_equal(rows, fixed_random_subset(np.arange(1000), 100))
-    assert fixed_random_subset(np.arange(7), 7).tolist() == [*range(7)]
 
 
 def test_quality_is_measured_on_subsets_of_the_shortest_length(digits, extractors):
