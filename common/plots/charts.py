@@ -5,7 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from common.data.checks import check_finite
 from common.files import atomic_write
+from common.plots.fonts import make_drawable, note_on_missing_fonts
 
 COLOURS = ("#2f6c8f", "#d9643f", "#5c9c76", "#a8405c", "#d9a04e", "#6a5fa8", "#4a4a55")
 
@@ -20,24 +22,27 @@ def plot_curves(path, series, xlabel, ylabel, title="", logy=False, references=N
         xlabel: str, label of the x axis.
         ylabel: str, label of the y axis.
         title: str.
-        logy: bool, whether the y axis is logarithmic.
+        logy: bool, whether the y axis is logarithmic. It stays linear if no value, or not every reference, is positive.
         references: dict name -> value, drawn as dashed horizontal lines, e.g. a published number.
 
     Raises:
         ValueError: if there is nothing to draw, x and y differ in length, or the seeds differ in x.
+        UserError: if a value is not finite. Leave out the points that were not measured.
     """
     if not series:
         raise ValueError(f"A line chart needs at least one series. Received: {series}")
+    curves = {name: _stack_seeds(name, one_or_more) for name, one_or_more in series.items()}
+    _check_references(references)
     figure, axes = _axes(xlabel, ylabel, title)
-    for i, (name, curves) in enumerate(series.items()):
-        x, ys = _stack_seeds(name, curves)
+    for i, (name, (x, ys)) in enumerate(curves.items()):
         colour = COLOURS[i % len(COLOURS)]
         linestyle = "--" if i >= len(COLOURS) else "-"  # where the colours repeat
         marker = "o" if len(x) == 1 else None  # a line of one point would be invisible
         axes.plot(x, ys.mean(0), color=colour, label=name, linewidth=1.8, linestyle=linestyle, marker=marker)
         if len(ys) > 1:
             axes.fill_between(x, ys.min(0), ys.max(0), color=colour, alpha=0.2, linewidth=0)
-    if logy:
+    has_positive = any((ys > 0).any() for _, ys in curves.values())
+    if logy and has_positive and all(value > 0 for value in (references or {}).values()):
         axes.set_yscale("log")
     _draw_references(axes, references)
     _save_figure(path, figure, axes)
@@ -55,14 +60,19 @@ def plot_bars(path, groups, ylabel, title="", references=None):
 
     Raises:
         ValueError: if there is nothing to draw.
+        UserError: if a value is not finite.
     """
     labels = list(dict.fromkeys(label for group in groups.values() for label in group))
     if not labels:
         raise ValueError(f"A bar chart needs at least one value. Received: {groups}")
+    _check_references(references)
     figure, axes = _axes("", ylabel, title, width=max(6.4, 1.0 + 0.22 * len(groups) * (len(labels) + 1)))
     width = 0.8 / len(labels)
     for i, (colour, label) in enumerate(zip(cycle(COLOURS), labels, strict=False)):
-        values = [np.atleast_1d(np.asarray(group.get(label, []), "float64")) for group in groups.values()]
+        values = [
+            np.atleast_1d(check_finite(f"{label!r} of {name!r}", group.get(label, [])).astype("float64"))
+            for name, group in groups.items()
+        ]
         positions = np.arange(len(groups)) + (i - (len(labels) - 1) / 2) * width
         present = [(x, v) for x, v in zip(positions, values, strict=True) if v.size]
         axes.bar([x for x, _ in present], [v.mean() for _, v in present], 0.92 * width, color=colour, label=label)
@@ -70,7 +80,7 @@ def plot_bars(path, groups, ylabel, title="", references=None):
             if len(v) > 1:
                 axes.scatter([x] * len(v), v, s=14, color="white", edgecolor="#222222", linewidth=0.8, zorder=3)
     label_kwargs = {"rotation": 35, "ha": "right"} if len(groups) > 6 else {}
-    axes.set_xticks(range(len(groups)), list(groups), **label_kwargs)
+    axes.set_xticks(range(len(groups)), list(groups), parse_math=False, **label_kwargs)
     axes.set_xlim(-0.6, len(groups) - 0.4)
     axes.grid(visible=False, axis="x")
     _draw_references(axes, references)
@@ -81,7 +91,8 @@ def _stack_seeds(name, curves):
     """Return x (points,) and ys (seeds, points) of one series, (x, y) or a list of such pairs."""
     curves = [curves] if isinstance(curves, tuple) else list(curves)
     curves = [curve if isinstance(curve, tuple | list) else [curve] for curve in curves]  # for the message below
-    pairs = [tuple(np.asarray(values, "float64") for values in curve) for curve in curves]
+    name_of_values = f"the values of series {name!r}"
+    pairs = [tuple(check_finite(name_of_values, values).astype("float64") for values in curve) for curve in curves]
     shapes = [tuple(values.shape for values in pair) for pair in pairs]
     is_valid = [len(s) == 2 and s[0] == s[1] and len(s[0]) == 1 and s[0] != (0,) for s in shapes]
     if not pairs or not all(is_valid):
@@ -103,7 +114,13 @@ def blank_figure(width, height):
 
 
 def write_figure(path, figure):
-    """Write a matplotlib figure into a PNG atomically; the same drawing gives the same bytes."""
+    """Write a matplotlib figure into a PNG atomically; the same drawing gives the same bytes.
+
+    Characters that no installed font has are left out of its texts, with a printed line.
+    """
+    left_out = make_drawable(figure)
+    if left_out:
+        print(f"{path}: {note_on_missing_fonts(left_out)}", flush=True)
     metadata = {"Software": None}  # the version of matplotlib would change the bytes
     atomic_write(path, lambda file: figure.savefig(Path(file), format="png", metadata=metadata))
 
@@ -112,7 +129,9 @@ def _axes(xlabel, ylabel, title, width=6.4):
     """Return a figure and its axes in our style."""
     figure = blank_figure(width, 4.2)
     axes = figure.add_subplot()
-    axes.set(xlabel=xlabel, ylabel=ylabel, title=title)
+    axes.set_xlabel(xlabel, parse_math=False)  # names may contain dollar signs
+    axes.set_ylabel(ylabel, parse_math=False)
+    axes.set_title(title, parse_math=False)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color="#e4e4e8", linewidth=0.8)
     axes.set_axisbelow(True)
@@ -125,10 +144,17 @@ def _draw_references(axes, references):
         line = axes.axhline(value, color="#55555f", linestyle="--", linewidth=1.1)
         x_in_axes_units = axes.get_yaxis_transform()
         axes.text(
-            0.995, value, name, transform=x_in_axes_units, ha="right", va="bottom", fontsize=8, color=line.get_color()
-        )
+            0.995, value, name, transform=x_in_axes_units, ha="right", va="bottom", fontsize=8, color=line.get_color(),
+            parse_math=False,
+        )  # fmt: skip
+
+
+def _check_references(references):
+    for name, value in (references or {}).items():
+        check_finite(f"the reference {name!r}", value)
 
 
 def _save_figure(path, figure, axes):
-    axes.legend(frameon=False, fontsize=9)
+    for text in axes.legend(frameon=False, fontsize=9).get_texts():
+        text.set_parse_math(False)
     write_figure(path, figure)

@@ -2,13 +2,15 @@
 
 Images are (n, height, width, channels) with 1 or 3 channels: uint8, or floats in [-1, 1]. Floats are rounded, and
 clipped where a model overshoots. The functions return one uint8 picture (height, width, channels). The same input gives
-the same bytes. Wrong shapes and types raise `ValueError`.
+the same bytes. Wrong shapes and types raise `ValueError`, and values that are not finite `UserError`.
 """
 
 import math
 
 import numpy as np
+from PIL import Image
 
+from common.data.checks import check_finite
 from common.data.images import to_uint8
 from common.files import atomic_write
 
@@ -102,7 +104,7 @@ def save_png(path, image):
 
     Raises:
         ValueError: for another shape or type.
-        UserError: if the file cannot be written; an older file stays as it was.
+        UserError: if values are not finite, or if the file cannot be written; an older file stays as it was.
     """
     import imageio.v3 as iio
 
@@ -113,29 +115,45 @@ def save_png(path, image):
 def save_gif(path, frames, seconds_per_frame=0.25, last_seconds=2.0):
     """Write pictures into an endless GIF atomically, and create its folder if necessary.
 
+    The frames are read one after another. Those before are held with one byte per pixel.
+
     Args:
         path: path of the GIF.
-        frames: list of pictures (h, w, c) or (h, w), all of one shape.
+        frames: iterable of pictures (h, w, c) or (h, w), all of one shape.
         seconds_per_frame: float, duration of a frame (default 0.25).
         last_seconds: float, duration of the last frame (default 2).
 
     Raises:
         ValueError: for other shapes or types, no frames, or durations that are not positive.
-        UserError: if the file cannot be written; an older file stays as it was.
+        UserError: if values are not finite, or if the file cannot be written; an older file stays as it was.
     """
-    import imageio.v3 as iio
-
-    frames = [_picture(frame) for frame in frames]
-    shapes = {frame.shape for frame in frames}
-    if len(shapes) != 1:
-        raise ValueError(
-            f"A GIF needs at least one frame, all of one shape. Received: {len(frames)} frames of {sorted(shapes)}"
-        )
     if not min(seconds_per_frame, last_seconds) > 0:
         raise ValueError(f"Durations must be positive. Received: {seconds_per_frame=}, {last_seconds=}")
-    milliseconds = [1000 * seconds_per_frame] * (len(frames) - 1) + [1000 * last_seconds]
-    write = lambda temporary: iio.imwrite(temporary, frames, extension=".gif", duration=milliseconds, loop=0)
+
+    def write(temporary):
+        images = _timed_images(frames, 1000 * seconds_per_frame, 1000 * last_seconds)
+        first = next(images, None)
+        if first is None:
+            raise ValueError("A GIF needs at least one frame, all of one shape. Received: 0 frames")
+        first.save(temporary, "GIF", save_all=True, append_images=images, loop=0)
+
     atomic_write(path, write)
+
+
+def _timed_images(frames, milliseconds, last_milliseconds):
+    """Yield frames as Pillow images. Their `info` holds their duration, where Pillow's GIF writer finds it."""
+    frames, shape = iter(frames), None
+    frame = next(frames, None)
+    while frame is not None:
+        following = next(frames, None)
+        picture = _picture(frame)
+        shape = shape or picture.shape
+        if picture.shape != shape:
+            raise ValueError(f"The frames of a GIF must be all of one shape. Received: {shape} and {picture.shape}")
+        image = Image.fromarray(picture)
+        image.info["duration"] = last_milliseconds if following is None else milliseconds
+        yield image
+        frame = following
 
 
 def _as_uint8_images(images, dimensions=4):
@@ -163,6 +181,7 @@ def _to_bytes(values):
         return values
     if values.dtype.kind != "f" and values.dtype.name != "bfloat16":
         raise ValueError(f"Images must be uint8 or floats in [-1, 1]. Received: {values.dtype}")
+    check_finite("the pixels of a picture", values)
     if values.min() >= 0 and values.max() > 2:  # too far from [-1, 1] for a model that overshoots
         raise ValueError(f"Floats must lie in [-1, 1]. Received: {values.min()} to {values.max()}")
     return to_uint8(values)

@@ -4,12 +4,13 @@ import math
 
 import numpy as np
 
+from common.data.checks import check_finite
 from common.plots.charts import COLOURS, blank_figure, write_figure
 
 PANELS_PER_ROW = 4
 PANEL_WIDTH = 2.6  # inches
 MARGIN = 0.4  # inches of that width for the tick labels; 1.5 times as much above and below a panel
-COLORMAP, NOT_FINITE_COLOUR, FRAME_COLOUR = "magma", "#b9b9c2", "#9a9aa4"
+COLORMAP, FRAME_COLOUR = "magma", "#9a9aa4"
 
 
 def grid_points(extent, m):
@@ -43,11 +44,12 @@ def plot_panels_2d(path, panels, extent):
         path: path of the PNG, written atomically.
         panels: dict title -> array. Points (n, 2) are drawn as translucent dots; those outside the extent are not
             seen. Values (m, m), m at least 3, on the cells of `grid_points`, [row = y, column = x], are drawn as an
-            image with its own colour scale. Points that are not finite are left out, and such values are grey.
+            image with its own colour scale.
         extent: (xmin, xmax, ymin, ymax) of all panels, drawn with equal units along x and y.
 
     Raises:
         ValueError: for other shapes, no panels, or an extent that is not finite or not increasing.
+        UserError: for points and values that are not finite.
     """
     xmin, xmax, ymin, ymax = extent = _extent(extent)
     panels = {title: _panel(title, values) for title, values in panels.items()}
@@ -58,7 +60,7 @@ def plot_panels_2d(path, panels, extent):
     figure = blank_figure(PANEL_WIDTH * columns, height * rows)
     for i, (title, values) in enumerate(panels.items()):
         axes = figure.add_subplot(rows, columns, i + 1)
-        axes.set_title(title, fontsize=10)
+        axes.set_title(title, fontsize=10, parse_math=False)
         axes.tick_params(labelsize=7, length=2, color=FRAME_COLOUR, labelcolor="#55555f")
         axes.locator_params(nbins=5, steps=[1, 2, 5, 10])
         axes.spines[:].set_color(FRAME_COLOUR)
@@ -67,7 +69,6 @@ def plot_panels_2d(path, panels, extent):
             axes.scatter(*values.T, s=size, color=COLOURS[0], alpha=alpha, linewidths=0)
         else:
             axes.imshow(values, cmap=COLORMAP, origin="lower", extent=extent)
-            axes.set_facecolor(NOT_FINITE_COLOUR)
         axes.set(xlim=(xmin, xmax), ylim=(ymin, ymax), aspect="equal")
     write_figure(path, figure)
 
@@ -86,8 +87,8 @@ def _extent(extent):
 
 
 def _panel(title, values):
-    """Return a panel's points (n, 2) or values (m, m) as float64, after checking the shape."""
-    values = np.asarray(values, "float64")
+    """Return a panel's points (n, 2) or values (m, m) as float64, after checking them."""
+    values = check_finite(f"panel {title!r}", values).astype("float64")
     points = values.ndim == 2 and values.shape[1] == 2 and len(values)
     square = values.ndim == 2 and values.shape[0] == values.shape[1] >= 3
     if not (points or square):

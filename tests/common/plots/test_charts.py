@@ -7,6 +7,7 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
+from common.errors import UserError
 from common.plots import charts
 from common.plots.charts import plot_bars, plot_curves
 from tests.helpers.arrays import assert_not_blank
@@ -54,13 +55,32 @@ def test_an_exponential_is_a_straight_line_on_a_logarithmic_axis(tmp_path, logy,
     assert np.max(chord - height) == pytest.approx(expected, abs=0.03)
 
 
-def test_curves_show_a_single_point_and_leave_gaps(tmp_path):
+@pytest.mark.parametrize(("y", "reference"), [([0.0, 0], 1.0), ([1.0, 2], 0.0), ([1.0, 2], -1e-12), ([-1.0, -2], 1.0)])
+def test_what_has_no_logarithm_is_drawn_on_a_linear_axis(tmp_path, y, reference):
+    for name, logy in (("log.png", True), ("linear.png", False)):
+        plot_curves(tmp_path / name, {"a": ([1, 2], y)}, "x", "y", logy=logy, references={"floor": reference})
+    assert (tmp_path / "log.png").read_bytes() == (tmp_path / "linear.png").read_bytes()
+
+
+def test_curves_show_a_single_point(tmp_path):
     plot_curves(tmp_path / "point.png", {"a": ([3], [4])}, "x", "y")
-    plot_curves(tmp_path / "gap.png", {"a": (X, [0, 1, np.nan, 3, 4])}, "x", "y")
-    plot_curves(tmp_path / "whole.png", {"a": (X, X)}, "x", "y")
-    counts = [drawn(tmp_path / f"{name}.png")[1].sum() for name in ("point", "gap", "whole")]
-    assert counts[0] > 20
-    assert 0 < counts[1] < counts[2]
+    assert drawn(tmp_path / "point.png")[1].sum() > 20
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, None, "7"])
+def test_values_that_are_no_numbers_are_named(tmp_path, value):
+    path, bad = tmp_path / "chart.png", [0, 1, value, 3, 4]
+    with pytest.raises(UserError, match="the values of series 'second' must be"):
+        plot_curves(path, {"first": (X, X), "second": [(X, X), (X, bad)]}, "x", "y")
+    with pytest.raises(UserError, match="the values of series 'a' must be"):
+        plot_curves(path, {"a": (bad, X)}, "x", "y")
+    with pytest.raises(UserError, match="'FID' of 'wgan' must be"):
+        plot_bars(path, {"sgan": {"FID": 1}, "wgan": {"FID": [2, value]}}, "y")
+    for draw in (lambda r: plot_curves(path, {"a": (X, X)}, "", "", references=r),
+                 lambda r: plot_bars(path, {"g": {"a": 1}}, "", references=r)):  # fmt: skip
+        with pytest.raises(UserError, match="the reference 'published' must be"):
+            draw({"published": value})
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Grids and rows of images in known places, and files that come back as they were."""
 
+import weakref
+
 import imageio.v3 as iio
 import numpy as np
 import pytest
@@ -170,11 +172,15 @@ def test_a_failing_write_leaves_the_old_file(tmp_path, monkeypatch):
         file.write_bytes(b"half")
         raise OSError("disk full")
 
+    def half_an_animation():
+        yield flat(8)[0]
+        raise OSError("disk full")
+
     path = tmp_path / "picture.png"
     save_png(path, flat(7)[0])
     before = path.read_bytes()
     monkeypatch.setattr(iio, "imwrite", half_a_file)
-    for save, content in ((save_png, flat(8)[0]), (save_gif, flat(8, 9))):
+    for save, content in ((save_png, flat(8)[0]), (save_gif, half_an_animation())):
         with pytest.raises(UserError, match=r"cannot write .*disk full; an older file there is unchanged"):
             save(path, content)
     assert path.read_bytes() == before
@@ -196,6 +202,46 @@ def test_gif_has_its_frames_and_stays_on_the_last(tmp_path):
     assert path.read_bytes() == first
 
 
+def test_gif_of_a_single_frame(tmp_path):
+    save_gif(tmp_path / "frame.gif", flat(7), last_seconds=1)
+    assert iio.imread(tmp_path / "frame.gif", index=None).shape == (1, 2, 3, 3)
+    assert iio.immeta(tmp_path / "frame.gif", index=0)["duration"] == 1000
+
+
+def test_gif_reads_a_frame_when_it_needs_it(tmp_path):
+    """Frames that come one by one are not collected: at most two are there at a time."""
+    alive, most = [], []
+
+    def frames():
+        for level in range(50):
+            frame = flat(level, size=(8, 8))[0]
+            alive.append(weakref.ref(frame))
+            most.append(sum(reference() is not None for reference in alive))
+            yield frame
+            del frame
+
+    save_gif(tmp_path / "frames.gif", frames())
+    assert len(iio.imread(tmp_path / "frames.gif")) == 50 and max(most) <= 3
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_pixels_that_are_no_numbers_are_an_error(tmp_path, value):
+    images = np.zeros((3, 4, 4, 3), "float32")
+    images[1, 2, 3, 0] = value
+    message = "the pixels of a picture must be finite. Received: 1 of"
+    for draw in (
+        image_grid,
+        lambda x: reconstruction_pairs(x, np.zeros_like(x)),
+        lambda x: interpolation_rows(np.zeros((1, 4, 4, 3)), x[None], np.zeros((1, 4, 4, 3))),
+        lambda x: neighbours(np.zeros((1, 4, 4, 3)), x[None]),
+        lambda x: save_png(tmp_path / "a.png", x[1]),
+        lambda x: save_gif(tmp_path / "a.gif", x),
+    ):
+        with pytest.raises(UserError, match=message):
+            draw(images)
+    assert not list(tmp_path.iterdir())
+
+
 def test_gif_of_grey_floats(tmp_path):
     save_gif(tmp_path / "frames.gif", [np.full((6, 6, 1), v) for v in (-1.0, 0.0, 1.0)])
     read = iio.imread(tmp_path / "frames.gif").astype("int32")
@@ -205,6 +251,7 @@ def test_gif_of_grey_floats(tmp_path):
 def test_gif_refuses(tmp_path):
     for frames in ([], [flat(1)[0], flat(1, size=(4, 4))[0]]):
         with pytest.raises(ValueError, match=r"all of one shape.*Received"):
-            save_gif(tmp_path / "frames.gif", frames)
+            save_gif(tmp_path / "frames.gif", iter(frames))
+    assert not list(tmp_path.iterdir())
     with pytest.raises(ValueError, match=r"Durations must be positive.*Received"):
         save_gif(tmp_path / "frames.gif", flat(1, 2), seconds_per_frame=0)

@@ -88,7 +88,6 @@ def test_more_points_are_more_ink_and_points_outside_are_none(tmp_path):
     points = np.random.default_rng(0).uniform(-2, 2, (400, 2))
     few = ink(points[:100])
     assert ink(points) > 1.5 * few > 0
-    assert ink(np.concatenate([points[:100], [[np.nan, 0], [0, np.inf]]])) == pytest.approx(few, rel=0.1)
     assert ink(points + 10) == 0
 
 
@@ -109,21 +108,23 @@ def test_four_panels_in_a_row(tmp_path):
     assert corners == (4, 16, 20, 32, 36)  # a bright rectangle in every panel
 
 
-def test_every_panel_has_its_own_scale_and_gaps_are_grey(tmp_path):
+def test_every_panel_has_its_own_scale(tmp_path):
     small, large = one_cell(4, 2, 2) * 1e-3, one_cell(4, 2, 2) * 1e3
     plot_panels_2d(tmp_path / "two.png", {"small": small, "large": large}, SQUARE)
     image = read(tmp_path / "two.png")
     halves = [pale(half).sum() for half in np.split(image, 2, axis=1)]
     assert min(halves) > 1000
     assert max(halves) < 1.1 * min(halves)
-    holes = one_cell(4, 2, 2)
-    holes[:, 0] = np.nan, -np.inf, np.inf, np.nan
-    plot_panels_2d(tmp_path / "holes.png", {"a": holes}, SQUARE)
-    grey = near(read(tmp_path / "holes.png"), (185, 185, 194), 2)
-    left, right, top, bottom = box(grey)
-    assert (bottom - top) / (right - left) == pytest.approx(4, rel=0.05)
-    plot_panels_2d(tmp_path / "nothing.png", {"a": np.full((4, 4), np.nan)}, SQUARE)
-    assert near(read(tmp_path / "nothing.png"), (185, 185, 194), 2).sum() > 3 * grey.sum()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("shape", [(7, 2), (4, 4)])
+def test_points_and_values_that_are_no_numbers_are_named(tmp_path, shape, value):
+    bad = np.zeros(shape)
+    bad[2, 1] = value
+    with pytest.raises(UserError, match=r"panel 'samples' must be finite.*1 of .* the first in row 2"):
+        plot_panels_2d(tmp_path / "a.png", {"data": np.zeros((9, 2)), "samples": bad}, SQUARE)
+    assert not list(tmp_path.iterdir())
 
 
 def test_same_panels_give_same_bytes_and_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
