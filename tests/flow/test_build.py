@@ -1,0 +1,137 @@
+"""What the scripts build: losses, noise and numbers of weights."""
+
+import math
+
+import numpy as np
+import pytest
+from keras import ops
+
+from common.cli import apply_preset
+from flow import glow, nice, realnvp
+from flow.layers import AdditiveCoupling
+from flow.layers.likelihood import UniformNoise, log_normal
+from tests.helpers.flows import assert_close, random_array, to_numpy
+
+SHAPE, DIMS = (4, 4, 1), 16
+IMAGES = np.random.default_rng(0).integers(0, 256, (5, *SHAPE), dtype=np.uint8)
+
+
+def build(script, *arguments, shape=SHAPE, preset="smoke", presets=None):
+    """Return (trainer, flow) of a script for these flags."""
+    parser = script.make_parser()
+    args = parser.parse_args(["--preset", preset, *arguments])
+    return script.build(apply_preset(args, parser, presets or script.PRESETS), shape)
+
+
+def randomise(flow):
+    """Add random numbers to all trainable weights."""
+    for i, weight in enumerate(flow.trainable_weights):
+        weight.assign(ops.convert_to_numpy(weight) + 0.1 * random_array(*weight.shape, seed=i))
+
+
+def loss_and_outputs(trainer, x, training=False):
+    """Return the dict of loss and metrics per sample, z and log_det, as numpy arrays."""
+    outputs = trainer(x, training=training)
+    metrics = {name: ops.convert_to_numpy(value) for name, value in trainer.loss_function(**outputs).items()}
+    return metrics, *to_numpy([outputs["z"], outputs["log_det"]])
+
+
+def test_the_loss_of_nice_is_the_article_s():
+    trainer, flow = build(nice, "--noise", "none")
+    randomise(flow)
+    metrics, z, _ = loss_and_outputs(trainer, IMAGES)
+    k = ops.convert_to_numpy(flow.layers[-1].k)
+    assert metrics.keys() == {"loss"}
+    assert_close(metrics["loss"], (z**2).sum(1) / 2 - k.sum())
+    assert_close(z, flow(IMAGES / np.float32(255))[0])
+
+
+def test_the_noise_of_nice_is_there_in_training_only():
+    trainer, flow = build(nice, "--noise", "article")
+    restore = lambda training: ops.convert_to_numpy(flow.inverse(trainer(IMAGES, training=training)["z"])[0])
+    assert_close(restore(False), IMAGES / 255, 1e-5)
+    noise = restore(True) - IMAGES / 255
+    assert -0.01 - 1e-5 < noise.min() < -0.008 and -0.002 < noise.max() < 1e-5
+
+
+def test_the_decoder_of_nice_adds_what_is_never_negative():
+    _, flow = build(nice)
+    couplings = [layer for layer in flow.layers if isinstance(layer, AdditiveCoupling)]
+    assert len(couplings) == 4
+    for coupling in couplings:
+        output = ops.convert_to_numpy(coupling.net(random_array(50, DIMS // 2)))
+        assert output.max() <= 0 and output.min() < 0
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "presets"),
+    [
+        (nice, ["--noise", "uniform"], None),
+        (glow, [], None),
+        (realnvp, ["--dataset", "mnist"], realnvp.IMAGE_PRESETS),
+    ],
+    ids=["nice", "glow", "realnvp"],
+)
+def test_the_loss_with_uniform_noise_is_a_likelihood(script, arguments, presets):
+    trainer, flow = build(script, *arguments, presets=presets)
+    randomise(flow)
+    metrics, z, log_det = loss_and_outputs(trainer, IMAGES)
+    loss = (z**2).sum(1) / 2 + DIMS / 2 * math.log(2 * math.pi) - log_det
+    assert_close(metrics["loss"], loss)
+    assert_close(metrics["bits_per_dim"], loss / (DIMS * math.log(2)) + 8)
+    u = 256 * ops.convert_to_numpy(flow.inverse(z)[0]).astype("float64") - IMAGES
+    assert -0.05 < u.min() < 0.2 and 0.8 < u.max() < 1.05, "x + u is uniform in the cell of x"
+
+
+def test_the_loss_of_the_article_s_glow_is_of_the_density_on_minus_1_to_1():
+    trainer, flow = build(glow, "--noise", "article", "--input", "scaled")
+    randomise(flow)
+    metrics, z, _ = loss_and_outputs(trainer, IMAGES)
+    z_of_scaled, log_det = flow.layers[1](IMAGES / np.float32(127.5) - 1)  # the flow without its Rescale
+    assert metrics.keys() == {"loss"}
+    assert_close(z, z_of_scaled)
+    assert_close(metrics["loss"], -ops.convert_to_numpy(log_normal(z) + log_det))
+
+
+def test_the_loss_of_points_is_a_likelihood_and_gradients_are_clipped():
+    trainer, flow = build(realnvp, shape=(2,), presets=realnvp.PLANE_PRESETS)
+    randomise(flow)
+    points = random_array(7, 2)
+    metrics, z, log_det = loss_and_outputs(trainer, points)
+    assert_close(metrics["loss"], (z**2).sum(1) / 2 + math.log(2 * math.pi) - log_det)
+    assert_close(z, flow(points)[0])
+    assert trainer.optimizer.global_clipnorm == 1
+
+
+def test_uniform_noise():
+    x = np.zeros((1000, 3), "float32")
+    layer = UniformNoise(-2.0, 3.0, seed=1)
+    first, second = to_numpy([layer(x), layer(x)])
+    assert -2 <= first.min() < -1.9 and 2.9 < first.max() <= 3
+    assert_close(first.mean(), 0.5, 0.1)
+    assert (first != second).mean() > 0.99, "drawn in every call"
+    np.testing.assert_array_equal(to_numpy([UniformNoise(-2.0, 3.0, seed=1)(x)])[0], first)
+    training_only = UniformNoise(-2.0, 3.0, training_only=True)
+    np.testing.assert_array_equal(to_numpy([training_only(x)])[0], x)
+    assert np.ptp(to_numpy([training_only(x, training=True)])[0]) > 4
+
+
+COMPARISON = ["--width", "32"]
+
+
+@pytest.mark.parametrize(
+    ("script", "preset", "arguments", "shape", "weights"),
+    [
+        (nice, "paper", [], (28, 28, 1), 19_158_352),
+        (glow, "quick", [], (28, 28, 1), 138_492),
+        (glow, "quick", [*COMPARISON, "--mixing", "reverse"], (28, 28, 1), 29_676),
+        (glow, "quick", [*COMPARISON, "--mixing", "shuffle"], (28, 28, 1), 29_724),
+        (glow, "quick", [*COMPARISON, "--mixing", "1x1"], (28, 28, 1), 30_460),
+        (glow, "quick", [*COMPARISON, "--mixing", "exp"], (28, 28, 1), 29_996),
+        (glow, "quick", [*COMPARISON, "--coupling", "additive"], (28, 28, 1), 23_524),
+        (glow, "quick", ["--input", "scaled", "--levels", "3"], (32, 32, 3), 577_932),
+    ],
+)
+def test_the_numbers_of_weights_in_the_readme(script, preset, arguments, shape, weights):
+    _, flow = build(script, *arguments, preset=preset, shape=shape)
+    assert flow.count_params() == weights
