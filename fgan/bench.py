@@ -1,10 +1,10 @@
-"""What the one pass of a zero-sum GAN saves over the single loss for any GAN, as a ratio measured in one run.
+"""Measure what one pass of a zero-sum GAN saves over the single loss for any GAN, as a ratio within one run.
 
     python fgan/bench.py            (or `make bench`)
 
-Any GAN can be trained by one loss of three passes of the critic: over the reals, the fakes and the fakes whose
-gradient is stopped (article 6387). f-GANs are zero-sum, so the gradient can be turned at the fake and the third pass
-left out. Times steps of both in turn and prints the median ratio.
+The single loss of article 6387 trains any GAN with three passes of the critic: over the reals, over the fakes, and over
+the fakes with their gradient stopped. f-GANs are zero-sum, so the gradient can be reversed at the fake instead, which
+saves the third pass. The script times steps of both in turn and prints the median ratio.
 """
 
 from common.cli import SIZES, Parser, apply_preset, main, positive_int
@@ -15,14 +15,21 @@ ROUNDS, STEPS = 7, 10
 
 def make_parser():
     p = Parser(description=__doc__, formatter_class=Parser.RAW)
-    p.add_argument("--divergence", choices=NAMES, default="js")
-    p.add_argument("--size", type=int, choices=SIZES, default=32)
-    p.add_argument("--batch-size", type=positive_int, default=64)
+    p.add_argument("--divergence", choices=NAMES, default="js", help="divergence of the GAN (default js)")
+    p.add_argument("--size", type=int, choices=SIZES, default=32, help="image size in pixels (default 32)")
+    p.add_argument("--batch-size", type=positive_int, default=64, help="number of images per step (default 64)")
     return p
 
 
-def two_passes(args, shape, critic, generator):
-    """The same networks under 6387's loss: returns the trainer."""
+def build_single_loss(args, shape, critic, generator):
+    """Return a compiled trainer of these networks under the single loss of article 6387.
+
+    Args:
+        args: flags of `fgan/train.py`.
+        shape: (size, size, channels).
+        critic: model, images -> raw scores.
+        generator: model, latents -> images.
+    """
     import keras
     from keras import ops
 
@@ -47,11 +54,12 @@ def run(args):
     from common.experiments.benchmark import print_ratios, random_image_batches, time_interleaved
     from fgan import train
 
-    words = ["--preset", "quick", "--divergence", args.divergence, "--size", str(args.size)]
-    chosen = apply_preset(train.make_parser().parse_args(words), train.make_parser(), train.PRESETS)
+    train_parser = train.make_parser()
+    train_flags = ["--preset", "quick", "--divergence", args.divergence, "--size", str(args.size)]
+    train_args = apply_preset(train_parser.parse_args(train_flags), train_parser, train.PRESETS)
     shape = (args.size, args.size, 1)
-    trainer, *networks = train.build(chosen, shape)
-    trainers = {"one pass": trainer, "two passes": two_passes(chosen, shape, *networks)}
+    trainer, *networks = train.build(train_args, shape)
+    trainers = {"one pass": trainer, "two passes": build_single_loss(train_args, shape, *networks)}
 
     batches = random_image_batches(args.size, 1, args.batch_size)
     fit = lambda model: lambda: model.fit(batches, steps_per_epoch=STEPS, verbose=0, shuffle=False)

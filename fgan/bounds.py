@@ -1,14 +1,14 @@
-"""The bound of f-GAN tightening towards the closed form (article 6016, https://kexue.fm/archives/6016).
+"""Train critics alone: the f-GAN bound rises to the closed form (article 6016, https://kexue.fm/archives/6016).
 
     python fgan/bounds.py                       # all divergences, a few minutes on one CPU core
     python fgan/bounds.py --seeds 3
 
-For each divergence a small critic is trained on samples of N(m, 1) and N(0, 1). The bound it has reached,
+For each divergence the script trains a small critic on samples of N(m, 1) and N(0, 1). The bound
 
-    E_p[T(x)] - E_q[g(T(x))] <= D_f(p||q),
+    E_p[T(x)] - E_q[g(T(x))] <= D_f(p||q)
 
-is taken by quadrature, which has no noise of sampling, so that it lies below the divergence at every step. Writes a
-table and a figure to `<out>/fgan/bounds/` (`bounds-smoke/` for that preset).
+is computed by quadrature, which has no sampling noise. So it lies below the divergence at every step. A table and a
+figure go to `<out>/fgan/bounds/` (`bounds-smoke/` for that preset).
 """
 
 import time
@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from common.cli import Parser, main, positive_int
-from fgan.names import NAMES
+from fgan.names import PANEL_ORDER
 from fgan.quadrature import bound, normal
 
 SHIFTS = (0.5, 1.0)  # m
@@ -26,22 +26,29 @@ PRESETS = {
     "smoke": {"steps": 120, "every": 40, "batch_size": 256},
     "quick": {"steps": 1000, "every": 10, "batch_size": 1024},
 }
-LEARNING_RATE = 2e-3  # of Adam (b1 = .5, b2 = .99), falling to a fiftieth by a cosine
+LEARNING_RATE = 2e-3  # of Adam (beta_1 .5, beta_2 .99); a cosine lowers it to a fiftieth
 
 
 def make_parser():
     p = Parser(description=__doc__, formatter_class=Parser.RAW)
     add = p.add_argument
     add("--preset", choices=PRESETS, default="quick", help="smoke: seconds; quick: a few minutes (default)")
-    add("--seeds", type=positive_int, default=1, help="trainings of each, with seeds from 0 on (default 1)")
+    add("--seeds", type=positive_int, default=1, help="number of seeds, from 0 on (default 1)")
     add("--out", default="runs", help="folder that holds the run directories (default runs)")
     return p
 
 
 def build(name, steps):
-    """A critic for each m, and the model that raises their bounds on noise (n, 2): returns (trainer, {m: critic}).
+    """Build a critic for each m, and one trainer for all of them.
 
-    Adam moves every weight by itself, so in one model they learn as each would alone, and it takes half the time.
+    Adam treats every weight on its own, so the critics learn as each would alone, in half the time.
+
+    Args:
+        name: name of the divergence.
+        steps: int, number of training steps.
+
+    Returns:
+        (trainer, {m: critic}); the trainer takes standard normal noise (n, 2).
     """
     import keras
     from keras import layers
@@ -55,15 +62,29 @@ def build(name, steps):
     noise = keras.Input((2,))
     scores = {f"real {m}": critic(noise[:, :1] + m) for m, critic in critics.items()}  # of N(m, 1)
     scores |= {f"fake {m}": critic(noise[:, 1:]) for m, critic in critics.items()}  # of N(0, 1)
-    f_gan_loss = lambda **of: {"loss": sum(loss.critic(of[f"real {m}"], of[f"fake {m}"]) for m in SHIFTS)}
-    trainer = SingleLoss(noise, scores, f_gan_loss)
-    falling = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps, alpha=0.02)
-    trainer.compile(keras.optimizers.Adam(falling, beta_1=0.5, beta_2=0.99))
+
+    def total_loss(**scores):
+        return {"loss": sum(loss.critic(scores[f"real {m}"], scores[f"fake {m}"]) for m in SHIFTS)}
+
+    trainer = SingleLoss(noise, scores, total_loss)
+    rate = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps, alpha=0.02)
+    trainer.compile(keras.optimizers.Adam(rate, beta_1=0.5, beta_2=0.99))
     return trainer, critics
 
 
 def train(name, seed, steps, every, batch_size):
-    """{m: [[step, bound], ...]}, from step 0 on; no batch holds a point that was seen before."""
+    """Train the critics of one divergence on batches that never repeat a point.
+
+    Args:
+        name: name of the divergence.
+        seed: int.
+        steps: int, number of training steps.
+        every: int, number of steps between two measurements.
+        batch_size: int, number of pairs of points per step.
+
+    Returns:
+        {m: [[step, bound], ...]}, from step 0 on.
+    """
     import keras
 
     from common import backend
@@ -96,24 +117,28 @@ def train(name, seed, steps, every, batch_size):
 
 
 def draw(path, exact, paths):
-    """One panel per divergence: the bounds over the steps, mean and range over seeds, and dashed the divergences.
+    """Draw the bounds over the steps into a PNG, one panel per divergence, with their mean and range over seeds.
+
+    Dashed lines show the divergences.
 
     Args:
-        exact: {(name, m): divergence}; `paths` likewise, for every seed a list of [step, bound].
+        path: path of the PNG.
+        exact: {(name, m): divergence}.
+        paths: {(name, m): list of [step, bound] for every seed}.
     """
     from common.plots.charts import COLOURS, blank_figure, write_figure
 
     figure = blank_figure(9.6, 7.2)
     panels = figure.subplots(3, 3, sharex=True).flat
-    for name, axes in zip(NAMES, panels, strict=True):
+    for name, axes in zip(PANEL_ORDER, panels, strict=True):
         for m, colour in zip(SHIFTS, COLOURS, strict=False):
             (steps, *_), bounds = np.moveaxis(np.array(paths[name, m]), 2, 0)  # each (seeds, points)
             axes.plot(steps, bounds.mean(0), color=colour, linewidth=1.6, label=f"bound, m = {m:g}")
             axes.fill_between(steps, bounds.min(0), bounds.max(0), color=colour, alpha=0.25, linewidth=0)
             axes.axhline(exact[name, m], color=colour, linestyle="--", linewidth=1.0, label=f"D, m = {m:g}")
         top = exact[name, max(SHIFTS)]
-        axes.set(title=name, ylim=(-0.12 * top, 1.12 * top))  # kl and neyman begin below: T(0) is not f'(1) there
-        axes.set_xscale("symlog", linthresh=steps[1])  # linear up to the first measurement, so that step 0 is there
+        axes.set(title=name, ylim=(-0.12 * top, 1.12 * top))  # kl and neyman start below 0, where T(0) is not f'(1)
+        axes.set_xscale("symlog", linthresh=steps[1])  # linear up to the first measurement, to show step 0
         axes.set_xlim(0, steps[-1])
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(color="#e4e4e8", linewidth=0.8)
@@ -129,20 +154,20 @@ def run(args):
     from fgan.divergences import get_divergence
 
     settings = PRESETS[args.preset]
-    where = Path(args.out) / "fgan" / ("bounds" if args.preset == "quick" else f"bounds-{args.preset}")
-    write_json(where / "config.json", provenance(args) | {"settings": settings})
+    output_dir = Path(args.out) / "fgan" / ("bounds" if args.preset == "quick" else f"bounds-{args.preset}")
+    write_json(output_dir / "config.json", provenance(args) | {"settings": settings})
 
     start, exact, paths = time.perf_counter(), {}, {}
-    for name in NAMES:
-        trained = [train(name, seed, **settings) for seed in range(args.seeds)]
+    for name in PANEL_ORDER:
+        paths_of_seeds = [train(name, seed, **settings) for seed in range(args.seeds)]
         for m in SHIFTS:
             exact[name, m] = get_divergence(name).from_densities(normal(X, m, 1), normal(X, 0, 1), X)
-            paths[name, m] = [path[m] for path in trained]
-            reached = ", ".join(f"{path[-1][1]:.4f}" for path in paths[name, m])
-            print(f"{name:16s} m = {m:g}: D = {exact[name, m]:.4f}, bound {reached}", flush=True)
+            paths[name, m] = [path[m] for path in paths_of_seeds]
+            last_bounds = ", ".join(f"{path[-1][1]:.4f}" for path in paths[name, m])
+            print(f"{name:16s} m = {m:g}: D = {exact[name, m]:.4f}, bound {last_bounds}", flush=True)
     seconds = time.perf_counter() - start
 
-    rows, metrics = {name: {} for name in NAMES}, {"seconds": seconds}
+    rows, metrics = {name: {} for name in PANEL_ORDER}, {"seconds": seconds}
     for (name, m), divergence in exact.items():
         bounds = [path[-1][1] for path in paths[name, m]]
         rows[name] |= {f"D, m = {m:g}": [divergence], f"bound, m = {m:g}": np.round(bounds, 3)}
@@ -150,10 +175,10 @@ def run(args):
         metrics[f"{name}/{m:g}/divergence"] = divergence
         metrics |= {f"{name}/{m:g}/bound/{seed}": value for seed, value in enumerate(bounds)}
     text = table("divergence", rows)
-    atomic_write(where / "table.md", lambda path: path.write_text(text))
-    write_results(where, metrics, paths={f"{name}/{m:g}": path for (name, m), path in paths.items()})
-    draw(where / "figures/bounds.png", exact, paths)
-    print(text, where / "figures/bounds.png", f"{seconds:.0f} seconds", sep="\n")
+    atomic_write(output_dir / "table.md", lambda path: path.write_text(text))
+    write_results(output_dir, metrics, paths={f"{name}/{m:g}": path for (name, m), path in paths.items()})
+    draw(output_dir / "figures/bounds.png", exact, paths)
+    print(text, output_dir / "figures/bounds.png", f"{seconds:.0f} seconds", sep="\n")
 
 
 if __name__ == "__main__":

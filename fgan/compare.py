@@ -1,14 +1,15 @@
-"""Which divergences train a GAN, and which do not (article 6016)?
+"""Compare divergences of the f-GAN: which ones train a GAN (article 6016)?
 
     python fgan/compare.py --dataset mnist                     # all of them, three seeds
     python fgan/compare.py --dataset mnist --seeds 1 --divergences kl reverse_kl --swap-roles
 
-Same networks, same seeds, same number of images seen, everything but the divergence equal. Writes a table, the grid of
-samples and the curves to `<out>/fgan/compare-<dataset>/`, with swapped roles to `compare-swapped-<dataset>/`. Every
-flag it does not know is handed to `fgan/train.py`. What is finished is not trained again.
+The runs share networks, seeds, the number of images seen and every other flag; only the divergence differs. The script
+writes a table, a grid of samples and the curves to `<out>/fgan/compare-<dataset>/`, with swapped roles to
+`compare-swapped-<dataset>/`. Flags that this script does not know are passed on to `fgan/train.py`. A training that has
+finished is not run again.
 
-The first GAN's divergence is left out: it is twice JS, so its loss is twice that loss and a constant, and Adam does
-not see a factor.
+The divergence of the first GAN is left out. It is twice JS, so its loss is twice that loss plus a constant, and Adam
+ignores a constant factor.
 """
 
 from common.cli import main
@@ -18,9 +19,11 @@ from fgan.names import NAMES
 
 
 def make_parser():
-    p, default = sweep_parser(__doc__, "mnist", TOYS), [name for name in NAMES if name != "gan"]
-    p.add_argument("--divergences", nargs="+", choices=NAMES, default=default, metavar="NAME", help=", ".join(NAMES))
-    p.add_argument("--swap-roles", action="store_true", help="of data and samples in the divergence: D(q||p)")
+    p = sweep_parser(__doc__, "mnist", TOYS)
+    default = [name for name in NAMES if name != "gan"]
+    names_help = f"divergences to compare, of {', '.join(NAMES)} (default all but gan)"
+    p.add_argument("--divergences", nargs="+", choices=NAMES, default=default, metavar="NAME", help=names_help)
+    p.add_argument("--swap-roles", action="store_true", help="exchange data and samples in the divergence: D(q||p)")
     return p
 
 

@@ -1,4 +1,4 @@
-"""How far apart are two sets of images, or of points? A critic measures it (article 6016, https://kexue.fm/archives/6016).
+"""Estimate how far apart two sets of images or points are (article 6016, https://kexue.fm/archives/6016).
 
     D_f(p||q) >= E_p[T(x)] - E_q[g(T(x))]     for every critic T
 
@@ -6,9 +6,9 @@ python fgan/estimate.py --dataset folder:REAL --against folder:FAKES --divergenc
 python fgan/estimate.py --dataset mnist --against fashion_mnist --divergence hellinger
 python fgan/estimate.py --dataset two_moons --against checkerboard --divergence kl     # in the plane
 
-The critic is trained on one part of both sets, stopped by a second, and measured on a third that it has never seen: a
-lower bound of the divergence, but for the noise of that third part. What it says of its training part is shown beside
-it, and is too high.
+The critic is trained on one split of both sets. A second split chooses the step, and a third, which the critic has
+never seen, measures the bound. So the result is a lower bound of the divergence, up to the noise of the third split.
+The bound on the training split is shown beside it; it is too high.
 """
 
 import functools
@@ -31,22 +31,35 @@ PLANE_PRESETS = {
     "quick": PLANE | {"steps": 2000, "every": 100},
     "paper": PLANE | {"steps": 20_000, "every": 500},
 }
-POINTS = 20_000  # of a toy in each of the three parts
+POINTS = 20_000  # number of points of a toy in each of the three splits
 
 
 def make_parser():
     p = parser(__doc__, PRESETS, toys=True)
-    p.add_argument("--against", type=functools.partial(dataset, toys=TOYS), default="toy_faces", help="the other set")
-    p.add_argument("--divergence", choices=NAMES, default="js")
-    p.add_argument("--width", type=positive_int, help="channels of the critic's 4 x 4 image")
-    p.add_argument("--learning-rate", type=float_in(1e-8, 1), help="of Adam")
-    p.add_argument("--every", type=positive_int, help="steps between two measurements")
-    p.add_argument("--limit", type=positive_int, help="use only the first images of each set")
+    add = p.add_argument
+    add(
+        "--against", type=functools.partial(dataset, toys=TOYS), default="toy_faces",
+        help="the other set, named as for --dataset (default toy_faces)",
+    )  # fmt: skip
+    add("--divergence", choices=NAMES, default="js", help="divergence to estimate (default js)")
+    add("--width", type=positive_int, help="channels of the critic's 4 x 4 feature map; for points, units per layer")
+    add("--learning-rate", type=float_in(1e-8, 1), help="learning rate of Adam")
+    add("--every", type=positive_int, help="number of steps between two measurements")
+    add("--limit", type=positive_int, help="use only N images of each set, drawn by lot (default: the preset's, else all)")
     return p
 
 
 def three_splits(name, args, stream):
-    """Samples to train on, to stop by and to measure on, in an order of their own: uint8 images, or float32 points."""
+    """Return the samples for training, for choosing the step and for measuring, in random order.
+
+    Args:
+        name: name of the data set.
+        args: flags of `make_parser`.
+        stream: int, random stream, another one for each of the two sets.
+
+    Returns:
+        List of three arrays, uint8 images or float32 points.
+    """
     import numpy as np
 
     from common.data import toy_2d
@@ -54,24 +67,44 @@ def three_splits(name, args, stream):
 
     if name in TOYS:
         return [toy_2d.sample(name, POINTS, [args.seed, stream, i]) for i in range(3)]
-    splits = ("train", "test")
-    train, test = (load_images(name, args.size, split, args.data_dir, limit=args.limit).array for split in splits)
-    train, test = (np.random.default_rng([args.seed, stream]).permutation(x) for x in (train, test))
+    train, test = (
+        load_images(name, args.size, split, args.data_dir, limit=args.limit).array for split in ("train", "test")
+    )
+    train, test = (np.random.default_rng([args.seed, stream]).permutation(images) for images in (train, test))
     return [train, test[: len(test) // 2], test[len(test) // 2 :]]
 
 
 def pair_samples(p, q):
-    """One array whose last axis holds a sample of each, as many as there are of both: a batch of it is one of both."""
+    """Return one array of pairs (p_i, q_i), concatenated along the last axis, so that a batch holds samples of both.
+
+    Args:
+        p: array (n, ...).
+        q: array (m, ...).
+
+    Returns:
+        Array of min(n, m) pairs.
+
+    Raises:
+        UserError: if the samples have different shapes.
+    """
     import numpy as np
 
     if p.shape[1:] != q.shape[1:]:
-        raise UserError(f"the two sets must hold samples of one shape, not {p.shape[1:]} and {q.shape[1:]}")
+        raise UserError(f"both sets must hold samples of one shape. Received: {p.shape[1:]} and {q.shape[1:]}")
     n = min(len(p), len(q))
     return np.concatenate([p[:n], q[:n]], -1)
 
 
 def build(args, shape):
-    """The critic and its loss: returns (trainer, model from both samples to the bound of each pair)."""
+    """Build the critic and compile its trainer.
+
+    Args:
+        args: flags of `make_parser`, after `apply_preset`.
+        shape: shape of a sample, (size, size, channels) or (2,).
+
+    Returns:
+        (trainer, model from pairs of samples to the bound of each pair).
+    """
     import keras
 
     from common.models.networks import build_critic
@@ -80,15 +113,15 @@ def build(args, shape):
 
     critic = build_critic(shape, args.width)
     loss = f_gan_loss(get_divergence(args.divergence))
-    both = keras.Input((*shape[:-1], 2 * shape[-1]))
-    scores = {"real": critic(both[..., : shape[-1]]), "fake": critic(both[..., shape[-1] :])}
+    pairs = keras.Input((*shape[:-1], 2 * shape[-1]))
+    scores = {"real": critic(pairs[..., : shape[-1]]), "fake": critic(pairs[..., shape[-1] :])}
 
-    def bound(real, fake):
+    def bound_loss(real, fake):
         return {"loss": loss.critic(real, fake), "bound": -loss.critic(real, fake)}
 
-    trainer = SingleLoss(both, scores, bound)
+    trainer = SingleLoss(pairs, scores, bound_loss)
     trainer.compile(keras.optimizers.Adam(args.learning_rate, beta_1=0.5))
-    return trainer, keras.Model(both, -loss.critic(**scores))
+    return trainer, keras.Model(pairs, -loss.critic(**scores))
 
 
 def run(args):
@@ -104,7 +137,7 @@ def run(args):
 
     toy = args.dataset in TOYS
     if toy != (args.against in TOYS):
-        raise UserError(f"{args.dataset} and {args.against} cannot be compared: points of the plane with images")
+        raise UserError(f"{args.dataset} and {args.against} cannot be compared: one holds points, the other images")
     apply_preset(args, make_parser(), PLANE_PRESETS if toy else PRESETS)
     set_precision_and_seed(args)
 
@@ -117,40 +150,42 @@ def run(args):
     with devices:
         trainer, model = build(args, shape)
 
-    # the bound on both parts that are held out, at each stretch
+    # {step: [bound on the second split, bound on the third, its standard error]}
     path = run_dir / "bounds.json"
     bounds = read_json(path) if path.exists() else {}
     as_float = (lambda x: x) if toy else to_float
 
     def measure(step):
-        values = [predict(model, as_float(part)).astype("float64") for part in (stopping, measuring)]
-        error = float(values[1].std() / np.sqrt(len(values[1])))
-        bounds[str(step)] = [*(float(v.mean()) for v in values), error]
+        stopping_values, values = (predict(model, as_float(split)).astype("float64") for split in (stopping, measuring))
+        standard_error = float(values.std() / np.sqrt(len(values)))
+        bounds[str(step)] = [float(stopping_values.mean()), float(values.mean()), standard_error]
         write_json(path, bounds)
 
     rows = train(
-        trainer, training, run_dir, batch_size=args.batch_size, steps=args.steps, every=args.every, seed=args.seed,
-        on_interval=measure,
+        trainer, training, run_dir, batch_size=args.batch_size, steps=args.steps, save_every=args.every, seed=args.seed,
+        on_interval=measure, devices=devices,
     )  # fmt: skip
 
-    # what came out: the step is chosen by one part, the bound measured on the other
-    measured_at = [int(step) for step in bounds]
-    best = max(bounds, key=lambda step: bounds[step][0])
-    _, bound, error = bounds[best]
-    metrics = {"bound": bound, "standard_error": error, "bound/training": rows[-1]["bound"], "best_step": int(best)}
-    metrics |= {
+    # the second split chooses the step, the third measures the bound there
+    best_step = max(bounds, key=lambda step: bounds[step][0])
+    _, bound, standard_error = bounds[best_step]
+    metrics = {
+        "bound": bound,
+        "standard_error": standard_error,
+        "bound/training": rows[-1]["bound"],
+        "best_step": int(best_step),
         "bound/last_step": bounds[str(args.steps)][1],
         "train_seconds": rows[-1]["seconds"],
         "steps": args.steps,
     }
     series = {
-        "held out": (measured_at, [bounds[str(step)][1] for step in measured_at]),
+        "held out": ([int(step) for step in bounds], [held_out for _, held_out, _ in bounds.values()]),
         "training": ([row["step"] for row in rows], [row["bound"] for row in rows]),
     }
     title = f"{args.divergence} of {args.dataset} from {args.against}"
     plot_curves(run_dir / "figures/bound.png", series, "step", "bound of the divergence", title)
     write_results(run_dir, metrics, {"article": "https://kexue.fm/archives/6016"})
-    print(f"{title}: at least {bound:.4f} +- {error:.4f}")
+    print(f"{title}: at least {bound:.4f} +- {standard_error:.4f}")
     print(*(f"{name:20s}{value:.4g}" for name, value in metrics.items()), sep="\n")
     print("pictures:", run_dir / "figures/bound.png", sep="\n  ")
 

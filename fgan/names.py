@@ -1,4 +1,5 @@
 """Names of the divergences of article 6016."""
 
 NAMES = ("total_variation", "kl", "reverse_kl", "pearson", "neyman", "hellinger", "jeffrey", "js", "gan")
-PANEL_ORDER = (*NAMES[1:], NAMES[0])  # of figures with a panel each: total variation, which is not smooth, comes last
+# the order in figures and tables with one panel or row per divergence: total variation, the one with a corner, is last
+PANEL_ORDER = (*NAMES[1:], NAMES[0])

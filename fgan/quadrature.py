@@ -1,29 +1,35 @@
-"""Densities on a grid, and the bound of a divergence by quadrature."""
+"""Densities on a grid, and the f-GAN bound by quadrature."""
 
 import numpy as np
 
-GRID = np.linspace(-50, 50, 20001)  # beyond it float64 ends; int q^2/p of a wide q needs all of it
+# Farther out float64 underflows. int q^2/p of a wide q needs the whole grid.
+GRID = np.linspace(-50, 50, 20001)
 
 
 def normal(x, mean, std):
-    """Density of N(mean, std^2)."""
+    """Return the density of N(mean, std^2) at x, in the shape of x."""
     return np.exp(-(((x - mean) / std) ** 2) / 2) / (std * np.sqrt(2 * np.pi))
 
 
 def bound(name, critic, p, q, x=GRID):
-    """E_p[T] - E_q[g(T)] by quadrature, at most D(p||q), whose densities (n,) at the points x (n,) are p and q.
+    """Return E_p[T] - E_q[g(T)] by the trapezoid rule; it is at most D(p||q).
 
-    The critic takes points (n, 1) to raw scores (n, 1), high on p.
+    Args:
+        name: a name of `fgan.names.NAMES`.
+        critic: function of points (n, 1) that returns raw scores (n, 1), high on p.
+        p: array (n,), density at the points x.
+        q: array (n,), density at the points x.
+        x: array (n,) (default `GRID`).
     """
     from keras import ops
 
     from fgan.divergences import get_divergence
 
-    row = get_divergence(name)
+    divergence = get_divergence(name)
     score = critic(x[:, None].astype("float32"))
-    v = score if row.increasing else -score  # as `losses` has it
-    t, g = (
+    v = score if divergence.increasing else -score  # the sign of `f_gan_loss`
+    t, negative_g = (
         ops.convert_to_numpy(function(v))[:, 0].astype("float64")
-        for function in (row.activation, row.negative_conjugate)
+        for function in (divergence.activation, divergence.negative_conjugate)
     )
-    return float(np.trapezoid(p * t + q * g, x))
+    return float(np.trapezoid(p * t + q * negative_g, x))

@@ -1,8 +1,8 @@
-"""f-GAN: a GAN from every f-divergence (article 6016, https://kexue.fm/archives/6016; arXiv 1606.00709).
+"""Train an f-GAN, a GAN from an f-divergence (article 6016, https://kexue.fm/archives/6016; arXiv 1606.00709).
 
 python fgan/train.py --dataset mnist --divergence hellinger    # digits in minutes on two CPU cores
 python fgan/train.py --dataset 8gaussians --divergence kl      # in the plane
-python fgan/train.py --divergence js --swap-roles              # the embedded cartoon faces, D(q||p) instead of D(p||q)
+python fgan/train.py --divergence js --swap-roles              # cartoon faces drawn by code, D(q||p) instead of D(p||q)
 """
 
 from common.cli import apply_preset, gan_parser, main
@@ -22,19 +22,27 @@ PLANE_PRESETS = {
     "quick": PLANE | {"steps": 6000, "every": 500},
     "paper": PLANE | {"steps": 100_000, "every": 1000},
 }
-REFERENCES = {"article": "https://kexue.fm/archives/6016"}  # it has no script, no figure and claims no number
+REFERENCES = {"article": "https://kexue.fm/archives/6016"}  # no published numbers: the article has none
 
 
 def make_parser():
     p = gan_parser(__doc__, PRESETS)
-    p.add_argument("--divergence", choices=NAMES, default="js")
-    p.add_argument("--swap-roles", action="store_true", help="of data and samples in the divergence: D(q||p)")
-    p.add_argument("--spectral-norm", action="store_true", help="on every kernel of the critic")
+    p.add_argument("--divergence", choices=NAMES, default="js", help="divergence to minimise (default js)")
+    p.add_argument("--swap-roles", action="store_true", help="exchange data and samples in the divergence: D(q||p)")
+    p.add_argument("--spectral-norm", action="store_true", help="spectral norm on every kernel of the critic")
     return p
 
 
 def build(args, shape):
-    """The networks, their wiring and the loss: returns (trainer, critic, generator)."""
+    """Build the networks, wire them and compile the trainer.
+
+    Args:
+        args: flags of `make_parser`, after `apply_preset`.
+        shape: shape of a sample, (size, size, channels) or (2,).
+
+    Returns:
+        (trainer, critic, generator): a `SingleLoss` and two models.
+    """
     import keras
 
     from common.models.layers import Latent
@@ -46,7 +54,7 @@ def build(args, shape):
     generator = build_generator(shape, args.latent_dim, args.width, args.kernel_size)
     critic = build_critic(shape, args.width, args.kernel_size, spectral_norm=args.spectral_norm)
 
-    # wiring: the critic raises the bound of the divergence, and what flows back through the fakes lowers it
+    # wiring: the critic maximises the bound of the divergence; the reversed gradient makes the generator minimise it
     x = keras.Input(shape)
     z = Latent(args.latent_dim, seed=args.seed)(x)
     x_fake = generator(z)
@@ -55,11 +63,11 @@ def build(args, shape):
     # loss
     loss = f_gan_loss(get_divergence(args.divergence), args.swap_roles)
 
-    def f_gan(real, fake):
+    def bound_loss(real, fake):
         value = loss.critic(real, fake)  # -T(x) + g(T(G(z)))
         return {"loss": value, "bound": -value, "critic_gap": real - fake}
 
-    model = SingleLoss(x, scores, f_gan)
+    model = SingleLoss(x, scores, bound_loss)
     model.compile(keras.optimizers.Adam(args.learning_rate, beta_1=0.5))
     return model, critic, generator
 

@@ -62,9 +62,8 @@ def test_linear_energy_is_unbounded_without_a_penalty_on_its_slope():
     loss = lambda w: (w * real).mean() - (w * fake).mean()
     unbounded = heavy_ball(lambda w: numeric_gradient(loss, w), [0.0], 0.1, 0.0, 2000)[:, 0]
     np.testing.assert_allclose(unbounded, 0.2 * np.arange(2001), rtol=1e-6)
-    with_penalty = heavy_ball(lambda w: numeric_gradient(lambda w: loss(w) + 0.5 * w**2, w)[0], [0.0], 0.1, 0.0, 2000)[
-        :, 0
-    ]
+    penalised_loss = lambda w: loss(w) + 0.5 * w**2
+    with_penalty = heavy_ball(lambda w: numeric_gradient(penalised_loss, w)[0], [0.0], 0.1, 0.0, 2000)[:, 0]
     assert with_penalty[-1] == pytest.approx(2.0, rel=1e-6), "the gap of the means, 2, divided by twice the weight 1/2"
 
 

@@ -1,18 +1,21 @@
-"""The f-GAN scripts end to end, as a user starts them."""
+"""The scripts that train f-GANs and critics, end to end, as a user starts them."""
 
 import json
 
+import numpy as np
 import pytest
 
+from common.errors import UserError
+from fgan.estimate import pair_samples
 from tests.helpers.arrays import assert_not_blank
-from tests.helpers.scripts import run_script
+from tests.helpers.scripts import error_line, run_script
 
 
-def test_an_f_gan_trains(home, tmp_path):
-    words = ["--preset", "smoke", "--limit", "200", "--divergence", "hellinger", "--swap-roles"]
-    done = run_script(home, "tensorflow", "fgan/train.py", *words, "--out", tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert not done.stderr.strip(), "nothing but the run's own words"
+def test_train_on_images(home, tmp_path):
+    flags = ["--preset", "smoke", "--limit", "100", "--divergence", "hellinger", "--swap-roles"]
+    process = run_script(home, "tensorflow", "fgan/train.py", *flags, "--out", tmp_path)
+    assert process.returncode == 0, process.stderr
+    assert not process.stderr.strip(), "no warnings"
     (results,) = tmp_path.rglob("results.json")
     metrics = json.loads(results.read_text())["metrics"]
     assert metrics["fid"] > 2 * metrics["fid_floor"] > 0, "six steps do not make faces"
@@ -22,27 +25,39 @@ def test_an_f_gan_trains(home, tmp_path):
         assert_not_blank(results.parent / "figures" / name, least=3)
 
 
-def test_a_divergence_is_estimated_on_samples_that_the_critic_has_not_seen(home, tmp_path):
-    words = ["--preset", "smoke", "--dataset", "two_moons", "--against", "8gaussians", "--width", "64"]
-    words += ["--divergence", "js", "--steps", "240", "--every", "80"]
-    done = run_script(home, "jax", "fgan/estimate.py", *words, "--out", tmp_path)
-    assert done.returncode == 0, done.stderr
+def test_estimate_measures_on_samples_that_the_critic_has_not_seen(home, tmp_path):
+    flags = ["--preset", "smoke", "--dataset", "two_moons", "--against", "8gaussians", "--width", "64"]
+    flags += ["--divergence", "js", "--steps", "240", "--every", "80"]
+    process = run_script(home, "jax", "fgan/estimate.py", *flags, "--out", tmp_path)
+    assert process.returncode == 0, process.stderr
     (results,) = tmp_path.rglob("results.json")
     metrics = json.loads(results.read_text())["metrics"]
-    assert 0.02 < metrics["bound"] < 0.6931, "between nothing and log 2"
+    assert 0.02 < metrics["bound"] < 0.6931, "between 0 and log 2"
     assert 0 < metrics["standard_error"] < 0.02 and metrics["best_step"] in (80, 160, 240)
-    assert list(json.loads((results.parent / "bounds.json").read_text())) == ["0", "80", "160", "240"]
+    bounds = json.loads((results.parent / "bounds.json").read_text())
+    assert list(bounds) == ["0", "80", "160", "240"]
+    # the second split chooses the step, the third measures
+    assert max(bounds, key=lambda step: bounds[step][0]) == str(int(metrics["best_step"]))
+    assert bounds[str(int(metrics["best_step"]))][1:] == [metrics["bound"], metrics["standard_error"]]
     assert_not_blank(results.parent / "figures/bound.png")
 
 
+def test_pairs_of_samples():
+    p, q = np.arange(12.0).reshape(3, 2, 2), -np.arange(16.0).reshape(4, 2, 2)
+    pairs = pair_samples(p, q)
+    assert pairs.shape == (3, 2, 4)
+    np.testing.assert_array_equal(pairs[..., :2], p)
+    np.testing.assert_array_equal(pairs[..., 2:], q[:3])
+    with pytest.raises(UserError, match=r"samples of one shape. Received: \(2, 2\) and \(2,\)"):
+        pair_samples(p, q[..., 0])
+
+
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("script", "flags", "message"),
     [
-        (["fgan/train.py", "--divergence", "kll"], "reverse_kl"),
-        (["fgan/estimate.py", "--dataset", "two_moons"], "points of the plane with images"),
+        ("fgan/train.py", ["--divergence", "kll"], "reverse_kl"),
+        ("fgan/estimate.py", ["--dataset", "two_moons"], "one holds points, the other images"),
     ],
 )
-def test_wrong_words_get_one_line(home, tmp_path, words, said):
-    done = run_script(home, "jax", *words, "--preset", "smoke", "--out", tmp_path)
-    assert done.returncode == 2
-    assert said in done.stderr and len(done.stderr.strip().splitlines()) == 1
+def test_wrong_flags_get_one_line(tmp_path, script, flags, message):
+    assert message in error_line(script, *flags, "--preset", "smoke", "--out", tmp_path)
