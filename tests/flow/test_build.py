@@ -1,6 +1,7 @@
 """What the scripts build: losses, noise and numbers of weights."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from flow import glow, nice, realnvp
 from flow.layers import AdditiveCoupling
 from flow.layers.likelihood import UniformNoise, log_normal
 from tests.helpers.flows import assert_close, random_array, to_numpy
+from tests.helpers.scripts import ROOT
 
 SHAPE, DIMS = (4, 4, 1), 16
 IMAGES = np.random.default_rng(0).integers(0, 256, (5, *SHAPE), dtype=np.uint8)
@@ -135,3 +137,14 @@ COMPARISON = ["--width", "32"]
 def test_the_numbers_of_weights_in_the_readme(script, preset, arguments, shape, weights):
     _, flow = build(script, *arguments, preset=preset, shape=shape)
     assert flow.count_params() == weights
+
+
+@pytest.mark.parametrize("readme", ["README.md", "README.zh.md"])
+def test_the_example_of_the_readme_runs(readme):
+    text = (ROOT / "flow" / readme).read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    names = {}
+    exec(code, names)
+    assert names["z"].shape == (16, 784) and names["log_det"].shape == (16,)
+    assert_close(names["flow"](names["x"])[0], to_numpy([names["z"]])[0], 1e-3)
+    assert_close(names["minus_log_det"], -to_numpy([names["log_det"]])[0], 1e-3)
