@@ -134,26 +134,81 @@ def scale_loss(loss):
     return loss
 
 
-def distribution(enabled):
-    """Return the context manager in which to build and compile a model.
+class Devices:
+    """The devices of a run: a context in which to build and compile, and with `fitting()` one in which to `fit`.
 
     Args:
-        enabled: bool, train on all local devices (`--distribute`).
+        count: int, devices that share a batch.
+        build_scope, fit_scope: functions that return a new context.
+    """
+
+    def __init__(self, count=1, build_scope=contextlib.nullcontext, fit_scope=contextlib.nullcontext):
+        self.count, self._build_scope, self.fitting = count, build_scope, fit_scope
+
+    def __enter__(self):
+        self._scope = self._build_scope()
+        return self._scope.__enter__()
+
+    def __exit__(self, *error):
+        return self._scope.__exit__(*error)
+
+
+def distribution(enabled):
+    """Return the `Devices` of a run: all local ones (`--distribute`), or the default one.
 
     Raises:
-        UserError: if `enabled` on a backend other than TensorFlow and JAX.
+        UserError: on a backend that cannot share a batch among devices.
     """
     if not enabled:
-        return contextlib.nullcontext()
+        return Devices()
     if _name() == "tensorflow":
         import tensorflow as tf
 
-        return tf.distribute.MirroredStrategy().scope()
+        if tf.config.list_logical_devices("GPU"):
+            strategy = tf.distribute.MirroredStrategy()
+        else:
+            # not the default devices, one CPU, nor the default reduction, which fails for a second run in one process
+            cpus = [device.name for device in tf.config.list_logical_devices("CPU")]
+            strategy = tf.distribute.MirroredStrategy(cpus, tf.distribute.ReductionToOneDevice())
+        return Devices(strategy.num_replicas_in_sync, strategy.scope)
     if _name() == "jax":
         import keras
 
-        return keras.distribution.DataParallel().scope()
+        parallel = keras.distribution.DataParallel()
+        return Devices(int(parallel.device_mesh.devices.size), parallel.scope, parallel.scope)
     raise UserError("--distribute works on the tensorflow and jax backends; leave it out or set KERAS_BACKEND")
+
+
+@contextlib.contextmanager
+def undistributed():
+    """Context in the middle of a distributed `fit` in which `predict` runs as without `--distribute`."""
+    if _name() != "jax":
+        yield
+        return
+    import keras
+
+    before = keras.distribution.distribution()
+    keras.distribution.set_distribution(None)
+    try:
+        yield
+    finally:
+        keras.distribution.set_distribution(before)
+
+
+def train_on_batch(model, batch):
+    """Make one step of `model` on a batch, an equal part of it on each device, and return its logs as floats."""
+    if _name() != "tensorflow" or model.distribute_strategy.num_replicas_in_sync == 1:
+        return model.train_on_batch(batch, return_dict=True)
+    import numpy as np
+    import tensorflow as tf
+
+    strategy = model.distribute_strategy
+    parts = np.split(batch, strategy.num_replicas_in_sync)  # Keras would hand the whole batch to each replica
+    part = lambda context: tf.convert_to_tensor(parts[context.replica_id_in_sync_group])
+    data = strategy.experimental_distribute_values_from_function(part)
+    model.make_train_function()
+    model.reset_metrics()
+    return {name: float(value) for name, value in model.train_function(iter([(data, None, None)])).items()}
 
 
 def to_fast_dataset(batches):
@@ -182,38 +237,38 @@ def to_fast_dataset(batches):
     return data.prefetch(2).with_options(options)
 
 
-def make_ema_update(shadows, weights, momentum):
-    """Return a function without arguments that updates an exponential moving average of weights.
+def make_ema_update(shadows, weights):
+    """Return a function of the momentum that updates an exponential moving average of weights.
 
-    It sets every shadow to momentum * shadow + (1 - momentum) * weight. The update is compiled, because assigning
-    sixty small variables one by one through Keras takes longer than a training step of a small model.
+    It sets every shadow to momentum * shadow + (1 - momentum) * weight. The update is compiled. Sixty
+    small assignments one by one through Keras would take longer than a training step of a small model.
 
     Args:
         shadows: list of Keras variables, the averages.
         weights: list of Keras variables, in the order of `shadows`.
-        momentum: float in [0, 1).
     """
     pairs = list(zip(shadows, weights, strict=True))
     if _name() == "tensorflow":
         import tensorflow as tf
 
         @tf.function
-        def update():
+        def update(momentum):
             for shadow, weight in pairs:
-                shadow.value.assign(momentum * shadow.value + (1 - momentum) * weight.value)
+                m = tf.cast(momentum, shadow.value.dtype)
+                shadow.value.assign(m * shadow.value + (1 - m) * weight.value)
 
-        return update
+        return lambda momentum: update(tf.constant(momentum, tf.float64))
+
+    def mix(a, b, momentum):
+        return [momentum * x + (1 - momentum) * y for x, y in zip(a, b, strict=True)]
+
     if _name() == "jax":
         import jax
 
-        mix = jax.jit(lambda a, b: [momentum * x + (1 - momentum) * y for x, y in zip(a, b, strict=True)])
-    else:
+        mix = jax.jit(mix)
 
-        def mix(a, b):
-            return [momentum * x + (1 - momentum) * y for x, y in zip(a, b, strict=True)]
-
-    def update():
-        values = mix([shadow.value for shadow, _ in pairs], [weight.value for _, weight in pairs])
+    def update(momentum):
+        values = mix([shadow.value for shadow, _ in pairs], [weight.value for _, weight in pairs], momentum)
         for (shadow, _), value in zip(pairs, values, strict=True):
             shadow.assign(value)
 

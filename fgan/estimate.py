@@ -16,6 +16,7 @@ import functools
 from common.cli import apply_preset, dataset, float_in, main, parser, positive_int
 from common.data.toy_2d import TOYS
 from common.errors import UserError
+from common.flag_types import width_int
 from fgan.names import NAMES
 
 ARTICLE = "fgan/estimate"
@@ -42,10 +43,14 @@ def make_parser():
         help="the other set, named as for --dataset (default toy_faces)",
     )  # fmt: skip
     add("--divergence", choices=NAMES, default="js", help="divergence to estimate (default js)")
-    add("--width", type=positive_int, help="channels of the critic's 4 x 4 feature map; for points, units per layer")
+    add("--width", type=width_int, help="channels of the critic's 4 x 4 feature map; for points, units per layer")
     add("--learning-rate", type=float_in(1e-8, 1), help="learning rate of Adam")
     add("--every", type=positive_int, help="number of steps between two measurements")
-    add("--limit", type=positive_int, help="use only N images of each set, drawn by lot (default: the preset's, else all)")
+    add(
+        "--limit",
+        type=positive_int,
+        help="use only N images of each set, drawn by lot (default: the preset's, else all)",
+    )
     return p
 
 

@@ -37,7 +37,7 @@ def run(args):
 
     from common.files import read_json
     from common.plots.charts import plot_curves
-    from common.training.loop import read_log
+    from common.training.log import read_log
 
     output_dir = comparison_dir(args, "flow", args.vary)
     kinds, base, seeds = OPTIONS[args.vary], BASE[args.vary], range(args.seeds)

@@ -13,6 +13,7 @@ from common.metrics.pca import pca_codes
 from common.models.inference import predict
 from common.plots.charts import plot_curves
 from common.plots.images import image_grid, interpolation_rows, reconstruction_pairs, save_gif, save_png
+from common.training.log import log_curves
 from ogan.codes import linear_probe_r2, mean_squared_error
 
 CODE_SCALE = 0.9  # the author multiplies a standardised code by this before decoding it
@@ -182,9 +183,9 @@ def save_figures(run_dir, encoder, generator, images, z, rows, scale):
     folder = Path(run_dir) / "figures"
     for name, picture in pictures.items():
         save_png(folder / name, picture)
-    steps = [row["step"] for row in rows]
-    curves = {name: (steps, [row[name] for row in rows]) for name in ("z_corr", "critic_gap")}
-    plot_curves(folder / "curves.png", curves, "step", "mean over the batch", "O-GAN in training")
+    curves = log_curves(rows, "z_corr", "critic_gap")
+    if curves:  # a log that was lost leaves none
+        plot_curves(folder / "curves.png", curves, "step", "mean over the batch", "O-GAN in training")
     frames = [iio.imread(path) for path in sorted((Path(run_dir) / "samples").glob("step-*.png"))]
     save_gif(folder / "training.gif", frames)
     return [folder / name for name in (*pictures, "curves.png", "training.gif")]

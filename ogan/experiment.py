@@ -9,7 +9,8 @@ from common.metrics.pca import pca_frechet
 from common.models.inference import predict
 from common.plots.images import image_grid, save_png
 from common.training.ema import WeightEMA, recalibrate_batch_norm
-from common.training.loop import images_per_second, train
+from common.training.log import images_per_second, last_values, train_seconds
+from common.training.loop import train
 from common.training.run_dir import write_results
 from ogan import evaluate
 
@@ -57,7 +58,7 @@ def run_ogan(args, article, build, references):
 
     rows = train(
         trainer, images, run_dir, batch_size=args.batch_size, steps=args.steps, save_every=args.every, seed=args.seed,
-        flip=args.flip, on_interval=save_pictures, averages=averages,
+        flip=args.flip, on_interval=save_pictures, devices=devices, averages=averages,
     )  # fmt: skip
 
     # networks and the mean image, the baseline of reconstructions
@@ -76,7 +77,7 @@ def run_ogan(args, article, build, references):
     fakes = to_uint8(predict(G, evaluate.sample_latents(n, args.latent_dim, args.seed + 3)))
     metrics = {
         **evaluate.latent_metrics(E, G, args.latent_dim, args.seed, n),
-        "critic_gap": rows[-1]["critic_gap"],
+        **last_values(rows, "critic_gap"),
         **evaluate.reconstruction_metrics(E, G, held_out.array, mean_image),
         **evaluate.code_metrics(E, G, held_out.array),
         **pca_frechet(fakes, np.asarray(images.array[:n]), np.asarray(held_out.array)),
@@ -84,7 +85,7 @@ def run_ogan(args, article, build, references):
         **{f"{name}/training_images": value for name, value in train_metrics.items()},
         **{f"{name}/without_ema": value for name, value in last_step_metrics.items()},
         "images_per_second": images_per_second(rows, args.batch_size),
-        "train_seconds": rows[-1]["seconds"],
+        **train_seconds(rows),
         "steps": args.steps,
     }
     paths = evaluate.save_figures(run_dir, E, G, held_out.array, z_fixed, rows, scale)

@@ -2,19 +2,20 @@
 
 from pathlib import Path
 
-import imageio.v3 as iio
 import numpy as np
 
 from common.data.toy_2d import TOYS
 from common.errors import UserError
 from common.experiments.sample_space import ImageSpace, PlaneSpace
 from common.experiments.setup import begin_run, set_precision_and_seed
-from common.files import atomic_write, read_json, write_json
+from common.files import atomic_write, write_json
 from common.models.inference import predict
+from common.plots.animation import save_training_gif
 from common.plots.charts import plot_curves
-from common.plots.images import save_gif
-from common.training.loop import images_per_second, train
+from common.training.log import images_per_second, last_values, log_curves, train_seconds
+from common.training.loop import train
 from common.training.run_dir import write_results
+from common.training.run_files import read_history
 
 PLOTTED_LOSSES = ("critic_gap", "critic_loss", "generator_loss", "penalty", "bound")  # if the trainer logs them
 PROGRESS_STREAM = 3  # latents of the samples during training; `evaluate` of a sample space takes others
@@ -26,12 +27,15 @@ class MetricHistory:
     After a resume, values newer than the checkpoint are recomputed (identically).
 
     Args:
-        path: the file {step: value}; its values are loaded if it exists.
+        path: the file {step: value}, such as `distances.json`; its values are loaded if it exists.
+
+    Raises:
+        UserError: if the file is damaged.
     """
 
     def __init__(self, path):
         self.path = Path(path)
-        self.values = read_json(self.path) if self.path.exists() else {}
+        self.values = read_history(self.path)
 
     def record(self, step, value):
         """Set the value at a step and write the file."""
@@ -87,13 +91,14 @@ def run_gan(args, article, build, references, fixed_flags=()):
     def measure_and_draw(step):
         samples = sample(sample_space.n, PROGRESS_STREAM)
         sample_space.show(run_dir / f"samples/step-{step:07d}.png", samples)
-        distances.record(step, sample_space.distance(samples))
+        if sample_space.has_distance:
+            distances.record(step, sample_space.distance(samples))
         if sample_space.modes:
             mode_counts.record(step, sample_space.count_modes(samples)["modes"])
 
     rows = train(
         trainer, sample_space.train, run_dir, batch_size=args.batch_size, steps=args.steps, save_every=args.every,
-        seed=args.seed, on_interval=measure_and_draw,
+        seed=args.seed, on_interval=measure_and_draw, devices=devices,
     )  # fmt: skip
 
     # results
@@ -101,42 +106,44 @@ def run_gan(args, article, build, references, fixed_flags=()):
         atomic_write(run_dir / f"{model.name}.keras", model.save)
     metrics = {
         **sample_space.evaluate(sample),
-        "floor/on_the_way": sample_space.noise_floor,
-        "critic_gap": rows[-1]["critic_gap"],
+        **({"floor/on_the_way": sample_space.noise_floor} if sample_space.has_distance else {}),
+        **last_values(rows, "critic_gap"),
         "images_per_second": images_per_second(rows, args.batch_size),
-        "train_seconds": rows[-1]["seconds"],
+        **train_seconds(rows),
         "steps": args.steps,
     }
+    write_results(run_dir, metrics, references)
+    print(*(f"{name:40s}{value:.4g}" for name, value in metrics.items()), sep="\n")
+
+    # figures
     figures = run_dir / "figures"
     sample_space.show(figures / "samples.png", sample(sample_space.n, PROGRESS_STREAM))
     _plot_training(figures, rows, sample_space, distances, mode_counts)
-    frames = [iio.imread(path, mode="RGB") for path in sorted((run_dir / "samples").glob("step-*.png"))]
-    save_gif(figures / "training.gif", frames)
-    write_results(run_dir, metrics, references)
-    print(*(f"{name:40s}{value:.4g}" for name, value in metrics.items()), sep="\n")
+    save_training_gif(figures / "training.gif", sorted((run_dir / "samples").glob("step-*.png")))
     print("pictures:", *sorted(figures.iterdir()), sep="\n  ")
     return run_dir, critic, generator
 
 
 def _plot_training(figures, rows, sample_space, distances, mode_counts):
-    """Plot the distance, the number of modes and the losses over the steps of a training.
+    """Plot the distance, the number of modes and the losses over the steps of a training, as far as they are known.
 
     Args:
         figures: path of the folder to draw into.
         rows: list of dicts, the rows of `log.csv`.
         sample_space: `ImageSpace` or `PlaneSpace`.
-        distances: `MetricHistory` of the distance to the data.
+        distances: `MetricHistory` of the distance to the data; empty if it is not measured.
         mode_counts: `MetricHistory` of the number of modes; empty if modes are unknown.
     """
-    plot_curves(
-        figures / "distance.png", {"samples": distances.curve()}, "step", sample_space.distance_label, logy=True,
-        references={"between two samples of the data": sample_space.noise_floor},
-    )  # fmt: skip
+    if sample_space.has_distance and distances.curve()[0]:
+        plot_curves(
+            figures / "distance.png", {"samples": distances.curve()}, "step", sample_space.distance_label, logy=True,
+            references={"between two samples of the data": sample_space.noise_floor},
+        )  # fmt: skip
     if mode_counts.curve()[0]:
         plot_curves(
             figures / "modes.png", {"modes": mode_counts.curve()}, "step", "modes found",
             references={"all": sample_space.modes}, title=f"of {sample_space.n} samples",
         )  # fmt: skip
-    steps = [row["step"] for row in rows]
-    losses = {name: (steps, [row[name] for row in rows]) for name in PLOTTED_LOSSES if name in rows[-1]}
-    plot_curves(figures / "curves.png", losses, "step", "mean over the batch")
+    losses = log_curves(rows, *PLOTTED_LOSSES)
+    if losses:
+        plot_curves(figures / "curves.png", losses, "step", "mean over the batch")

@@ -2,6 +2,8 @@
 
 from common import backend
 from common.data.batches import EndlessBatches
+from common.data.cache import array_checksum
+from common.errors import UserError
 from common.training.run_dir import open_run
 
 
@@ -25,13 +27,16 @@ def begin_run(args, article, images, fixed_flags=()):
             depends on it.
 
     Returns:
-        (run directory, context manager in which to build and compile the networks).
+        (run directory, `common.backend.Devices`: the context in which to build and compile the networks).
 
     Raises:
-        UserError: if there are fewer images than a batch holds (no run directory is made then), or if `open_run`
-            raises it.
+        UserError: if there are fewer images than a batch holds, or if the devices cannot share a batch equally (no run
+            directory is made then), or if `open_run` raises it.
     """
     batches = EndlessBatches(images, args.batch_size)
     args.steps = args.steps or args.epochs * batches.steps_per_epoch
     devices = backend.distribution(args.distribute)
-    return open_run(args, article, len(batches.images), fixed_flags), devices
+    if args.batch_size % devices.count:
+        raise UserError(f"--batch-size {args.batch_size} cannot be shared by {devices.count} devices: use a multiple")
+    run_dir = open_run(args, article, len(batches.images), fixed_flags, array_checksum(batches.images))
+    return run_dir, devices

@@ -14,6 +14,7 @@ import keras
 from keras import ops
 
 from common import backend
+from common.models.layers import full_precision
 
 # Added under a square root, whose derivative at 0 is infinite. The author's value.
 SQUARED_NORM_OFFSET = 1e-9
@@ -31,8 +32,8 @@ class SquaredGradientNorm(keras.layers.Layer):
     Output shape: `(batch,)`.
     """
 
-    def __init__(self, critic, **kwargs):
-        super().__init__(**kwargs)
+    def __init__(self, critic, dtype=None, **kwargs):
+        super().__init__(dtype=full_precision(dtype), **kwargs)
         self.critic = critic
 
     def call(self, x):
@@ -63,8 +64,8 @@ class RandomInterpolation(keras.layers.Layer):
     Call arguments: `x, y`, two tensors of the same shape.
     """
 
-    def __init__(self, seed=0, **kwargs):
-        super().__init__(**kwargs)
+    def __init__(self, seed=0, dtype=None, **kwargs):
+        super().__init__(dtype=full_precision(dtype), **kwargs)
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 

@@ -8,13 +8,26 @@ from common import backend
 PACKAGE = "kexue"
 
 
+def full_precision(dtype=None):
+    """Return the precision of noise, likelihoods and gradient norms under a mixed precision policy: float32.
+
+    Args:
+        dtype: dtype or dtype policy of a layer (default: the global policy).
+
+    Returns:
+        "float32" if `dtype` computes in half precision, else `dtype` as a policy.
+    """
+    policy = keras.config.dtype_policy() if dtype is None else keras.dtype_policies.get(dtype)
+    return "float32" if policy.compute_dtype in ("float16", "bfloat16") else policy
+
+
 @keras.saving.register_keras_serializable(PACKAGE)
 class Latent(keras.layers.Layer):
     """Layer that draws z ~ N(0, I), one row for each row of its input.
 
     It uses only the batch size of its input. So `fit` needs no second input, and every step draws new latents. The
     layer owns its random state as a variable, so that a checkpoint can store it. Under several replicas, each takes its
-    own rows of one common draw.
+    own rows of one common draw. z is float32 under mixed precision too.
 
     Args:
         latent_dim: int, length of z.
@@ -26,8 +39,8 @@ class Latent(keras.layers.Layer):
         ValueError: if `latent_dim` is below 1.
     """
 
-    def __init__(self, latent_dim, seed=0, **kwargs):
-        super().__init__(**kwargs)
+    def __init__(self, latent_dim, seed=0, dtype=None, **kwargs):
+        super().__init__(dtype=full_precision(dtype), **kwargs)
         if latent_dim < 1:
             raise ValueError(f"latent_dim must be at least 1. Received: latent_dim={latent_dim}")
         self.latent_dim = latent_dim

@@ -4,6 +4,8 @@ from collections import Counter
 
 from keras import callbacks as keras_callbacks
 
+from common import backend
+
 
 class Alternating:
     """A trainer that updates two `SingleLoss` models in turn. It has the methods of `keras.Model` that we use.
@@ -26,10 +28,22 @@ class Alternating:
             raise ValueError(f"n_d and n_g must be at least 1. Received: n_d={n_d}, n_g={n_g}")
         self.critic, self.generator, self.n_d, self.n_g = critic, generator, n_d, n_g
         self.stop_training = False
+        self._totals, self._counts = Counter(), Counter()  # over the steps of an epoch
 
     def training_state(self):
         """Return all variables that training changes."""
         return self.critic.training_state() + self.generator.training_state()
+
+    def interval_state(self):
+        """Return the sums of the epoch in progress, {name: number}."""
+        counts = {f"count-{name}": count for name, count in self._counts.items()}
+        return counts | {f"total-{name}": total for name, total in self._totals.items()}
+
+    def restore_interval(self, state):
+        """Continue the sums of an interrupted epoch. Called at its beginning."""
+        for key, value in state.items():
+            kind, _, name = key.partition("-")
+            (self._counts if kind == "count" else self._totals)[name] = value.item()
 
     @property
     def optimizer(self):
@@ -68,18 +82,18 @@ class Alternating:
         self.stop_training = False
         callback_list.on_train_begin()
         for epoch in range(initial_epoch, epochs):
+            self._totals, self._counts = Counter(), Counter()
             callback_list.on_epoch_begin(epoch)
-            totals, counts = Counter(), Counter()
             for i in range(steps_per_epoch):
                 callback_list.on_train_batch_begin(i)
                 step = (epoch - initial_epoch) * steps_per_epoch + i
                 model = self.model_for_step(data.start + step)
-                for name, value in model.train_on_batch(data[step], return_dict=True).items():
+                for name, value in backend.train_on_batch(model, data[step]).items():
                     if name == "loss":
                         name = "critic_loss" if model is self.critic else "generator_loss"
-                    totals[name] += float(value)
-                    counts[name] += 1
-                logs = {name: total / counts[name] for name, total in totals.items()}
+                    self._totals[name] += float(value)
+                    self._counts[name] += 1
+                logs = {name: total / self._counts[name] for name, total in self._totals.items()}
                 callback_list.on_train_batch_end(i, logs)
                 if self.stop_training:
                     break

@@ -8,9 +8,10 @@ from common import backend
 class WeightEMA(keras.callbacks.Callback):
     """Callback that averages all weights after every step, including the batch statistics.
 
-    shadow <- momentum * shadow + (1 - momentum) * weight. The shadows start at the initial weights. They are the
-    weights of the copies `self.models`, which are in the order of `models`. Keras's `use_ema` differs: it leaves the
-    batch statistics out and overwrites the weights after `fit`.
+    shadow <- m * shadow + (1 - m) * weight, where m is `momentum`, but at most (1 + t) / (10 + t) at step t. Without
+    this warm-up the average of a short training holds on to the untrained weights. The shadows are the weights of the
+    copies `self.models`, which are in the order of `models`. Keras's `use_ema` differs: it leaves the batch
+    statistics out and overwrites the weights after `fit`.
 
     Args:
         models: list of built `keras.Model`.
@@ -27,12 +28,19 @@ class WeightEMA(keras.callbacks.Callback):
         pairs = zip(self.variables, weights, strict=True)
         # integers, such as a permutation, have no average
         pairs = [(shadow, weight) for shadow, weight in pairs if "int" not in shadow.dtype]
-        self.update = backend.make_ema_update(*zip(*pairs, strict=True), momentum)
+        self.momentum = momentum
+        self.updates = 0  # steps averaged so far; a resumed training sets it
+        self._move_shadows = backend.make_ema_update(*zip(*pairs, strict=True))
 
     @property
     def variables(self):
         """List of all shadow variables."""
         return [weight for shadow in self.models for weight in shadow.weights]
+
+    def update(self):
+        """Average in the weights of one more step."""
+        self._move_shadows(min(self.momentum, (1 + self.updates) / (10 + self.updates)))
+        self.updates += 1
 
     def on_train_batch_end(self, batch, logs=None):
         """Update the shadows."""

@@ -5,9 +5,6 @@ directory gets a row of `log.csv`, the pictures and a checkpoint, in this order.
 one interval.
 """
 
-import csv
-import io
-import itertools
 import math
 import shutil
 import signal
@@ -17,12 +14,18 @@ import time
 from pathlib import Path
 
 import keras
+import numpy as np
+from keras import ops
 
 from common import backend
 from common.data.batches import EndlessBatches
 from common.errors import UserError
 from common.files import atomic_write
 from common.training import checkpoint
+from common.training.log import format_log, read_log
+from common.training.run_dir import accept_run
+
+SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # Ctrl-C, a scheduler, a terminal that was closed
 
 
 class TrainingLog(keras.callbacks.Callback):
@@ -30,16 +33,17 @@ class TrainingLog(keras.callbacks.Callback):
 
     Args:
         run_dir: path of the run directory.
-        variables: function that returns the list of variables for the checkpoint. It is a function, because the
-            optimiser's variables exist only once it is built.
+        trainer: what is trained, `SingleLoss` or `Alternating`.
+        averages: `WeightEMA` or None.
         save_every: int, steps per interval.
         total_steps: int, length of the whole training.
         on_interval: function of the step number, called after each interval.
+        stateful: dict name -> callback with `state()`, a dict of arrays, and `restore(dict)`.
     """
 
-    def __init__(self, run_dir, variables, save_every, total_steps, on_interval):
+    def __init__(self, run_dir, trainer, averages, save_every, total_steps, on_interval, stateful):
         super().__init__()
-        self.run_dir, self.variables = Path(run_dir), variables
+        self.run_dir, self.trainer, self.averages, self.stateful = Path(run_dir), trainer, averages, stateful
         self.save_every, self.total_steps, self.on_interval = save_every, total_steps, on_interval
         self.step = 0
         self.seconds = 0.0  # spent in training steps, over all parts of a resumed run
@@ -47,17 +51,29 @@ class TrainingLog(keras.callbacks.Callback):
         self.progress_bar = None
         self.rows = []
 
+    def variables(self):
+        """Return the list of variables for the checkpoint."""
+        return self.trainer.training_state() + (self.averages.variables if self.averages else [])
+
     def restore(self):
         """Load the last checkpoint if there is one, and return its step (else 0)."""
-        self.step = checkpoint.load(self.run_dir / "checkpoint.npz", self.variables())
-        self.rows = [row for row in read_log(self.run_dir / "log.csv") if row["step"] <= self.step]
-        self.seconds = self.rows[-1]["seconds"] if self.rows else 0.0
+        self.step, extra = checkpoint.load(self.run_dir / "checkpoint.npz", self.variables())
+        rows = [row for row in read_log(self.run_dir / "log.csv") if row["step"] <= self.step]
+        self.seconds = float(extra.get("seconds", rows[-1]["seconds"] if rows else 0.0))
+        if self.step < self.total_steps:  # the short last interval of a shorter training becomes part of a full one
+            rows = [row for row in rows if row["step"] % self.save_every == 0]
+        self.rows = rows
+        self.interval_state = _part(extra, "interval-") if self.step % self.save_every else {}
+        for name, callback in self.stateful.items():
+            callback.restore(_part(extra, f"{name}-"))
+        if self.averages:
+            self.averages.updates = self.step
         return self.step
 
     def on_train_begin(self, logs=None):
         """Start a progress bar on a terminal."""
         # One bar for the whole training: Keras's own covers one epoch, and is wider than many terminals.
-        if self.progress_bar is None and sys.stdout.isatty():
+        if self.progress_bar is None and sys.stdout is not None and sys.stdout.isatty():
             self.first_step = self.step
             digits = len(str(self.total_steps))
             free_columns = shutil.get_terminal_size().columns - 2 * digits - 64
@@ -65,7 +81,10 @@ class TrainingLog(keras.callbacks.Callback):
             self.progress_bar = keras.utils.Progbar(self.total_steps - self.step, width=width)
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Start the clock."""
+        """Start the clock, and continue the means of an interval that was interrupted: Keras has just reset them."""
+        if self.interval_state:
+            self.trainer.restore_interval(self.interval_state)
+            self.interval_state = {}
         self.started_at = time.perf_counter()
 
     def on_train_batch_end(self, batch, logs=None):
@@ -73,16 +92,17 @@ class TrainingLog(keras.callbacks.Callback):
         self.step += 1
         not_finite = [name for name, value in (logs or {}).items() if not math.isfinite(value)]
         if not_finite:
+            names, weight = ", ".join(sorted(not_finite)), self._first_bad_weight()
             raise UserError(
-                f"{', '.join(sorted(not_finite))} became NaN or infinite near step {self.step}; try a lower "
-                f"--learning-rate; the last good state is in {self.run_dir}/checkpoint.npz"
+                f"{names} became NaN or infinite near step {self.step}{weight}; "
+                f"try a lower --learning-rate; the last good state is in {self.run_dir}/checkpoint.npz"
             )
         if self.progress_bar:
             done = self.step - self.first_step
             self.progress_bar.stateful_metrics = set(logs or ())
             self.progress_bar.update(done, _displayed(logs or {}), finalize=self.step == self.total_steps)
         if self.stop_requested and self.step < self.total_steps and self.step % self.save_every:
-            self.seconds += time.perf_counter() - self.started_at
+            self._stop_clock()
             self._save()
             self.model.stop_training = True
 
@@ -90,12 +110,12 @@ class TrainingLog(keras.callbacks.Callback):
         """Write the log, the pictures and a checkpoint at the end of an interval."""
         if self.step % self.save_every and self.step != self.total_steps:
             return  # stopped inside an interval: the checkpoint is written, --resume does the rest
-        self.seconds += time.perf_counter() - self.started_at
+        self._stop_clock()
         backend.sync_jax_state(self.model)
         row = {"step": self.step, "seconds": round(self.seconds, 3), **{k: float(v) for k, v in logs.items()}}
         self.rows.append(row)
-        atomic_write(self.run_dir / "log.csv", lambda path: path.write_text(_csv(self.rows)))
-        self.on_interval(self.step)
+        atomic_write(self.run_dir / "log.csv", lambda path: path.write_text(format_log(self.rows), encoding="utf-8"))
+        self.call_on_interval()
         self._save()
         if not self.progress_bar:
             remaining = (self.total_steps - self.step) * self.seconds / self.step
@@ -105,9 +125,39 @@ class TrainingLog(keras.callbacks.Callback):
         if self.stop_requested:
             self.model.stop_training = True
 
+    def call_on_interval(self):
+        """Call `on_interval` as on a single device. An error of the user's is told with the step."""
+        try:
+            with backend.undistributed():
+                self.on_interval(self.step)
+        except UserError as error:
+            raise UserError(f"at step {self.step}: {error}") from None
+
+    def _stop_clock(self):
+        self.seconds += time.perf_counter() - self.started_at
+        self.started_at = time.perf_counter()
+
+    def _first_bad_weight(self):
+        backend.sync_jax_state(self.model)
+        for variable in self.variables():
+            values = ops.convert_to_numpy(ops.convert_to_tensor(variable))
+            if values.dtype.kind == "f" and not np.isfinite(values).all():
+                return f" (the first weight that is not finite: {variable.path})"
+        return ""
+
     def _save(self):
         backend.sync_jax_state(self.model)
-        checkpoint.save(self.run_dir / "checkpoint.npz", self.variables(), self.step)
+        extra = {"seconds": self.seconds}
+        if self.step % self.save_every:
+            extra |= {f"interval-{name}": value for name, value in self.trainer.interval_state().items()}
+        for name, callback in self.stateful.items():
+            extra |= {f"{name}-{key}": value for key, value in callback.state().items()}
+        checkpoint.save(self.run_dir / "checkpoint.npz", self.variables(), self.step, extra)
+
+
+def _part(extra, prefix):
+    """Return the entries whose names have the prefix, without it."""
+    return {name.removeprefix(prefix): value for name, value in extra.items() if name.startswith(prefix)}
 
 
 def _displayed(logs):
@@ -126,8 +176,10 @@ def train(
     save_every,
     seed,
     on_interval,
+    devices=None,
     averages=None,
     callbacks=(),
+    stateful=None,
     flip=False,
     dtype="float32",
 ):
@@ -137,13 +189,16 @@ def train(
         trainer: a compiled `SingleLoss` or an `Alternating`.
         images: `common.data.images.Images`, uint8 array of images or float32 array of points.
         run_dir: path of the run directory.
-        batch_size: int, images per step.
+        batch_size: int, images per step, shared by all devices.
         steps: int, length of the whole training in steps.
         save_every: int, steps between two rows of the log, pictures and checkpoints.
         seed: int, seed of the order of the data.
         on_interval: function of the step number, called before the first step and after every interval.
+        devices: `common.backend.Devices` of the run (default: a single device).
         averages: `common.training.ema.WeightEMA`, saved in the checkpoint too.
         callbacks: list of Keras callbacks, called before those of this function.
+        stateful: dict name -> one of the callbacks with `state()`, a dict of arrays, and `restore(dict)`, saved in the
+            checkpoint too.
         flip: bool, mirror images at random.
         dtype: dtype of the batches of images: "float32" in [-1, 1] (default), or "uint8" unchanged.
 
@@ -156,22 +211,23 @@ def train(
             steps already.
     """
 
-    def variables():
-        return trainer.training_state() + (averages.variables if averages else [])
-
-    checkpoint_callback = TrainingLog(run_dir, variables, save_every, steps, on_interval)
+    devices = devices or backend.distribution(False)
+    checkpoint_callback = TrainingLog(run_dir, trainer, averages, save_every, steps, on_interval, stateful or {})
     start = checkpoint_callback.restore()
     if start > steps:
         raise UserError(f"{run_dir} has {start} steps already, more than --steps {steps}; use another --out")
+    accept_run(run_dir)
     if start == steps:
         print(f"{run_dir} is finished: {start} steps are done")
+        if not checkpoint_callback.rows:
+            print(f"note: {run_dir}/log.csv is missing, so the results lack what it held")
         return checkpoint_callback.rows
     if start:
         print(f"going on from step {start}")
     else:
-        on_interval(0)
+        checkpoint_callback.call_on_interval()
     tensorboard = backend.tensorboard(Path(run_dir) / "tensorboard")
-    with _finish_step_on_interrupt(checkpoint_callback):
+    with _finish_step_on_interrupt(checkpoint_callback), devices.fitting():
         for length, first, last in split_into_epochs(start, steps, save_every):
             data = EndlessBatches(images, batch_size, seed=seed, flip=flip, start=checkpoint_callback.step, dtype=dtype)
             all_callbacks = [*callbacks, *([averages] if averages else []), checkpoint_callback, *tensorboard]
@@ -219,7 +275,7 @@ class _finish_step_on_interrupt:
     def __enter__(self):
         self.previous_handlers = {}
         if threading.current_thread() is threading.main_thread():  # Python sets handlers in the main thread only
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in (getattr(signal, name) for name in SIGNALS if hasattr(signal, name)):
                 # a process started to ignore Ctrl-C (nohup, a background job of a script) keeps ignoring it
                 if signal.getsignal(number) is not signal.SIG_IGN:
                     self.previous_handlers[number] = signal.signal(number, self._request_stop)
@@ -233,46 +289,6 @@ class _finish_step_on_interrupt:
     def __exit__(self, *error):
         for number, handler in self.previous_handlers.items():
             signal.signal(number, handler)
-
-
-def images_per_second(rows, batch_size):
-    """Return the training speed: the median over the intervals of a log, and 0 for a log of one row.
-
-    The first interval does not count, because it includes the compilation.
-
-    Args:
-        rows: list of dicts with "step" and "seconds", the rows of `log.csv`.
-        batch_size: int, images per step.
-    """
-    speeds = [
-        (b["step"] - a["step"]) * batch_size / (b["seconds"] - a["seconds"])
-        for a, b in itertools.pairwise(rows)
-        if b["seconds"] > a["seconds"]
-    ]
-    return sorted(speeds)[len(speeds) // 2] if speeds else 0.0
-
-
-def read_log(path):
-    """Return the rows of a `log.csv` as dicts of numbers, and [] if there is no such file.
-
-    Raises:
-        UserError: if the file is damaged.
-    """
-    try:
-        with open(path, newline="") as file:
-            return [{k: int(v) if k == "step" else float(v) for k, v in row.items()} for row in csv.DictReader(file)]
-    except FileNotFoundError:
-        return []
-    except (ValueError, TypeError, KeyError) as error:
-        raise UserError(f"{path} is damaged ({error}); delete it to resume without its history") from None
-
-
-def _csv(rows):
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
 
 
 def format_duration(seconds):

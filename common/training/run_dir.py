@@ -1,8 +1,11 @@
 """Run directories: their names, `config.json` (settings and provenance) and `results.json`."""
 
+import fcntl
+import glob
 import os
 import platform
 import re
+import shlex
 import subprocess
 import sys
 from importlib import metadata
@@ -10,6 +13,7 @@ from pathlib import Path
 
 from common.errors import UserError
 from common.files import read_json, write_json
+from common.training.run_files import check_run_files
 
 # Flags that may change on resume: a resumed run may be longer, and its folders may have moved.
 RESUMABLE_CHANGES = {"steps", "epochs", "resume", "out", "data_dir"}
@@ -38,7 +42,7 @@ def git_commit():
 
     try:
         commit = git("rev-parse", "HEAD")
-        has_changes = git("status", "--porcelain", "--untracked-files=no")
+        has_changes = git("status", "--porcelain")
         return f"{commit}+" if has_changes else commit
     except (OSError, subprocess.SubprocessError):
         return None
@@ -47,7 +51,7 @@ def git_commit():
 def provenance(args):
     """Return the provenance of a result for `config.json`: flags, command line, package versions and git commit."""
     flags = dict(sorted(vars(args).items()))
-    command = " ".join(["python", *sys.argv])
+    command = shlex.join(["python", *sys.argv])
     return {"flags": flags, "command": command, "versions": versions(), "git_commit": git_commit()}
 
 
@@ -59,66 +63,102 @@ def run_name(args):
     return re.sub(r"[^\w.=-]+", "_", f"{source}-{args.size}-{args.variant}-s{args.seed}")
 
 
-def open_run(args, article, images, fixed_flags=()):
-    """Make or reopen the run directory `<out>/<article>/<run name>/`, and write its `config.json`.
+def open_run(args, article, images, fixed_flags=(), fingerprint=None):
+    """Make or reopen `<out>/<article>/<run name>/` and return its path.
 
-    `config.json` holds every flag, the number of training images, versions and git commit.
+    The directory is locked: it belongs to this process until that ends. `config.json` (every flag, the number of
+    training images, versions and git commit) is written now for a new run, and by `accept_run` for one that goes on.
+    A run that goes on may be longer and lie elsewhere.
 
     Args:
-        args: flags of `common.cli.parser`, with the preset applied.
-        article: str, folder of the article.
+        args: resolved flags.
+        article: str, folder of the run.
         images: int, number of training images.
-        fixed_flags: names of flags that must not change on resume, e.g. "steps" when the learning-rate schedule
-            depends on it. Without it, the flags in `RESUMABLE_CHANGES` may change.
-
-    Returns:
-        Path of the run directory.
+        fixed_flags: names of flags that must not change on resume, e.g. "steps" when the learning rate falls with them.
+        fingerprint: number of the training images, by which a folder that was moved is recognised; or None.
 
     Raises:
-        UserError: if the run exists and --resume is missing, or if it was started with other settings or other data.
+        UserError: if the run exists and --resume was not given, was started with other settings or other data, or is
+            being trained by another process.
     """
     run_dir = Path(args.out) / article / run_name(args)
-    config = {"article": article, **provenance(args), "images": int(images)}
+    config = {"article": article, **provenance(args), "images": int(images), "images_fingerprint": fingerprint}
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot make the run directory {run_dir}: {error.strerror}; choose another --out") from None
+    if (run_dir / "config.json").exists() and not args.resume:
+        raise UserError(f"{run_dir} holds a run already: add --resume to continue it, or delete it to start again")
+    _lock(run_dir)
     if (run_dir / "config.json").exists():
-        if not args.resume:
-            raise UserError(f"{run_dir} holds a run already: add --resume to continue it, or delete it to start again")
         _check_same(read_json(run_dir / "config.json"), config, run_dir, RESUMABLE_CHANGES.difference(fixed_flags))
-        for stale in run_dir.rglob(".part-*"):  # temporary file of a process that was killed while it wrote
+        for stale in run_dir.rglob(".part-*"):  # of a process that was killed while it wrote
             stale.unlink(missing_ok=True)
-    write_json(run_dir / "config.json", config)
+        check_run_files(run_dir)
+        _PENDING[run_dir] = config
+    else:
+        if args.resume:
+            _say_what_else_was_begun(run_dir, args)
+        write_json(run_dir / "config.json", config)
     return run_dir
 
 
+def accept_run(run_dir):
+    """Write the `config.json` of a run that goes on, once nothing is left that could refuse it."""
+    if Path(run_dir) in _PENDING:
+        write_json(Path(run_dir) / "config.json", _PENDING.pop(Path(run_dir)))
+
+
+_PENDING = {}  # run directory -> its new config.json
+_LOCKS = {}  # run directory -> open file; the lock goes with the process
+
+
+def _lock(run_dir):
+    key = run_dir.resolve()
+    if key in _LOCKS:
+        return
+    file = open(run_dir / ".lock", "a")  # noqa: SIM115 - it stays open as long as the process lives
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise UserError(f"{run_dir} is being trained by another process: wait for it, or use another --out") from None
+    except OSError:  # a file system without locks
+        pass
+    _LOCKS[key] = file
+
+
+def _say_what_else_was_begun(run_dir, args):
+    """Print which runs of the same data and seed --resume does not mean: their settings, and so their names, differ."""
+    start, end = run_name(args).split(f"-{args.variant}-s")
+    others = sorted(p.parent.name for p in run_dir.parent.glob(f"{glob.escape(start)}-*-s{end}/config.json"))
+    if others:
+        print(f"note: nothing to resume in {run_dir}, so it begins; started with other settings: {', '.join(others)}")
+
+
 def _check_same(old, new, run_dir, may_change):
-    """Raise UserError if a flag outside `may_change` or the data differ from the saved config. Note other versions."""
+    """Refuse, by name, to go on with a run under other settings."""
     if not isinstance(old, dict) or not isinstance(old.get("flags"), dict):
         raise UserError(f"{run_dir}/config.json is damaged (it names no flags); use another --out")
-    saved_flags, current_flags = old["flags"], new["flags"]
-    # A flag that the saved run lacks is newer than the run, which then had its default.
-    for flag in sorted(saved_flags.keys() - may_change):
-        saved, current = saved_flags.get(flag), current_flags.get(flag)
-        if saved != current:
-            name = flag.replace("_", "-")
-            raise UserError(f"{run_dir} was started with --{name} {saved}, not {current}; use another --out")
+    saved_flags, now = old["flags"], new["flags"]
     if old.get("images") != new["images"]:
-        raise UserError(
-            f"{run_dir} was started with {old.get('images')} images, the data now has {new['images']}; "
-            "restore the data or use another --out"
-        )
-    changes = [
-        f"{package} {version} -> {new['versions'].get(package)}"
-        for package, version in old.get("versions", {}).items()
-        if new["versions"].get(package) != version
-    ]
-    if changes:
-        print(
-            f"note: this run was started with other versions ({', '.join(changes)}); "
-            "the result may differ in the last digits"
-        )
+        raise UserError(f"{run_dir} was started with {old.get('images')} images, the data now has {new['images']}")
+    if old.get("images_fingerprint") not in (None, new["images_fingerprint"]):
+        raise UserError(f"{run_dir} was started with other images than these; use another --out")
+    moved = all(str(flags.get("dataset")).startswith("folder:") for flags in (saved_flags, now))
+    if moved and old.get("images_fingerprint") is not None:
+        may_change = {*may_change, "dataset"}  # the same images in another place
+    for flag in sorted(saved_flags.keys() - may_change):  # one that is newer than the run was its default
+        if saved_flags.get(flag) != now.get(flag):
+            name = flag.replace("_", "-")
+            raise UserError(
+                f"{run_dir} was started with --{name} {saved_flags.get(flag)}, not {now.get(flag)}; use another --out"
+            )
+    versions_then = old.get("versions") if isinstance(old.get("versions"), dict) else {}
+    changed = {k: (v, new["versions"].get(k)) for k, v in versions_then.items() if new["versions"].get(k) != v}
+    if changed:
+        what = ", ".join(f"{k} {a} -> {b}" for k, (a, b) in changed.items())
+        print(f"note: this run was started with other versions ({what}); the result may differ in the last digits")
 
 
 def write_results(run_dir, metrics, references=None, **extra):

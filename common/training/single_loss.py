@@ -123,3 +123,12 @@ class SingleLoss(keras.Model):
     def training_state(self):
         """Return all variables that training changes: weights, random streams, running metrics, optimiser slots."""
         return [*self.variables, *self.optimizer.variables]
+
+    def interval_state(self):
+        """Return the running means of the epoch in progress, {name: array}."""
+        return {f"{i:03d}": ops.convert_to_numpy(v) for i, v in enumerate(self.metrics_variables)}
+
+    def restore_interval(self, state):
+        """Continue the running means of an interrupted epoch; called at its beginning, after Keras has reset them."""
+        for i, variable in enumerate(self.metrics_variables):
+            variable.assign(state[f"{i:03d}"])

@@ -5,6 +5,8 @@ import math
 import keras
 from keras import ops
 
+from common.models.layers import full_precision
+
 PACKAGE = "kexue"  # under this name the layers are registered with Keras
 
 
@@ -32,6 +34,7 @@ class InvertibleLayer(keras.layers.Layer):
             def _log_det(self, y):  # dy/dx = 1 / cosh(y), one factor per entry
                 return log_det_per_sample(y, -ops.log(ops.cosh(y)))
 
+    Under mixed precision x, y and log_det stay float32, and only the nets inside couplings compute in half precision.
     Override what else the layer needs:
 
     - `build(input_shape)` to make weights, and `get_config()` to save the arguments of `__init__`, as in Keras.
@@ -40,6 +43,9 @@ class InvertibleLayer(keras.layers.Layer):
 
     To test a new layer, add one line to `CASES` in `tests/flow/test_layers.py`.
     """
+
+    def __init__(self, dtype=None, **kwargs):
+        super().__init__(dtype=full_precision(dtype), **kwargs)
 
     def call(self, x, inverse=False):
         return self._inverse(x) if inverse else self._forward(x)

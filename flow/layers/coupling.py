@@ -73,8 +73,9 @@ class Coupling(InvertibleLayer):
         pairs = ops.stack([first, second], axis=-1)
         return ops.reshape(pairs, (-1, *first.shape[1:-1], 2 * first.shape[-1]))
 
-    def mask_unchanged(self, output):
-        """Zero the net's output at the unchanged positions of a checkerboard mask; return it as it is otherwise."""
+    def _net_output(self, x1):
+        """Return net(x1) in the precision of x1, with zeros at the unchanged positions of a checkerboard."""
+        output = ops.cast(self.net(x1), x1.dtype)
         return output * ops.cast(~self.mask, output.dtype) if self.split == "checkerboard" else output
 
     def get_config(self):
@@ -92,11 +93,11 @@ class AdditiveCoupling(Coupling):
 
     def _forward(self, x):
         x1, x2 = self.split_input(x)
-        return self.merge(x1, x2 + self.mask_unchanged(self.net(x1))), log_det_per_sample(x)
+        return self.merge(x1, x2 + self._net_output(x1)), log_det_per_sample(x)
 
     def _inverse(self, y):
         y1, y2 = self.split_input(y)
-        return self.merge(y1, y2 - self.mask_unchanged(self.net(y1))), log_det_per_sample(y)
+        return self.merge(y1, y2 - self._net_output(y1)), log_det_per_sample(y)
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -120,10 +121,10 @@ class AffineCoupling(Coupling):
         self.bound = bound
 
     def _scale_and_shift(self, x1):
-        log_scale, shift = ops.split(self.net(x1), 2, axis=-1)
+        log_scale, shift = ops.split(self._net_output(x1), 2, axis=-1)
         if self.bound:
             log_scale = self.bound * ops.tanh(log_scale / self.bound)
-        return self.mask_unchanged(log_scale), self.mask_unchanged(shift)
+        return log_scale, shift
 
     def _forward(self, x):
         x1, x2 = self.split_input(x)

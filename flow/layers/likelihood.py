@@ -5,6 +5,8 @@ import math
 import keras
 from keras import ops
 
+from common import backend
+from common.models.layers import full_precision
 from flow.layers.base import PACKAGE
 
 
@@ -48,7 +50,8 @@ def bits_per_dim(log_prob, dims, levels=256):
 class UniformNoise(keras.layers.Layer):
     """Add uniform noise: x + u, with u ~ U(low, high) drawn for every entry in every call.
 
-    The layer owns its random state, so a checkpoint holds it.
+    The layer owns its random state, so a checkpoint holds it. Under several replicas, each takes its own rows of one
+    common draw. The sum is float32 under mixed precision too: half precision cannot tell the noise from the pixel.
 
     Args:
         low: float, lower end of the noise.
@@ -57,15 +60,19 @@ class UniformNoise(keras.layers.Layer):
         seed: int, seed of the random state.
     """
 
-    def __init__(self, low, high, training_only=False, seed=0, **kwargs):
-        super().__init__(**kwargs)
+    def __init__(self, low, high, training_only=False, seed=0, dtype=None, **kwargs):
+        super().__init__(dtype=full_precision(dtype), **kwargs)
         self.low, self.high, self.training_only, self.seed = low, high, training_only, seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
     def call(self, x, training=None):
         if self.training_only and not training:
             return x
-        return x + keras.random.uniform(ops.shape(x), self.low, self.high, dtype=x.dtype, seed=self.seed_generator)
+        replica, replicas = backend.replica_id_and_count()
+        batch, rest = ops.shape(x)[0], ops.shape(x)[1:]
+        shape = (batch * replicas, *rest)
+        u = keras.random.uniform(shape, self.low, self.high, dtype=x.dtype, seed=self.seed_generator)
+        return x + (u if replicas == 1 else u[replica * batch : (replica + 1) * batch])
 
     def compute_output_shape(self, input_shape):
         return input_shape

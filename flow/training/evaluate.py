@@ -13,6 +13,7 @@ from keras import ops
 from common.models import inference
 from common.plots.charts import plot_curves
 from common.plots.images import WHITE, image_grid, interpolation_rows, save_gif, save_png
+from common.training.log import log_curves
 from flow.layers.likelihood import UniformNoise, bits_per_dim, log_normal
 
 BATCH_SIZE = 100
@@ -163,9 +164,10 @@ def save_figures(run_dir, views, images, z, stds, std, scale, rows):
     figures = Path(run_dir) / "figures"
     for name, picture in pictures.items():
         save_png(figures / name, picture)
-    curve = "bits_per_dim" if "bits_per_dim" in rows[-1] else "loss"
-    series = {"training": ([row["step"] for row in rows], [row[curve] for row in rows])}
-    plot_curves(figures / "curves.png", series, "step", curve.replace("_", " "))
+    curves = log_curves(rows, "bits_per_dim", "loss")
+    curve = "bits_per_dim" if "bits_per_dim" in curves else "loss"
+    if curves:  # a log that was lost leaves none
+        plot_curves(figures / "curves.png", {"training": curves[curve]}, "step", curve.replace("_", " "))
     frames = [iio.imread(path) for path in sorted((Path(run_dir) / "samples").glob("step-*.png"))]
     save_gif(figures / "training.gif", frames)
     return [figures / name for name in (*pictures, "curves.png", "training.gif")]

@@ -14,7 +14,8 @@ from common.files import atomic_write
 from common.metrics.pca import pca_frechet
 from common.plots.images import save_png
 from common.training.ema import WeightEMA
-from common.training.loop import images_per_second, train
+from common.training.log import images_per_second, train_seconds
+from common.training.loop import train
 from common.training.run_dir import write_results
 from flow.layers.likelihood import PRIORS
 from flow.training import evaluate
@@ -79,7 +80,8 @@ def run_on_images(args, article, build, references, *, data_dependent_init, prio
     guard = CollapseGuard(run_dir, variables, limit=0.0)
     rows = train(
         trainer, images, run_dir, batch_size=args.batch_size, steps=args.steps, save_every=args.every, seed=args.seed,
-        dtype="uint8", on_interval=save_pictures, averages=averages, callbacks=[guard],
+        dtype="uint8", on_interval=save_pictures, devices=devices, averages=averages, callbacks=[guard],
+        stateful={"guard": guard},
     )  # fmt: skip
 
     # evaluation
@@ -93,18 +95,18 @@ def run_on_images(args, article, build, references, *, data_dependent_init, prio
         return pca_frechet(samples, np.asarray(images.array[:n]), test[:n])
 
     distances = {std: distance(std) for std in {args.std, *STDS}}
-    last_interval = {name: value for name, value in rows[-1].items() if name not in ("step", "seconds")}
+    last_interval = {name: value for row in rows[-1:] for name, value in row.items() if name not in ("step", "seconds")}
     metrics = {
         **evaluate.likelihood(views.density, test),
         **{f"{name}/training_images": value for name, value in train_metrics.items()},
         **{f"{name}/last_stretch": value for name, value in last_interval.items()},
         **{f"{name}/test_last_step": value for name, value in evaluate.losses(trainer, test).items()},
         **distances[args.std],
-        **{f"pca_frechet/std_{std}": distances[std]["pca_frechet"] for std in STDS},
+        **{f"pca_frechet/std_{std}": distances[std]["pca_frechet"] for std in STDS if distances[std]},
         "rescues": len(guard.rescues),
         "parameters": flow.count_params(),
         "images_per_second": images_per_second(rows, args.batch_size),
-        "train_seconds": rows[-1]["seconds"],
+        **train_seconds(rows),
         "steps": args.steps,
     }
     paths = evaluate.save_figures(run_dir, views, test, z, STDS, args.std, scale, rows)

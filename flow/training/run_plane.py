@@ -8,6 +8,7 @@ from common.experiments.setup import begin_run, set_precision_and_seed
 from common.files import atomic_write
 from common.plots.planes import grid_points, plot_panels_2d
 from common.training.ema import WeightEMA
+from common.training.log import train_seconds
 from common.training.loop import train
 from common.training.run_dir import write_results
 from flow.layers.likelihood import log_normal
@@ -61,7 +62,7 @@ def run_in_the_plane(args, article, build, references):
 
     rows = train(
         trainer, points, run_dir, batch_size=args.batch_size, steps=args.steps, save_every=args.every, seed=args.seed,
-        on_interval=save_pictures, averages=averages,
+        on_interval=save_pictures, devices=devices, averages=averages,
     )  # fmt: skip
 
     # evaluation: nats of the training points, of held-out ones, and of many new ones
@@ -76,7 +77,7 @@ def run_in_the_plane(args, article, build, references):
         # KL(data || flow), with the same draw in both terms
         "kl": float((toy_2d.log_density(args.dataset, fresh) + nats(fresh)).mean()),
         "parameters": flow.count_params(),
-        "train_seconds": rows[-1]["seconds"],
+        **train_seconds(rows),
         "steps": args.steps,
     }
     save_pictures(args.steps, run_dir / "figures/density.png")

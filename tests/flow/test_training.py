@@ -11,6 +11,7 @@ from keras import ops
 from common.data import toy_2d
 from common.errors import UserError
 from common.files import read_json
+from common.training import checkpoint
 from common.training.ema import WeightEMA
 from common.training.loop import train
 from common.training.single_loss import SingleLoss
@@ -88,27 +89,39 @@ def test_a_training_that_cannot_be_rescued_raises_a_user_error(tmp_path):
         fit(trainer, np.full_like(POINTS, np.nan), tmp_path, callbacks=[guard])
 
 
-def test_a_resumed_guard_continues_from_the_saved_loss_and_rescues(tmp_path):
+def test_a_resumed_guard_is_the_one_that_was_never_stopped(tmp_path):
+    """Rescues are counted once, and the best state is that of the same epoch, however often the training stops."""
     points = POINTS.copy()
     points[5] = np.nan
-    trainer, _ = small_flow()
-    first = CollapseGuard(tmp_path, trainer.training_state)
-    fit(trainer, points, tmp_path, steps=8, callbacks=[first])
-    assert first.best_loss < math.inf and len(first.rescues) == 1
-    with np.load(tmp_path / "best.npz") as best:
-        best_arrays = [best[key] for key in best.files]
 
+    def run(run_dir, stops):
+        for steps in stops:
+            keras.utils.set_random_seed(0)
+            trainer, _ = small_flow()
+            guard = CollapseGuard(run_dir, trainer.training_state)
+            fit(trainer, points, run_dir, steps=steps, callbacks=[guard], stateful={"guard": guard})
+        with np.load(run_dir / "best.npz") as best:
+            return guard, {key: best[key] for key in best.files}, (run_dir / "rescues.json").read_text()
+
+    whole, whole_best, whole_json = run(tmp_path / "whole", [16])
+    guard, best, rescues_json = run(tmp_path / "parts", [4, 8, 16, 16])
+    assert len(whole.rescues) == 2 and guard.rescues == whole.rescues and rescues_json == whole_json
+    assert guard.best_loss == whole.best_loss < math.inf and best.keys() == whole_best.keys()
+    assert all((best[key] == array).all() for key, array in whole_best.items())
+
+
+def test_a_best_state_that_the_checkpoint_does_not_know_is_dropped(tmp_path):
+    """A kill between the best state of an epoch and the checkpoint of that epoch."""
     trainer, _ = small_flow()
-    second = CollapseGuard(tmp_path, trainer.training_state)
-    second.set_model(trainer)
-    second.on_train_begin()
-    assert second.best_loss == first.best_loss and second.rescues == first.rescues
-    second.on_epoch_end(2, {"loss": first.best_loss + 1e-3})  # worse than the best before the stop
-    assert second.best_loss == first.best_loss
-    with np.load(tmp_path / "best.npz") as best:
-        assert all((best[key] == array).all() for key, array in zip(best.files, best_arrays, strict=True))
-    fit(trainer, points, tmp_path, steps=12, callbacks=[second])
-    assert second.best_loss <= first.best_loss
+    guard = CollapseGuard(tmp_path, trainer.training_state)
+    fit(trainer, POINTS, tmp_path, steps=8, callbacks=[guard], stateful={"guard": guard})
+    known = (tmp_path / "best.npz").read_bytes()
+    for epoch, kept in ((guard.best_epoch + 1, known), (guard.best_epoch, b"")):
+        checkpoint.save(tmp_path / "best-next.npz", trainer.training_state(), epoch)
+        newer = (tmp_path / "best-next.npz").read_bytes()
+        CollapseGuard(tmp_path, trainer.training_state).restore(guard.state())
+        assert (tmp_path / "best.npz").read_bytes() == (kept or newer)
+        assert not (tmp_path / "best-next.npz").exists()
 
 
 def test_a_resumed_flow_keeps_its_permutation_and_ends_with_the_same_weights(tmp_path):

@@ -28,13 +28,27 @@ def test_averages_follow_the_formula_over_all_weights():
     model.compile(keras.optimizers.SGD(0.1), loss="mse")
     model.fit(x, y, batch_size=8, verbose=0, callbacks=[RecordWeights(), averages])
     assert len(weights_per_step) == 4
-    for weights in weights_per_step:
-        expected = [0.9 * s + 0.1 * w for s, w in zip(expected, weights, strict=True)]
+    for t, weights in enumerate(weights_per_step):
+        m = min(0.9, (1 + t) / (10 + t))  # the warm-up: .1, 2/11, 3/12, 4/13
+        expected = [m * s + (1 - m) * w for s, w in zip(expected, weights, strict=True)]
     shadows = averages.models[0].weights
     for shadow, value, weight in zip(shadows, expected, weights_per_step[-1], strict=True):
         np.testing.assert_allclose(numpy(shadow), value, atol=1e-6)
         if shadow.path.endswith(("kernel", "moving_mean", "moving_variance")):
             assert np.abs(numpy(shadow) - weight).max() > 1e-3, f"{shadow.path} is not averaged"
+
+
+def test_momentum_warms_up_to_its_value():
+    """A short training must not hold on to its untrained weights."""
+    model = keras.Sequential([keras.Input((1,)), layers.Dense(1, use_bias=False)])
+    averages = WeightEMA([model], 0.75)
+    (shadow,) = averages.models[0].weights
+    model.layers[0].kernel.assign([[1.0]])
+    for t in range(40):
+        shadow.assign([[0.0]])
+        averages.update()
+        np.testing.assert_allclose(numpy(shadow), [[1 - min(0.75, (1 + t) / (10 + t))]], rtol=1e-6, err_msg=str(t))
+    assert averages.updates == 40
 
 
 def test_integer_weights_are_not_averaged():
@@ -58,7 +72,7 @@ def test_integer_weights_are_not_averaged():
     model.layers[1].kernel.assign(kernel + 1)
     averages.update()
     np.testing.assert_array_equal(numpy(averages.models[0].layers[0].order), [2, 0, 1])
-    np.testing.assert_allclose(numpy(averages.models[0].layers[1].kernel), kernel + 0.5, atol=1e-6)
+    np.testing.assert_allclose(numpy(averages.models[0].layers[1].kernel), kernel + 0.9, atol=1e-6)  # m = .1 at step 0
 
 
 def test_recalibrated_statistics_are_the_means_over_the_batches():

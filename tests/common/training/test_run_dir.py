@@ -2,12 +2,16 @@
 
 import argparse
 import json
+import subprocess
+import sys
 
 import pytest
 
 from common.errors import UserError
 from common.files import atomic_write, read_json, write_json
-from common.training.run_dir import git_commit, open_run, run_name, write_results
+from common.training.run_dir import accept_run, git_commit, open_run, run_name, write_results
+from common.training.run_files import HISTORIES
+from tests.helpers.scripts import ROOT
 
 
 def make_args(tmp_path, **changes):
@@ -34,6 +38,8 @@ def test_second_start_needs_resume(tmp_path):
         open_run(make_args(tmp_path), "ogan", 5)
     run_dir = open_run(make_args(tmp_path, resume=True, steps=99, data_dir="/elsewhere"), "ogan", 5)
     assert run_dir == tmp_path / "ogan/mnist-32-quick-s0"
+    assert read_json(run_dir / "config.json")["flags"]["steps"] == 10, "what may still be refused changes nothing"
+    accept_run(run_dir)
     assert read_json(run_dir / "config.json")["flags"]["steps"] == 99
 
 
@@ -103,3 +109,80 @@ def test_unusable_paths_give_one_line(tmp_path):
     (tmp_path / "bad.json").write_text("{")
     with pytest.raises(UserError, match=r"cannot read .*bad.json"):
         read_json(tmp_path / "bad.json")
+
+
+def test_a_run_belongs_to_one_process(tmp_path):
+    """A second process gets one line, whatever it asks for, and changes nothing."""
+    run_dir = open_run(make_args(tmp_path), "ogan", 5)
+    (run_dir / ".part-x").write_text("being written")
+    code = (
+        "import argparse, sys; from common.training.run_dir import open_run; from common.errors import UserError\n"
+        "args = argparse.Namespace(**eval(sys.argv[1]))\n"
+        "try: open_run(args, 'ogan', 5)\n"
+        "except UserError as error: print(error)"
+    )
+    words = [sys.executable, "-c", code, repr(vars(make_args(tmp_path, resume=True)))]
+    said = subprocess.run(words, capture_output=True, text=True, cwd=ROOT).stdout
+    assert "is being trained by another process" in said
+    assert (run_dir / ".part-x").exists(), "the file that a healthy training writes"
+    open_run(make_args(tmp_path, resume=True), "ogan", 5)  # the same process may open it again
+    assert not (run_dir / ".part-x").exists()
+
+
+DAMAGE = ["", "null", "[]", "3", "{", '{"x": 1}', '{"1": null}', '{"1": "a"}', '{"1": NaN}', '{"-1": 2}', "\0"]
+
+
+@pytest.mark.parametrize("name", [*HISTORIES, "log.csv"])
+@pytest.mark.parametrize("content", DAMAGE)
+def test_a_damaged_history_costs_what_it_holds(name, content, tmp_path, capsys):
+    run_dir = open_run(make_args(tmp_path), "ogan", 5)
+    (run_dir / name).write_text(content)
+    open_run(make_args(tmp_path, resume=True), "ogan", 5)
+    assert not (run_dir / name).exists() and (run_dir / f"{name}.damaged").read_text() == content
+    (line,) = capsys.readouterr().out.splitlines()
+    assert name in line and "going on without" in line
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("distances.json", '{"0": 3.5, "20": 1}'),
+        ("modes.json", "{}"),
+        ("bounds.json", '{"5": [1, 2.5, 0.1]}'),
+        ("rescues.json", '{"best_loss": null, "rescues": []}'),
+        ("log.csv", "step,seconds,gap\n5,1.5,\n10,3,2\n"),
+    ],
+)
+def test_a_sound_history_stays(name, content, tmp_path, capsys):
+    run_dir = open_run(make_args(tmp_path), "ogan", 5)
+    (run_dir / name).write_text(content)
+    open_run(make_args(tmp_path, resume=True), "ogan", 5)
+    assert (run_dir / name).read_text() == content and not capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["tensorboard", "samples", "log.csv"])
+def test_what_stands_in_the_way_is_named(name, tmp_path):
+    run_dir = open_run(make_args(tmp_path), "ogan", 5)
+    if name == "log.csv":
+        (run_dir / name).mkdir()
+    else:
+        (run_dir / name).write_text("")
+    with pytest.raises(UserError, match=f"{name} is not a f"):
+        open_run(make_args(tmp_path, resume=True), "ogan", 5)
+
+
+def test_a_moved_folder_is_known_by_its_images(tmp_path):
+    name = "folder:/a/faces"
+    run_dir = open_run(make_args(tmp_path, dataset=name), "ogan", 5, fingerprint=7)
+    moved = make_args(tmp_path, dataset="folder:/b/faces", resume=True)
+    assert open_run(moved, "ogan", 5, fingerprint=7) == run_dir
+    with pytest.raises(UserError, match="other images"):
+        open_run(moved, "ogan", 5, fingerprint=8)
+
+
+def test_a_resume_that_begins_a_run_says_what_else_was_begun(tmp_path, capsys):
+    open_run(make_args(tmp_path, variant="paper"), "ogan", 5)
+    open_run(make_args(tmp_path, variant="quick", seed=1), "ogan", 5)
+    open_run(make_args(tmp_path, variant="quick", resume=True), "ogan", 5)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert "nothing to resume" in line and "mnist-32-paper-s0" in line and "s1" not in line
