@@ -1,30 +1,49 @@
-"""The methods of article 6110: their table, the graphs that train.py builds, and what a step of each does."""
+"""The methods of article 6110: their table, their losses, and the graphs that `train.build` makes of them."""
 
 import keras
 import numpy as np
 import pytest
-from keras import ops
+from keras import layers, ops
 
 from common.cli import apply_preset
 from common.data.batches import EndlessBatches
 from common.losses.adversarial import LOSSES, get_loss
-from common.losses.gradient_penalties import PENALTIES
+from common.losses.gradient_penalties import PENALTIES, RandomInterpolation
+from common.models.layers import Latent
+from common.models.spectral_norm import SpectralNormalized
 from rsgan import train
 from rsgan.losses import Clip, method_losses, penalty_of
 from rsgan.methods import METHODS
 from tests.helpers.arrays import numpy
-from tests.helpers.autodiff import weight_gradients
+from tests.helpers.autodiff import gradient, weight_gradients
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (12, 32, 32, 1), dtype=np.uint8)
 
 
-def built(loss, *words, shape=(32, 32, 1)):
-    args = train.make_parser().parse_args(["--preset", "smoke", "--loss", loss, *words])
+def build(loss, *flags, shape=(32, 32, 1)):
+    """Return what `train.build` makes of a method: (trainer, critic, generator)."""
+    args = train.make_parser().parse_args(["--preset", "smoke", "--loss", loss, *flags])
     apply_preset(args, train.make_parser(), train.PRESETS)
     if args.spectral_norm is None:
         args.spectral_norm = METHODS[loss].spectral_norm
     keras.utils.set_random_seed(1)
     return train.build(args, shape)
+
+
+def head_of(model):
+    """Return T-GAN's network that scores a pair, `None` if there is none."""
+    return next((layer for layer in model.layers if layer.name == "head"), None)
+
+
+def state_of(model):
+    """Return a function that puts all variables of a model back to their values of now."""
+    state = [numpy(v) for v in model.variables]
+
+    def restore():
+        for variable, value in zip(model.variables, state, strict=True):
+            variable.assign(value)
+
+    return restore
 
 
 def test_every_loss_and_penalty_has_a_method():
@@ -48,85 +67,117 @@ def test_method_losses_by_hand():
 
 
 def test_penalties_of_all_points_are_added():
-    slopes = {"real": np.array([4.0], "float32"), "fake": np.array([9.0], "float32"), "between": np.array([0.25], "f")}
-    assert penalty_of(METHODS["sgan"], slopes.get) is None
+    norms = {"real": np.array([4.0], "float32"), "fake": np.array([9.0], "float32"), "between": np.array([0.25], "f")}
+    assert penalty_of(METHODS["sgan"], norms.get) is None
     for name, expected in {"r3gan": 6.5, "sgan_r1": 2, "wgan_gp": 2.5, "wgan_gp_linear": 0, "wgan_div": 793}.items():
-        assert float(penalty_of(METHODS[name], slopes.get)[0]) == pytest.approx(expected, abs=1e-4), name
-    assert float(penalty_of(METHODS["r3gan"], slopes.get, 10.0)[0]) == pytest.approx(65)
+        assert float(penalty_of(METHODS[name], norms.get)[0]) == pytest.approx(expected, abs=1e-4), name
+    assert float(penalty_of(METHODS["r3gan"], norms.get, 10.0)[0]) == pytest.approx(65)
 
 
-PARTS = ("rasgan", "tsgan", "gan_qp_l2", "wgan_div", "wgan_gp")
+@pytest.mark.parametrize("name", ["sgan_r1", "r3gan", "wgan_div", "wgan_gp", "wgan_gp_linear"])
+def test_penalties_are_taken_at_real_and_fake_images_and_between_them(name):
+    """The penalty in the graph is that of gradients taken outside it, at images from the same random state."""
+    model, critic, generator = build(name)
+    restore, x = state_of(model), EndlessBatches(IMAGES, 8)[0]
+    penalty = numpy(model(x, training=True)["penalty"])
+    restore()
+    latent = next(layer for layer in model.layers if isinstance(layer, Latent))
+    fake = numpy(generator(latent(x), training=True))
+    points = {"real": x, "fake": fake}
+    for layer in model.layers:
+        if isinstance(layer, RandomInterpolation):
+            points["between"] = numpy(layer(x, fake))
+    squared_gradient_norm = lambda point: np.sum(
+        gradient(lambda images: ops.sum(critic(images)), points[point]) ** 2, axis=(1, 2, 3)
+    )
+    expected = numpy(penalty_of(METHODS[name], squared_gradient_norm))
+    assert penalty.shape == (8,)
+    np.testing.assert_allclose(penalty, expected, rtol=1e-3)
 
 
-@pytest.mark.parametrize("name", PARTS)
-def test_a_single_loss_is_the_two_players_losses_in_one(name):
-    """Its gradient in the critic's weights is the critic loss's, in the generator's the generator loss's (6387)."""
-    model, critic, generator = built(name)
-    start = [numpy(v) for v in model.variables]
+@pytest.mark.parametrize("name", ["rasgan", "tsgan", "gan_qp_l2", "wgan_div", "wgan_gp"])
+def test_the_single_loss_has_the_gradients_of_both_players(name):
+    """In the critic's weights that of the critic's loss, in the generator's that of the generator's loss (6387)."""
+    model, critic, generator = build(name)
+    restore, head = state_of(model), head_of(model)
     _, critic_loss, generator_loss = method_losses(METHODS[name])
     x = ops.convert_to_tensor(EndlessBatches(IMAGES, 8)[0])
 
-    def outputs():  # from the same state each time: the same latents, the same u
-        for variable, value in zip(model.variables, start, strict=True):
-            variable.assign(value)
+    def outputs():  # with the same latents each time
+        restore()
         return model(x, training=True)
 
-    def of_critic():
+    def loss_of_critic():
         return critic_loss(**{k: v for k, v in outputs().items() if k not in ("fake", "real_for_generator")})["loss"]
 
-    def of_generator():
+    def loss_of_generator():
         values = outputs()
         return ops.mean(generator_loss(values["fake"], values["real_for_generator"])["loss"])
 
-    def of_both():
+    def single_loss():
         return model.loss_function(**outputs())["loss"]
 
-    head = [v for v in model.trainable_variables if "head" in v.path]
-    judges, painter = [*critic.trainable_variables, *head], generator.trainable_variables
-    assert len(judges) + len(painter) == len(model.trainable_variables)
     assert bool(head) == get_loss(METHODS[name].loss).pairwise_critic
-    for variables, alone in ((judges, of_critic), (painter, of_generator)):
-        expected = weight_gradients(alone, variables)
-        found = weight_gradients(of_both, variables)
-        scale = max(np.abs(g).max() for g in expected)
+    critic_weights = [*critic.trainable_variables, *(head.trainable_variables if head else [])]
+    generator_weights = generator.trainable_variables
+    assert len(critic_weights) + len(generator_weights) == len(model.trainable_variables)
+    for weights, loss in ((critic_weights, loss_of_critic), (generator_weights, loss_of_generator)):
+        expected, actual = weight_gradients(loss, weights), weight_gradients(single_loss, weights)
+        scale = largest(expected)
         assert scale > 1e-5
-        for a, b in zip(found, expected, strict=True):
+        for a, b in zip(actual, expected, strict=True):
             np.testing.assert_allclose(a, b, atol=1e-4 * scale)
-    if METHODS[name].penalty:
-        with_penalty = weight_gradients(of_critic, judges)
-        without = weight_gradients(lambda: ops.mean(model.loss_function(**outputs())["critic_loss"]), judges)
-        assert max(np.abs(a - b).max() for a, b in zip(with_penalty, without, strict=True)) > 1e-6
+    if METHODS[name].penalty:  # its gradient is added to that of the scores
+        total = weight_gradients(single_loss, critic_weights)
+        scores = weight_gradients(lambda: model.loss_function(**outputs())["critic_loss"], critic_weights)
+        penalty = weight_gradients(lambda: ops.mean(outputs()["penalty"]), critic_weights)
+        assert largest(penalty) > 1e-6
+        for a, b, c in zip(total, scores, penalty, strict=True):
+            np.testing.assert_allclose(a, b + c, atol=1e-4 * largest(total))
 
 
-def test_pairs_are_judged_in_both_orders():
-    model, critic, _ = built("tsgan")
-    x = EndlessBatches(IMAGES, 8)[0]
+def largest(gradients):
+    return max(np.abs(g).max() for g in gradients)
+
+
+def test_tgan_scores_pairs_in_both_orders():
+    model, critic, generator = build("tsgan")
+    restore, x = state_of(model), EndlessBatches(IMAGES, 8)[0]
     values = {name: numpy(value) for name, value in model(x).items()}
-    head = next(layer for layer in model.layers if layer.name == "head")
-    assert critic(x).shape == (8, 32), "an encoding, no score"
-    assert not np.allclose(values["real"], -values["fake_ng"], atol=1e-6), "the head is no odd function"
+    assert critic(x).shape == (8, 32), "an encoding, not a score"
+    restore()
+    latent = next(layer for layer in model.layers if isinstance(layer, Latent))
+    difference = critic(x) - critic(generator(latent(x)))
+    head = head_of(model)
+    np.testing.assert_allclose(values["real"], head(difference), atol=1e-5)
+    np.testing.assert_allclose(values["fake_ng"], head(-difference), atol=1e-5)
+    np.testing.assert_allclose(values["fake"], values["fake_ng"])
     np.testing.assert_allclose(values["real_for_generator"], values["real"])
-    np.testing.assert_allclose(head(np.zeros((1, 32), "f")), 0, atol=1e-7)  # no bias: equal samples, no opinion
+    assert not np.allclose(values["real"], -values["fake_ng"], atol=1e-6), "the head is not an odd function"
+    np.testing.assert_allclose(head(np.zeros((1, 32), "f")), 0, atol=1e-7)  # no bias: equal samples score 0
 
 
-def test_alternating_players_move_their_own_networks_in_rounds_of_their_authors():
-    trainer, critic, generator = built("sgan", "--trainer", "alternating")
+def test_alternating_players_train_their_own_networks_in_rounds_of_their_authors():
+    trainer, critic, generator = build("sgan", "--trainer", "alternating")
     assert (trainer.n_d, trainer.n_g) == METHODS["sgan"].steps_per_round == (1, 2)
     assert len(trainer.generator.outputs) == 1, "SGAN's generator needs no pass over real images"
-    before = [numpy(v) for v in critic.trainable_variables], [numpy(v) for v in generator.trainable_variables]
-    trainer.generator.train_on_batch(EndlessBatches(IMAGES, 8)[0])
-    moved = [
-        [not np.array_equal(numpy(v), old) for v, old in zip(net.trainable_variables, olds, strict=True)]
-        for net, olds in zip((critic, generator), before, strict=True)
-    ]
-    assert not any(moved[0]) and all(moved[1])
-    relativistic, *_ = built("rsgan", "--trainer", "alternating", "--n-d", "3")
+    trainer.critic.run_eagerly = trainer.generator.run_eagerly = True  # nothing to compile for one step
+    for player, own, other in ((trainer.critic, critic, generator), (trainer.generator, generator, critic)):
+        before = [[numpy(v) for v in network.trainable_variables] for network in (own, other)]
+        player.train_on_batch(EndlessBatches(IMAGES, 8)[0])
+        own_moved, other_moved = (
+            [not np.array_equal(numpy(v), old) for v, old in zip(network.trainable_variables, olds, strict=True)]
+            for network, olds in zip((own, other), before, strict=True)
+        )
+        assert all(own_moved) and not any(other_moved)
+    relativistic, *_ = build("rsgan", "--trainer", "alternating", "--n-d", "3")
     assert (relativistic.n_d, relativistic.n_g) == (3, 1)
     assert len(relativistic.generator.outputs) == 2
 
 
-def test_clipped_weights_stay_inside():
-    model, critic, generator = built("wgan")
+def test_clipping_keeps_the_weights_of_the_critic_alone_inside_the_limit():
+    model, critic, generator = build("wgan")
+    model.run_eagerly = True  # nothing to compile for two steps
     model.fit(EndlessBatches(IMAGES, 8), steps_per_epoch=2, shuffle=False, verbose=0)
     assert max(np.abs(numpy(v)).max() for v in critic.trainable_variables) == pytest.approx(0.01)
     assert max(np.abs(numpy(v)).max() for v in generator.trainable_variables) > 0.05
@@ -135,36 +186,61 @@ def test_clipped_weights_stay_inside():
 
 def test_a_penalised_critic_has_no_batch_norm():
     norms = lambda model: [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
-    assert norms(built("rsgan", "--batch-norm")[1])
-    assert not norms(built("r3gan", "--batch-norm")[1])
-    assert not norms(built("rsgan")[1])
+    assert norms(build("rsgan", "--batch-norm")[1])
+    assert not norms(build("r3gan", "--batch-norm")[1])
+    assert not norms(build("rsgan")[1])
 
 
-def test_the_random_streams_are_part_of_the_state_that_is_kept():
-    streams = lambda name: sum("seed_generator" in v.path for v in built(name)[0].training_state())
-    assert streams("sgan") == 1 and streams("wgan_gp") == 2  # the latents; and the places between
+def test_the_checkpoint_holds_the_random_streams():
+    streams = lambda name: sum("seed_generator" in v.path for v in build(name)[0].training_state())
+    assert streams("sgan") == 1  # of the latents
+    assert streams("wgan_gp") == 2  # and of the interpolations
 
 
-def test_spectral_norm_can_be_had_with_any_loss_and_left_out():
-    wrapped = lambda model: [layer for layer in model.layers if layer.name.startswith("spectral")]
-    assert wrapped(built("lsgan", "--spectral-norm")[1])
-    assert wrapped(built("rsgan_sn")[1])
-    assert not wrapped(built("rsgan_sn", "--no-spectral-norm")[1])
+def layers_with_kernel(network):
+    """Return (normalised, plain): the layers of a network with a kernel, with and without spectral norm."""
+    wrapped = [layer.layer for layer in network.layers if isinstance(layer, SpectralNormalized)]
+    return wrapped, [layer for layer in network.layers if isinstance(layer, layers.Conv2D | layers.Dense)]
+
+
+@pytest.mark.parametrize(
+    ("method", "flags", "normalised"),
+    [
+        ("lsgan", ["--spectral-norm"], True),
+        ("lsgan", [], False),
+        ("rsgan_sn", [], True),
+        ("rsgan_sn", ["--no-spectral-norm"], False),
+        ("tsgan", [], True),
+        ("tsgan", ["--no-spectral-norm"], False),
+    ],
+)
+def test_spectral_norm_is_on_every_kernel_of_the_critic_or_on_none(method, flags, normalised):
+    model, critic, generator = build(method, *flags)
+    head = head_of(model)
+    assert not layers_with_kernel(generator)[0]
+    counts = [(critic, 3 if head else 4)] + ([(head, 2)] if head else [])  # 3 convolutions at 32 px, and Dense layers
+    for network, count in counts:
+        wrapped, plain = layers_with_kernel(network)
+        assert (len(wrapped), len(plain)) == ((count, 0) if normalised else (0, count))
 
 
 @pytest.mark.parametrize("name", ["tsgan", "wgan_gp", "rsgan_sn"])
-def test_points_of_the_plane(name):
-    model, critic, generator = built(name, "--width", "16", shape=(2,))
-    before = [numpy(v) for v in (*critic.trainable_variables, *generator.trainable_variables)]
+def test_a_step_on_points_of_the_plane_trains_every_weight_that_the_loss_sees(name):
+    model, critic, generator = build(name, "--width", "16", shape=(2,))
+    head = head_of(model)
+    weights = [v for network in (critic, head, generator) if network for v in network.trainable_variables]
+    before = [numpy(v) for v in weights]
+    model.run_eagerly = True  # nothing to compile for one step
     points = np.random.default_rng(0).normal(size=(40, 2)).astype("float32")
     model.fit(EndlessBatches(points, 8), steps_per_epoch=1, shuffle=False, verbose=0)
-    after = [numpy(v) for v in (*critic.trainable_variables, *generator.trainable_variables)]
-    assert [np.array_equal(a, b) for a, b in zip(before, after, strict=True)].count(True) <= 1  # a bias no loss sees
+    still = [v.path for v, old in zip(weights, before, strict=True) if np.array_equal(numpy(v), old)]
+    last_bias = critic.trainable_variables[-1].path  # adds the same to both sides of a difference
+    assert still in ([], [last_bias])
     assert generator(np.zeros((3, 100), "f")).shape == (3, 2)
 
 
-def test_the_authors_networks():
-    """DCGAN at 64 px: 4 convolutions and a Dense layer; the first batch norm of the generator is over 8192 units."""
+def test_paper_networks_have_the_authors_parameters():
+    """DCGAN at 64 px: 4 convolutions and a Dense layer; the generator's first batch norm has 8192 units."""
     args = train.make_parser().parse_args(["--preset", "paper", "--loss", "rsgan_sn", "--no-spectral-norm"])
     apply_preset(args, train.make_parser(), train.PRESETS)
     _, critic, generator = train.build(args, (64, 64, 3))
