@@ -1,0 +1,1 @@
+"""f-GAN: a GAN from every divergence (article 6016)."""

@@ -1,0 +1,1 @@
+"""NICE, RealNVP and Glow (articles 5776, 5807 and 6407)."""

@@ -1,0 +1,1 @@
+"""O-GAN: a discriminator that is also an encoder (article 6409)."""

@@ -1,0 +1,1 @@
+"""Relativistic GANs and what they are compared with (article 6110)."""

@@ -97,7 +97,7 @@ def _draw_chunk(factors, size):
     return np.rint(255 * np.clip(canvas, 0, 1)).astype("uint8").transpose(0, 2, 3, 1)
 
 
-# Tools of the painter.
+# Drawing tools.
 
 _length = lambda u, v: np.sqrt(u * u + v * v)
 
@@ -287,7 +287,7 @@ def _brows_and_glasses(canvas, x, y, f):
     _paint(canvas, worn * _inside(frame, f), INK)
 
 
-PARTS = (  # the painter, whether it leans with the head, and a window (x, y) that holds it at every lean
+PARTS = (  # what draws it, whether it leans with the head, and a window (x, y) that holds it at every lean
     (_background, False, (-1, 1), (-1, 1)),
     (_body, False, (-1, 1), (0.65, 1)),
     (_back_hair, True, (-1, 1), (-1, 1)),

@@ -184,7 +184,6 @@ def train(
     dtype="float32",
 ):
     """Train up to step number `steps`, starting from the run's checkpoint if it has one.
-
     Args:
         trainer: a compiled `SingleLoss` or an `Alternating`.
         images: `common.data.images.Images`, uint8 array of images or float32 array of points.
