@@ -184,6 +184,7 @@ def train(
     dtype="float32",
 ):
     """Train up to step number `steps`, starting from the run's checkpoint if it has one.
+
     Args:
         trainer: a compiled `SingleLoss` or an `Alternating`.
         images: `common.data.images.Images`, uint8 array of images or float32 array of points.
@@ -209,7 +210,6 @@ def train(
         UserError: if a loss becomes NaN or infinite (the last checkpoint is kept), or if the run has more than `steps`
             steps already.
     """
-
     devices = devices or backend.distribution(False)
     checkpoint_callback = TrainingLog(run_dir, trainer, averages, save_every, steps, on_interval, stateful or {})
     start = checkpoint_callback.restore()
