@@ -1,6 +1,7 @@
 """Compare variants of one GAN script over seeds: a table of metrics, a grid of samples and convergence curves."""
 
 import argparse
+import re
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -12,6 +13,7 @@ from common.experiments.gan import MetricHistory
 from common.experiments.sample_space import ImageSpace
 from common.experiments.sweep import KILLED, comparison_dir, run_variants, write_table
 from common.files import read_json
+from common.plots.animation import of_usual_size
 from common.plots.charts import blank_figure, plot_curves, write_figure
 
 TABLE_COLUMNS = {
@@ -34,18 +36,25 @@ class FinishedRun:
     """Results of a finished training.
 
     `metrics` are those of `results.json`, and `half_way`: the distance to the data in the middle of the training.
+    Of few images the distance is not measured: its curve is empty then.
 
     Args:
         run_dir: path of the run directory.
+
+    Raises:
+        UserError: if one of the run's files is damaged.
     """
 
     def __init__(self, run_dir):
         self.run_dir = run_dir
         self.distance_curve = MetricHistory(run_dir / "distances.json").curve()
         self.mode_curve = MetricHistory(run_dir / "modes.json").curve()  # of empty lists if modes are unknown
-        self.metrics = read_json(run_dir / "results.json")["metrics"]
+        results = read_json(run_dir / "results.json")
+        metrics = results.get("metrics") if isinstance(results, dict) else None
+        if not isinstance(metrics, dict) or not all(isinstance(v, int | float) for v in metrics.values()):
+            raise UserError(f"{run_dir}/results.json is damaged: it has no metrics; delete it to measure them again")
         distances = self.distance_curve[1]
-        self.metrics["half_way"] = distances[(len(distances) - 1) // 2]
+        self.metrics = metrics | ({"half_way": distances[(len(distances) - 1) // 2]} if distances else {})
 
 
 def compare_gans(args, article, flag, kinds, single_seed_kinds=(), name="compare"):
@@ -90,12 +99,16 @@ def compare_gans(args, article, flag, kinds, single_seed_kinds=(), name="compare
 
     # table
     first_run = next(iter(finished.values()))
-    columns = {title: key for title, key in TABLE_COLUMNS.items() if key in first_run.metrics}
+    measured = {key for run in finished.values() for key in run.metrics}
+    columns = {title: key for title, key in TABLE_COLUMNS.items() if key in measured}
     rows = {
-        kind: {title: [run.metrics[key] for run in runs_of_kind] for title, key in columns.items()}
+        kind: {title: [r.metrics[key] for r in runs_of_kind if key in r.metrics] for title, key in columns.items()}
         for kind, runs_of_kind in runs.items()
     }
     footer = _floors_line(first_run, columns)
+    without_recall = [run_name for run_name, run in finished.items() if run.metrics.get("recall") == 0]
+    if without_recall:
+        footer += f"recall 0, so that precision says nothing: {', '.join(without_recall)}\n"
     footer += "".join(f"failed: {run_name}: {reason}\n" for run_name, reason in failed.items())
     text = write_table(output_dir, flag.removeprefix("--"), rows, args, footer, failed=failed)
 
@@ -107,22 +120,23 @@ def compare_gans(args, article, flag, kinds, single_seed_kinds=(), name="compare
     if single_seed_kinds:
         _draw_grid(figures / "samples-all.png", grid)
     title = f"{args.dataset}, {args.seeds} seed{'s' * (args.seeds > 1)}"
-    plot_curves(
+    _plot_seeds(
         figures / "convergence.png",
         {kind: [run.distance_curve for run in runs[kind]] for kind in kinds},
-        "step",
         "sliced Wasserstein distance" if is_toy else "Frechet distance",
         title,
         logy=True,
-        references={"two samples of the data": first_run.metrics["floor/on_the_way"]},
+        references={"two samples of the data": first_run.metrics.get("floor/on_the_way")},
     )
-    if all((run_dir / "modes.json").exists() for run_dir in run_dirs.values()):
-        series = {kind: [run.mode_curve for run in runs[kind]] for kind in kinds}
-        plot_curves(figures / "modes.png", series, "step", "modes found", title)
+    _plot_seeds(
+        figures / "modes.png", {kind: [run.mode_curve for run in runs[kind]] for kind in kinds}, "modes found", title
+    )
 
-    distance = "swd" if is_toy else "fid"
-    best = min(runs, key=lambda kind: np.mean([run.metrics[distance] for run in runs[kind]]))
-    print(text, f"nearest to the data: {best}", f"{output_dir}/figures/samples.png", sep="\n")
+    print(text)
+    distance = "sliced Wasserstein" if is_toy else "FID"
+    if all(row.get(distance) for row in rows.values()):
+        print("nearest to the data:", min(rows, key=lambda kind: np.mean(rows[kind][distance])))
+    print(f"{figures}/samples.png")
     # a killed training says nothing about its kind, unlike one that diverged
     killed = [f"{run_name}: {reason}" for run_name, reason in failed.items() if reason.startswith(KILLED)]
     if killed:
@@ -137,22 +151,50 @@ def _floors_line(run, columns):
         columns: dict title -> key of a metric.
     """
     floors = {title: run.metrics[f"{key}_floor"] for title, key in columns.items() if f"{key}_floor" in run.metrics}
-    floors["half-way, of fewer samples,"] = run.metrics["floor/on_the_way"]
+    if "floor/on_the_way" in run.metrics:
+        floors["half-way, of fewer samples,"] = run.metrics["floor/on_the_way"]
     listed = ", ".join(f"{title} {value:.3f}" for title, value in floors.items())
-    return f"\nfloors, between two samples of the data: {listed}\n"
+    return f"\nfloors, between two samples of the data: {listed}\n" if floors else "\n"
+
+
+def _plot_seeds(path, curves, ylabel, title, references=None, **plot_kwargs):
+    """Draw curves over the seeds, see `plot_curves`; print a line instead if the steps of a kind's runs differ.
+
+    Args:
+        path: path of the PNG.
+        curves: dict kind -> list of (steps, values). Kinds without values are left out.
+        ylabel: str.
+        title: str.
+        references: dict name -> value; None for a value that was not measured.
+        **plot_kwargs: further arguments of `plot_curves`.
+    """
+    steps = {kind: {tuple(x) for x, _ in curves_of_kind} for kind, curves_of_kind in curves.items()}
+    curves = {kind: curves_of_kind for kind, curves_of_kind in curves.items() if steps[kind] != {()}}
+    if any(len(steps[kind]) > 1 for kind in curves):
+        print(f"not drawn: {path} (the seeds were measured at different steps)", flush=True)
+    elif curves:
+        references = {name: value for name, value in (references or {}).items() if value is not None}
+        plot_curves(path, curves, "step", ylabel, title, references=references, **plot_kwargs)
 
 
 def _samples_over_training(run_dir, is_toy, rows=2, columns=4):
     """Return {step: picture of the samples} at `GRID_STEPS` steps of a run, doubling towards its end.
 
     A picture shows the first `rows` x `columns` images, or of points the right half of the plot: the samples' panel.
+    Damaged pictures are left out.
     """
-    paths = sorted((run_dir / "samples").glob("step-*.png"))[1:]  # without the untrained networks
+    names = re.compile(r"step-\d+\.png")
+    paths = [path for path in sorted((run_dir / "samples").glob("step-*.png")) if names.fullmatch(path.name)]
+    paths = of_usual_size(paths[1:])  # without the untrained networks
     # the last, the one after half of the steps, a quarter, ...
     indices = {max(0, len(paths) // 2**i - 1) for i in range(GRID_STEPS)}
     pictures = {}
-    for path in (paths[i] for i in sorted(indices)):
-        picture = iio.imread(path, mode="RGB")
+    for path in (paths[i] for i in sorted(indices) if paths):
+        try:
+            picture = iio.imread(path, mode="RGB")
+        except Exception as error:  # a damaged file fails in many ways
+            print(f"{path} is damaged ({error}); the grid leaves it out", flush=True)
+            continue
         image_side = len(picture) // ImageSpace.columns
         step = int(path.stem.split("-")[1])
         if is_toy:
@@ -167,18 +209,23 @@ def _draw_grid(path, pictures):
 
     Args:
         path: PNG to write.
-        pictures: dict kind -> {step: picture (h, w, 3)}, with the same steps for all kinds.
+        pictures: dict kind -> {step: picture (h, w, 3)}. A step that a kind lacks stays blank. Without any step,
+            nothing is written.
     """
-    steps = list(next(iter(pictures.values())))
-    height, width = next(iter(pictures.values()))[steps[0]].shape[:2]
+    steps = sorted({step for by_step in pictures.values() for step in by_step})
+    if not steps:
+        print(f"not drawn: {path} (there is no picture of the samples)", flush=True)
+        return
+    height, width = next(picture for by_step in pictures.values() for picture in by_step.values()).shape[:2]
     figure = blank_figure(1.7 * len(steps) + 1.2, (1.7 * height / width + 0.02) * len(pictures) + 0.3)
     axes = figure.subplots(len(pictures), len(steps), squeeze=False)
     for ax, step in zip(axes[0], steps, strict=True):
         ax.set_title(f"step {step}", fontsize=8)
     for row, (kind, by_step) in zip(axes, pictures.items(), strict=True):
         for ax, step in zip(row, steps, strict=True):
-            interpolation = "antialiased" if by_step[step].shape[0] > 300 else "nearest"
-            ax.imshow(by_step[step], interpolation=interpolation)
             ax.set(xticks=[], yticks=[])
-        row[0].set_ylabel(kind, rotation=0, ha="right", va="center", fontsize=8)
+            if step in by_step:
+                interpolation = "antialiased" if by_step[step].shape[0] > 300 else "nearest"
+                ax.imshow(by_step[step], interpolation=interpolation)
+        row[0].set_ylabel(kind, parse_math=False, rotation=0, ha="right", va="center", fontsize=8)
     write_figure(path, figure)

@@ -5,8 +5,11 @@
 - `train`: training data, as `common.training.loop.train` takes it;
 - `shape`: tuple, shape of a sample;
 - `n`: int, number of samples that are measured during training;
-- `reference`: features of `n` held-out images, or `n` fresh points, that samples are compared with;
-- `noise_floor`: float, the `distance` between two samples of the data, which no generator is expected to go below;
+- `reference`: features of `n` held-out images, or `n` fresh points, that samples are compared with, or None without
+  `has_distance`;
+- `has_distance`: bool, whether there are enough images for `distance`;
+- `noise_floor`: float, the `distance` between two samples of the data, which no generator is expected to go below, or
+  None without `has_distance`;
 - `modes`: int, number of modes of the data, or 0 if it is unknown;
 - `distance_label`: str, name of `distance` for plots;
 - the methods `postprocess`, `show`, `distance`, `count_modes` and `evaluate`.
@@ -19,6 +22,7 @@ from dataclasses import replace
 import numpy as np
 
 from common.data import toy_2d
+from common.data.checks import check_finite
 from common.data.images import load_images, to_uint8
 from common.data.splits import fixed_random_subset
 from common.errors import UserError
@@ -26,6 +30,7 @@ from common.metrics.classifier import predicted_labels
 from common.metrics.distances import frechet_distance
 from common.metrics.features import default_features, extractor, sample_quality
 from common.metrics.modes import mixture_modes, mode_coverage, modes_of_points
+from common.metrics.sample_size import is_enough
 from common.metrics.wasserstein import laplacian_wasserstein, sliced_wasserstein
 from common.plots.images import image_grid, save_png
 from common.plots.planes import plot_panels_2d
@@ -61,12 +66,17 @@ class ImageSpace:
         self.shape = self.train.array.shape[1:]
         self.extract = extractor(args.features, args.dataset, args.size, self.train.array, args.data_dir)
         self.n = min(N_DURING_TRAINING, len(self.test), len(self.train.array))
-        self.reference = self.extract(fixed_random_subset(self.test, self.n))
-        self.noise_floor = frechet_distance(self.extract(fixed_random_subset(self.train.array, self.n)), self.reference)
+        counts = {"training images": len(self.train.array), "held-out images": len(self.test)}
+        self.has_distance = is_enough("the distance during training", 2, counts)
+        self.reference = self.noise_floor = None
+        if self.has_distance:
+            self.reference = self.extract(fixed_random_subset(self.test, self.n))
+            train_features = self.extract(fixed_random_subset(self.train.array, self.n))
+            self.noise_floor = frechet_distance(train_features, self.reference)
 
     def postprocess(self, outputs):
-        """Return the generator's outputs (n, h, w, c) in [-1, 1] as uint8 images."""
-        return to_uint8(outputs)
+        """Return the generator's outputs (n, h, w, c) in [-1, 1] as uint8 images. Others raise `UserError`."""
+        return to_uint8(check_finite("the generator's images", outputs))
 
     def show(self, path, samples):
         """Draw the first 81 samples into a PNG, 9 x 9. Images of less than 64 pixels are enlarged."""
@@ -91,7 +101,8 @@ class ImageSpace:
         Returns:
             Dict of numbers: those of `sample_quality` (FID, KID, precision, recall, density, coverage), `swd_<size>`
             (sliced Wasserstein distance at each scale, times 1000) and, where the number of modes is known, those of
-            `count_modes` over 26 samples per mode.
+            `count_modes` over 26 samples per mode. Metrics that need more images than there are are left out, with a
+            printed line.
         """
         fakes = sample(min(N_FINAL, len(self.test)), 4)
         n = min(N_DURING_TRAINING, len(fakes))
@@ -135,15 +146,15 @@ class PlaneSpace:
         self.args, args.size = args, 2
         self.modes = len(mixture_modes(args.dataset)[0])
         self.train = toy_2d.sample(args.dataset, args.limit or TOY_POINTS, [args.seed, 0])
-        self.n = N_DURING_TRAINING
+        self.n, self.has_distance = N_DURING_TRAINING, True
         self.reference, again = (toy_2d.sample(args.dataset, self.n, [args.seed, stream]) for stream in (1, 2))
         self.noise_floor = sliced_wasserstein(again, self.reference)
         side = 1.15 * float(np.abs(self.train).max())
         self.extent = (-side, side, -side, side)
 
     def postprocess(self, outputs):
-        """Return the generator's outputs (n, 2) as a numpy array."""
-        return np.asarray(outputs)
+        """Return the generator's outputs (n, 2) as a numpy array; `UserError` if they are not finite."""
+        return check_finite("the generator's points", outputs)
 
     def show(self, path, samples):
         """Draw the data and samples (n, 2) side by side into a PNG."""

@@ -1,17 +1,23 @@
 """Run one training script many times, once per variant and seed, each run in a folder of its own."""
 
 import functools
+import hashlib
+import os
 import re
+import shlex
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from common.cli import Parser, dataset, positive_int
+from common.cli import Parser, dataset
 from common.errors import UserError
-from common.files import atomic_write, write_json
+from common.files import atomic_write, read_json, write_json
+from common.flag_types import count_int, output_folder
 
 KILLED = "killed by signal"
+# Let two runs share one GPU: by default TensorFlow and JAX each reserve nearly all its memory.
+GPU_SHARING_ENV = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 
 
 def sweep_parser(description, default_dataset, toys=()):
@@ -26,9 +32,9 @@ def sweep_parser(description, default_dataset, toys=()):
     """
     p = Parser(description=description, formatter_class=Parser.RAW)
     p.add_argument("--dataset", type=functools.partial(dataset, toys=toys), default=default_dataset)
-    p.add_argument("--seeds", type=positive_int, default=3, help="number of seeds, from 0 on (default 3)")
-    p.add_argument("--jobs", type=positive_int, default=1, help="number of trainings at the same time (default 1)")
-    p.add_argument("--out", default="runs", help="folder that holds all results (default runs)")
+    p.add_argument("--seeds", type=count_int, default=3, help="number of seeds, from 0 on (default 3)")
+    p.add_argument("--jobs", type=count_int, default=1, help="number of trainings at the same time (default 1)")
+    p.add_argument("--out", type=output_folder, default="runs", help="folder that holds all results (default runs)")
     return p
 
 
@@ -39,7 +45,7 @@ def sweep(script, jobs, sweep_dir, workers=1, failed=None):
         script: path of a training script that takes --out and --resume.
         jobs: dict name -> list of flags. The output of a job goes to `<sweep_dir>/<name>/log.txt`.
         sweep_dir: path, folder of all jobs.
-        workers: int, number of jobs at the same time.
+        workers: int, number of jobs at the same time. With more than 1 they share the memory of a GPU.
         failed: dict that receives {name: `failure_reason`} of the jobs that fail while the others go on. If `None`, a
             failure raises `UserError`.
 
@@ -47,15 +53,22 @@ def sweep(script, jobs, sweep_dir, workers=1, failed=None):
         Dict name -> run directory, of the jobs that succeeded, in the order of `jobs`.
 
     Raises:
-        UserError: if a job fails and `failed` is `None`, or if a job succeeds without a `results.json`.
+        UserError: if a job fails and `failed` is `None`, or if a job succeeds and it is not clear which
+            `results.json` is its own.
     """
+    env = (GPU_SHARING_ENV if workers > 1 else {}) | os.environ
 
     def run_job(name, flags):
         job_dir = Path(sweep_dir) / name
-        job_dir.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, script, *flags, "--out", job_dir, "--resume"]
-        with open(job_dir / "log.txt", "a") as log:
-            process = subprocess.run(list(map(str, command)), stdout=log, stderr=subprocess.STDOUT)
+        arguments = list(map(str, [script, *flags, "--out", job_dir, "--resume"]))
+        try:
+            job_dir.mkdir(parents=True, exist_ok=True)
+            log = open(job_dir / "log.txt", "a")  # noqa: SIM115 - closed below
+        except OSError as error:
+            raise UserError(f"cannot write to {job_dir}: {error.strerror}; choose another --out") from None
+        before = _file_states(job_dir)
+        with log:
+            process = subprocess.run([sys.executable, *arguments], env=env, stdout=log, stderr=subprocess.STDOUT)
         if process.returncode:
             reason = failure_reason(process.returncode, job_dir / "log.txt")
             if failed is None:
@@ -63,15 +76,94 @@ def sweep(script, jobs, sweep_dir, workers=1, failed=None):
             failed[name] = reason
             print(f"{name}: {reason}", flush=True)
             return None
-        results = sorted(job_dir.rglob("results.json"), key=lambda path: path.stat().st_mtime)
-        if not results:
-            raise UserError(f"{name} succeeded but wrote no results.json; see {job_dir}/log.txt")
-        print(f"{name}: {results[-1]}", flush=True)
-        return results[-1].parent
+        run_dir = find_run(job_dir, arguments, before)
+        print(f"{name}: {run_dir}/results.json", flush=True)
+        return run_dir
 
     with ThreadPoolExecutor(workers) as pool:
         run_dirs = dict(zip(jobs, pool.map(run_job, jobs, jobs.values()), strict=True))
     return {name: run_dir for name, run_dir in run_dirs.items() if run_dir}
+
+
+def find_run(job_dir, arguments, before):
+    """Return the run directory that a job wrote, among those of earlier jobs with other flags.
+
+    The dates of the files play no part, because a clock may be set back.
+
+    Args:
+        job_dir: path, --out of the job.
+        arguments: list of str, the script and all flags of the job.
+        before: dict of the files' states before the job, see `_file_states`.
+
+    Raises:
+        UserError: if there is no `results.json`, or if several runs may be the job's.
+    """
+    after = _file_states(job_dir)
+    if not after:
+        raise UserError(f"{job_dir.name} succeeded but wrote no results.json; see {job_dir}/log.txt")
+    # e.g. not `<run>/reconstruct/results.json`
+    run_dirs = [run_dir for run_dir in after if not set(run_dir.parents) & after.keys()]
+    is_its_own = (
+        lambda run_dir: after[run_dir] != before.get(run_dir),
+        lambda run_dir: _has_flags(_config(run_dir), arguments),
+        lambda run_dir: _config(run_dir).get("command") == shlex.join(["python", *arguments]),
+    )
+    for test in is_its_own:
+        if len(run_dirs) > 1:
+            run_dirs = [run_dir for run_dir in run_dirs if test(run_dir)] or run_dirs
+    if len(run_dirs) > 1:
+        names = ", ".join(str(run_dir.relative_to(job_dir)) for run_dir in run_dirs)
+        raise UserError(f"{job_dir} has several runs with the flags of this job ({names}); move the others away")
+    return run_dirs[0]
+
+
+def _file_states(job_dir):
+    """Return {run directory: what changes whenever its `results.json` is written}."""
+    stats = {path.parent: path.stat() for path in sorted(job_dir.rglob("results.json")) if path.is_file()}
+    return {run_dir: (stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns) for run_dir, stat in stats.items()}
+
+
+def _config(run_dir):
+    """Return the `config.json` of a run, {} if it is missing or damaged."""
+    try:
+        config = read_json(run_dir / "config.json")
+    except UserError:
+        return {}
+    return config if isinstance(config, dict) else {}
+
+
+def _has_flags(config, arguments):
+    """Return whether a run's `config.json` has the values of all flags in a list of arguments."""
+    saved, given = config.get("flags"), {}
+    if not isinstance(saved, dict):
+        return False
+    for argument in arguments:
+        if argument.startswith("--"):
+            flag, _, value = argument[2:].partition("=")
+            given[flag] = [value] if value else []
+        elif given:
+            given[flag].append(argument)
+
+    def agrees(flag, values):
+        key = flag.replace("-", "_")
+        if not values and flag.startswith("no-"):
+            return saved.get(key.removeprefix("no_"), False) is False
+        if key not in saved:
+            return True
+        value = saved[key]
+        if not values:
+            return value is True
+        return [str(v) for v in (value if isinstance(value, list) else [value])] in (values, _as_numbers(values))
+
+    return all(agrees(*item) for item in given.items() if item[0] not in ("out", "resume"))
+
+
+def _as_numbers(words):
+    """Return words with each number written as Python writes it, e.g. "0.001" for "1e-3"."""
+    try:
+        return [str(float(word)) for word in words]
+    except ValueError:
+        return words
 
 
 def failure_reason(code, log):
@@ -110,7 +202,10 @@ def run_variants(script, flag, kinds, sweep_dir, args, failed=None):
 
 def comparison_dir(args, article, name):
     """Return the path `<out>/<article>/<name>-<dataset>`, with a last part that is safe as a folder name."""
-    return Path(args.out) / article / re.sub(r"[^\w.-]+", "_", f"{name}-{args.dataset}")
+    folder = re.sub(r"[^\w.-]+", "_", f"{name}-{args.dataset}")
+    if len(folder.encode()) > 200:  # file systems allow 255 bytes
+        folder = f"{folder[:40]}-{hashlib.sha256(folder.encode()).hexdigest()[:16]}"
+    return Path(args.out) / article / folder
 
 
 def write_table(output_dir, row_header, rows, args, footer="", **extra_results):
@@ -136,7 +231,7 @@ def write_table(output_dir, row_header, rows, args, footer="", **extra_results):
     results = {"metrics": metrics, "seeds": args.seeds, "train_flags": args.forwarded, **extra_results}
     write_json(output_dir / "results.json", results)
     text = table(row_header, rows) + footer
-    atomic_write(output_dir / "table.md", lambda path: path.write_text(text))
+    atomic_write(output_dir / "table.md", lambda path: path.write_text(text, encoding="utf-8"))
     return text
 
 
@@ -145,7 +240,7 @@ def table(row_header, rows):
 
     Args:
         row_header: str, head of the first column.
-        rows: dict row -> {column: list of numbers, one per seed}. A row may lack columns.
+        rows: dict row -> {column: list of numbers, one per seed}. A row may lack columns, or have empty ones.
     """
     columns = list(dict.fromkeys(column for row in rows.values() for column in row))
 
@@ -156,6 +251,6 @@ def table(row_header, rows):
 
     lines = [f"| {row_header} | {' | '.join(columns)} |", f"|---|{'---|' * len(columns)}"]
     for name, row in rows.items():
-        cells = [cell(row[column]) if column in row else "" for column in columns]
+        cells = [cell(row[column]) if row.get(column) else "" for column in columns]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"

@@ -22,14 +22,15 @@ EPOCHS, BATCH_SIZE, LEARNING_RATE, DROPOUT = 3, 128, 2e-3, 0.4
 # Part of the cache key, like the constants above. Raise it when the network or its training changes in another way.
 CLASSIFIER_VERSION = 1
 CHUNK_IMAGES = 2048  # images held as floats at a time
+_not_stored = {}  # folder -> (model, accuracy) of classifiers that could not be written to the disk
 
 
 def classifier(dataset, size, data_dir=None, limit=None, epochs=EPOCHS):
     """Return a convolutional classifier of a labelled data set, from the Keras cache or trained now.
 
-    It is stored in `classifiers/` of `keras_home()`, under a key of the data files and the training settings. Its seeds
-    are fixed, so every training gives the same classifier. The caller's random numbers and precision policy are left
-    alone.
+    It is stored in `classifiers/` of `keras_home()`, under a key of the data files and the training settings. If that
+    fails, a printed line says so, and this process keeps the classifier in memory. Its seeds are fixed, so every
+    training gives the same classifier. The caller's random numbers and precision policy are left alone.
 
     Args:
         dataset: "mnist", "fashion_mnist" or "cifar10". A stacked set has the classifier of its single digits.
@@ -50,14 +51,21 @@ def classifier(dataset, size, data_dir=None, limit=None, epochs=EPOCHS):
     settings = [CLASSIFIER_VERSION, FORMAT, name, sources, size, limit, epochs, BATCH_SIZE, LEARNING_RATE, DROPOUT]
     key = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
     folder = keras_home() / "classifiers" / f"{name}-{size}-{key}"
+    if folder in _not_stored:
+        return _not_stored[folder]
     with isolated_keras_state():
         # If missing or damaged, retrain. Concurrent processes are safe: they write identical files.
-        with contextlib.suppress(UserError, KeyError):
-            accuracy = read_json(folder / "accuracy.json")["test_accuracy"]
+        with contextlib.suppress(UserError, KeyError, TypeError, ValueError):
+            accuracy = float(read_json(folder / "accuracy.json")["test_accuracy"])
             return load_model(folder / "classifier.keras"), accuracy
         model, accuracy = _train(name, size, data_dir, limit, epochs)
-    atomic_write(folder / "classifier.keras", model.save)
-    write_json(folder / "accuracy.json", {"test_accuracy": accuracy, "dataset": name, "size": size, "epochs": epochs})
+    info = {"test_accuracy": accuracy, "dataset": name, "size": size, "epochs": epochs}
+    try:
+        atomic_write(folder / "classifier.keras", model.save)
+        write_json(folder / "accuracy.json", info)
+    except UserError as error:
+        print(f"{error}; going on with the classifier in memory", flush=True)
+        _not_stored[folder] = model, accuracy
     return model, accuracy
 
 

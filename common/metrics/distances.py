@@ -7,6 +7,10 @@ samples. Compare them with their noise floor: the same distance between two samp
 
 import numpy as np
 
+from common.data.checks import check_finite
+from common.errors import UserError
+
+LARGEST = 1e30  # of the values that are compared: the sixth power of it is a float64
 CHUNK_ROWS = 512  # rows compared with a whole sample at once: 40 MB of squared distances to 10000 others
 
 
@@ -26,6 +30,7 @@ def frechet_distance(a, b):
 
     Raises:
         ValueError: for other shapes.
+        UserError: for values that are not finite.
     """
     a, b = (x.astype("float64") for x in check_samples(a, b, least=2))
     cov_a, cov_b = np.atleast_2d(np.cov(a, rowvar=False)), np.atleast_2d(np.cov(b, rowvar=False))
@@ -59,6 +64,7 @@ def kernel_distance(a, b, subset_size=1000, subsets=100, seed=0):
 
     Raises:
         ValueError: for other shapes, `subset_size` or `subsets`.
+        UserError: for values that are not finite.
     """
     a, b = check_samples(a, b, least=2)
     if subset_size < 2 or subsets < 1:
@@ -114,14 +120,12 @@ def prdc(real, fake, k=5):
         Dict of four floats.
 
     Raises:
-        ValueError: for other shapes or another k, and for values that are not finite.
+        ValueError: for other shapes or another k.
+        UserError: for values that are not finite.
     """
-    real, fake = check_samples(real, fake)
+    real, fake = check_samples(real, fake, names=("the real features", "the fake features"))
     if not 1 <= k < min(len(real), len(fake)):
         raise ValueError(f"k must be 1 to {min(len(real), len(fake)) - 1}, less than both sample sizes. Received: {k}")
-    for name, x in (("real", real), ("fake", fake)):
-        if not (finite := np.isfinite(x).all(1)).all():
-            raise ValueError(f"All values must be finite. Received: {np.sum(~finite)} rows of `{name}` that are not")
     # products of integers are exact in float64, so no mean is subtracted from them
     integers = real.dtype.kind in "bui" and fake.dtype.kind in "bui"
     centre = 0.0 if integers else real.mean(0, dtype="float64")
@@ -172,12 +176,27 @@ def _squared_distances(a, b, centre):
         yield start, square
 
 
-def check_samples(a, b, least=1):
-    """Return two samples as arrays, after checking that they are (n, d) and (m, d) with at least `least` rows."""
+def check_samples(a, b, least=1, names=("the first sample", "the second sample")):
+    """Return two samples as arrays, after checking their shapes and values.
+
+    Args:
+        a: features (n, d).
+        b: features (m, d).
+        least: int, smallest n and m (default 1).
+        names: what the two samples are, for the message about values that are not finite.
+
+    Raises:
+        ValueError: for other shapes.
+        UserError: for values that are not finite, or so large that their powers would not be.
+    """
     a, b = np.asarray(a), np.asarray(b)
     fits = a.ndim == b.ndim == 2 and a.shape[1] == b.shape[1] > 0
     if not fits or min(len(a), len(b)) < least:
         raise ValueError(
             f"Samples must be (n, d) and (m, d) with n and m at least {least}. Received: shapes {a.shape} and {b.shape}"
         )
+    for name, sample in zip(names, (a, b), strict=True):
+        largest = np.abs(check_finite(name, sample)).max(initial=0)
+        if largest > LARGEST:
+            raise UserError(f"{name} must be numbers up to {LARGEST:g} to be compared. Received: {largest:g}")
     return a, b

@@ -11,6 +11,7 @@ import numpy as np
 from keras import ops
 
 from common.data.catalog import DATASETS, is_digit_like, keras_home
+from common.data.checks import check_finite
 from common.data.splits import fixed_random_subset
 from common.errors import UserError
 from common.metrics import distances
@@ -22,9 +23,11 @@ from common.metrics.classifier import (
     single_output_model,
 )
 from common.metrics.pca import pca_basis
+from common.metrics.sample_size import is_enough
 
 KINDS = ("classifier", "inception", "pixels")
 COMPONENTS = 64  # principal components of "pixels"
+NEIGHBOURS = 5  # of precision, recall, density and coverage
 INCEPTION_SIZE = 299  # width and height in pixels that Inception was trained on
 INCEPTION_FILE = "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5"
 INCEPTION_URL = "https://storage.googleapis.com/tensorflow/keras-applications/inception_v3/"
@@ -54,8 +57,8 @@ def extractor(kind, dataset, size, train_images=None, data_dir=None):
         data_dir: folder of the data set, for "classifier" only.
 
     Raises:
-        UserError: for an unknown kind, for "classifier" of a data set without classes, and if Inception's weights
-            cannot be loaded.
+        UserError: for an unknown kind, for "classifier" of a data set without classes, for "pixels" of a single
+            training image, and if Inception's weights cannot be loaded.
     """
     if kind not in KINDS:
         raise UserError(f"--features must be one of {', '.join(KINDS)}. Received: {kind!r}")
@@ -78,6 +81,8 @@ def extractor(kind, dataset, size, train_images=None, data_dir=None):
 
 def _pixels(train_images):
     """Return the function that projects uint8 images on the principal components of the training images."""
+    if len(train_images) < 2:
+        raise UserError(f"--features pixels needs at least 2 training images. Received: {len(train_images)}; add more")
     components = min(COMPONENTS, len(train_images) - 1, int(np.prod(train_images.shape[1:])))
     mean, basis = pca_basis(train_images, components)
 
@@ -97,7 +102,10 @@ def _inception(size):
             side = (INCEPTION_SIZE, INCEPTION_SIZE)
             network = keras.applications.InceptionV3(include_top=False, pooling="avg", input_shape=(*side, 3))
             images = keras.Input((size, size, 3))
-            return keras.Model(images, network(ops.image.resize(images, side, interpolation="bilinear")))
+            # without the antialiasing, shrinking would keep patterns that the smaller image cannot show
+            shrinks = size > INCEPTION_SIZE
+            resized = ops.image.resize(images, side, interpolation="bilinear", antialias=shrinks)
+            return keras.Model(images, network(resized))
     except Exception as error:  # Keras raises a plain Exception when a download fails
         reason = " ".join(str(error).split())[-100:]
         raise UserError(
@@ -111,26 +119,43 @@ def _inception(size):
 def sample_quality(fakes, train, test, extract):
     """Return the distances between samples and held-out images, and the noise floors of two of them.
 
-    All three sets are cut to the length of the shortest by `fixed_random_subset`.
+    All three sets are cut to the length of the shortest by `fixed_random_subset`. Metrics that need more samples are
+    left out, with a printed line. Another line warns if the recall is 0.
 
     Args:
-        fakes: uint8 samples (n, h, w, c), n at least 6, or their features (n, d).
+        fakes: uint8 samples (n, h, w, c), or their features (n, d).
         train: uint8 training images, or their features.
         test: uint8 held-out images, or their features.
         extract: function of `extractor`. Features that it gave before can be passed instead of images, to extract
             those of `train` and `test` once only.
 
     Returns:
-        Dict of floats: `fid`, `kid`, `precision`, `recall`, `density` and `coverage` of the fakes against `test`;
-        `fid_floor` and `kid_floor` of as many training images against `test`, which perfect samples would have too.
+        Dict of floats. With 2 samples or more: `fid` and `kid` of the fakes against `test`; `fid_floor` and `kid_floor`
+        of as many training images against `test`, which perfect samples would have too. With 6 or more: `precision`,
+        `recall`, `density` and `coverage` of the fakes against `test`.
+
+    Raises:
+        UserError: for features that are not finite.
     """
-    n = min(len(fakes), len(train), len(test))
-    subsets = [fixed_random_subset(x, n) for x in (fakes, train, test)]
-    fakes, train, test = (x if x.ndim == 2 else extract(x) for x in subsets)
-    return {
+    sets = {"samples": fakes, "training images": train, "held-out images": test}
+    counts = {name: len(rows) for name, rows in sets.items()}
+    has_distances = is_enough("fid, kid", 2, counts)
+    has_neighbours = is_enough("precision, recall, density, coverage", NEIGHBOURS + 1, counts)
+    if not has_distances:
+        return {}
+    n = min(counts.values())
+    subsets = {name: fixed_random_subset(rows, n) for name, rows in sets.items()}
+    fakes, train, test = (
+        check_finite(f"the features of the {name}", rows if rows.ndim == 2 else extract(rows))
+        for name, rows in subsets.items()
+    )
+    metrics = {
         "fid": distances.frechet_distance(fakes, test),
         "fid_floor": distances.frechet_distance(train, test),
         "kid": distances.kernel_distance(fakes, test),
         "kid_floor": distances.kernel_distance(train, test),
-        **distances.prdc(test, fakes),
+        **(distances.prdc(test, fakes, NEIGHBOURS) if has_neighbours else {}),
     }
+    if metrics.get("recall") == 0:
+        print("recall 0: precision and density say nothing here", flush=True)
+    return metrics

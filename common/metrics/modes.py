@@ -3,6 +3,7 @@
 import numpy as np
 
 from common.data import toy_2d
+from common.data.checks import check_finite
 from common.errors import UserError
 
 
@@ -54,7 +55,14 @@ def modes_of_points(name, points):
 
         Points that shrink to the centres are all near, but `mode_width` falls. If no point is near, the values are
         the worst possible: `modes` 0, `mode_kl` log(number of modes), `mode_width` 0.
+
+    Raises:
+        ValueError: for points of another shape, or no points.
+        UserError: for values that are not finite.
     """
+    points = check_finite("the points", points)
+    if points.ndim != 2 or points.shape[1] != 2 or not len(points):
+        raise ValueError(f"Points must be (n, 2), n > 0. Received: {points.shape}")
     centres, std = mixture_modes(name)
     if not len(centres):
         return {}

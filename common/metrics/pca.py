@@ -2,7 +2,9 @@
 
 import numpy as np
 
+from common.data.checks import check_finite
 from common.metrics.distances import frechet_distance
+from common.metrics.sample_size import is_enough
 
 
 def pca_codes(train_images, test_images, components, chunk=1024):
@@ -19,11 +21,13 @@ def pca_codes(train_images, test_images, components, chunk=1024):
 
     Raises:
         ValueError: for images of different shapes, and for more components than `pca_basis` allows.
+        UserError: for values that are not finite.
     """
     if train_images.shape[1:] != test_images.shape[1:]:
         raise ValueError(
             f"Both sets must hold images of one shape. Received: {train_images.shape}, {test_images.shape}"
         )
+    check_finite("the test images", test_images)
     mean, basis = pca_basis(train_images, components, chunk)
 
     def project(images):
@@ -50,7 +54,9 @@ def pca_basis(images, components, chunk=1024):
 
     Raises:
         ValueError: for more components than there are images or values, or fewer than 1.
+        UserError: for values that are not finite.
     """
+    check_finite("the images", images)
     n, size = len(images), int(np.prod(images.shape[1:]))
     if not 1 <= components <= min(n, size):
         raise ValueError(f"components must be 1 to {min(n, size)} for {n} images. Received: {components}")
@@ -92,9 +98,12 @@ def pca_frechet(fakes, train, test, components=64):
 
     Returns:
         Dict of floats in squared units of [-1, 1]: `pca_frechet`, and `pca_frechet_floor`, the distance of the training
-        images to the held-out ones.
+        images to the held-out ones. With fewer than 2 images in a set: {}, and a printed line.
     """
-    components = min(components, len(train) - 1, len(test) - 1)
+    counts = {"samples": len(fakes), "training images": len(train), "held-out images": len(test)}
+    if not is_enough("pca_frechet", 2, counts):
+        return {}
+    components = min(components, len(train) - 1, len(test) - 1, int(np.prod(train.shape[1:])))
     train_codes, other_codes = pca_codes(train, np.concatenate([test, fakes]), components)
     train_codes, other_codes = train_codes / 127.5, other_codes / 127.5  # from 0..255 to a range of 2
     test_codes, fake_codes = other_codes[: len(test)], other_codes[len(test) :]

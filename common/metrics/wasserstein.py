@@ -31,6 +31,7 @@ def sliced_wasserstein(a, b, projections=512, seed=0):
 
     Raises:
         ValueError: for shapes that differ, empty samples and `projections` below 1.
+        UserError: for values that are not finite.
     """
     a, b = check_samples(a, b)
     if len(a) != len(b):

@@ -14,7 +14,7 @@ from pathlib import Path
 from common import backend
 from common.data import catalog
 from common.errors import UserError
-from common.experiments.sweep import failure_reason
+from common.experiments.sweep import GPU_SHARING_ENV, failure_reason
 from common.files import write_json
 from common.reproduce import lists
 from common.reproduce.paths import move_aside
@@ -25,8 +25,6 @@ ROOT = Path(__file__).parents[2]
 PRESETS = lists.PRESETS
 # data set -> the 11 MB download that it is made of, which needs no consent of the user
 SMALL = {name: "mnist" for name in ("mnist", "stacked_mnist", "stacked_mnist_2")}
-# Let two runs share one GPU: by default TensorFlow and JAX each reserve nearly all its memory.
-GPU_SHARING_ENV = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 
 
 def read_lists():

@@ -209,6 +209,23 @@ def test_inception_sees_large_images_of_three_channels(monkeypatch, channels):
     assert stats.min() >= -1.00001 and stats.max() <= 1.00001
 
 
+def test_inception_does_not_see_patterns_that_the_smaller_image_cannot_show(monkeypatch):
+    """Without antialiasing, a checkerboard of single pixels at 512 px would keep a standard deviation of a third."""
+
+    def network(input_shape, **_):
+        x = keras.Input(input_shape)
+        return keras.Model(x, keras.layers.Identity()(x))
+
+    monkeypatch.setattr(keras.applications, "InceptionV3", network)
+    pictures = np.zeros((2, 512, 512, 3), "float32")
+    pictures[0] = 2 * (np.indices((512, 512)).sum(0) % 2)[..., None] - 1
+    pictures[1] = np.where(np.arange(512) < 256, -1, 1)[:, None]
+    checkerboard, edge = keras.ops.convert_to_numpy(features._inception(512)(pictures))
+    assert np.abs(checkerboard).max() < 0.05 and checkerboard.std() < 0.01
+    np.testing.assert_allclose(edge[:, :148], -1, atol=1e-5)  # an edge is not blurred beyond its neighbours
+    np.testing.assert_allclose(edge[:, 151:], 1, atol=1e-5)
+
+
 def test_inception_without_its_weights_names_the_file_that_is_needed(monkeypatch, tmp_path):
     def network(**_):
         raise Exception("URL fetch failure on https://x:\nno network")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from common.data import toy_2d
+from common.errors import UserError
 from common.metrics.modes import mixture_modes, mode_coverage, modes_of_points
 
 TOY = "8gaussians"
@@ -71,3 +72,24 @@ def test_a_toy_that_is_no_mixture_has_no_modes():
     assert modes_of_points("two_moons", CENTRES) == {}
     assert mixture_modes("two_moons")[0].shape == (0, 2)
     np.testing.assert_array_equal(mixture_modes(TOY)[0], CENTRES)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_points_that_are_no_numbers_are_named(value):
+    points = np.zeros((5, 2), "float32")
+    points[3, 0] = value
+    with pytest.raises(UserError, match=r"the points must be finite.* the first in row 3"):
+        modes_of_points(TOY, points)
+
+
+@pytest.mark.parametrize("shape", [(0, 2), (5, 3), (5,), (5, 2, 1)])
+def test_points_of_another_shape_are_refused(shape):
+    with pytest.raises(ValueError, match="Received"):
+        modes_of_points(TOY, np.zeros(shape))
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_a_few_points_on_one_mode(n):
+    """A single point of a mode has no spread about its mean."""
+    metrics = modes_of_points(TOY, CENTRES[[0] * n])
+    assert metrics == {"near": 1, "modes": 1, "mode_kl": pytest.approx(np.log(8)), "mode_width": 0}
