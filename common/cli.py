@@ -149,7 +149,7 @@ def gan_parser(description, presets):
     add("--every", type=positive_int, help="number of steps between pictures, measurements and checkpoints")
     add(
         "--limit", type=positive_int,
-        help="train on the first N images, or on N points in 2-D "
+        help="train on N images drawn by lot, or on N points in 2-D "
         "(default: the preset's, else all images and 50000 points)",
     )  # fmt: skip
     return p

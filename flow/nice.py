@@ -33,7 +33,7 @@ def make_parser():
     p.add_argument("--std", type=float_in(0, 10), help="tau, the temperature of the samples: z = tau * noise")
     p.add_argument("--learning-rate", type=float_in(1e-8, 1), help="learning rate of Adam")
     p.add_argument("--every", type=positive_int, help="steps between pictures and checkpoints")
-    p.add_argument("--limit", type=positive_int, help="use only the first images of the data set")
+    p.add_argument("--limit", type=positive_int, help="use only N images of the data set, drawn by lot")
     return p
 
 

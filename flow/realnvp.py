@@ -39,7 +39,7 @@ def make_parser():
     p.add_argument("--learning-rate", type=float_in(1e-8, 1), help="learning rate of Adam")
     p.add_argument("--ema", type=float_in(0, 0.99999), help="momentum of averaged weights (5/(1 - ema) steps); 0: none")
     p.add_argument("--every", type=positive_int, help="steps between pictures and checkpoints")
-    p.add_argument("--limit", type=positive_int, help="use only the first images of the data set")
+    p.add_argument("--limit", type=positive_int, help="use only N images of the data set, drawn by lot")
     return p
 
 

@@ -60,7 +60,7 @@ def make_parser():
     p.add_argument("--n-d", type=positive_int, default=1, help="critic steps per round of alternating (default 1)")
     p.add_argument("--n-g", type=positive_int, default=1, help="generator steps per round of alternating (default 1)")
     p.add_argument("--every", type=positive_int, help="steps between pictures and checkpoints")
-    p.add_argument("--limit", type=positive_int, help="number of images to use, the first ones (default all)")
+    p.add_argument("--limit", type=positive_int, help="number of images to use, drawn by lot (default all)")
     return p
 
 

@@ -146,7 +146,8 @@ def load_images(
 
 
 def _check_arguments(name, size, split, limit, channels):
-    if name not in NAMES and not (isinstance(name, str) and name.startswith("folder:") and len(name) > 7):
+    is_folder = isinstance(name, str) and name.startswith("folder:") and len(name) > 7 and "\0" not in name
+    if name not in NAMES and not is_folder:
         raise UserError(f"unknown data set {name!r}: allowed are {', '.join(NAMES)} and folder:PATH")
     is_int = lambda value: isinstance(value, int | np.integer) and not isinstance(value, bool)
     if size is not None and not (is_int(size) and SIZES[0] <= size <= SIZES[1]):

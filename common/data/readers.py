@@ -150,7 +150,7 @@ def open_images(path: Path) -> Iterator[list[Entry]]:
         else:
             entries, close = open_archive(path)
         if not entries:
-            raise UserError(f"no images in {path}: put files there that end in {', '.join(IMAGE_SUFFIXES)}")
+            raise UserError(f"no images in {path}: {_what_to_do(path)}")
         broken = [entry for entry in entries if entry.problem]
         if 2 * len(broken) > len(entries):
             example = f"{broken[0].name} ({broken[0].problem})"
@@ -160,6 +160,13 @@ def open_images(path: Path) -> Iterator[list[Entry]]:
         yield entries
     finally:
         close()
+
+
+def _what_to_do(path):
+    archives = sorted(f.name for f in path.iterdir() if f.name.lower().endswith(ARCHIVES)) if path.is_dir() else ()
+    if archives:
+        return f"unpack the archive that lies there, or give it instead: folder:{path / archives[0]}"
+    return f"put files there that end in {', '.join(IMAGE_SUFFIXES)}"
 
 
 def _folder_entries(folder):

@@ -56,6 +56,7 @@ def test_to_uint8_refuses_pixels_that_are_not_numbers(value, dtype):
     [
         (dict(name="celebb"), "allowed are celeba, .*stacked_mnist_2, toy_faces and folder:PATH"),
         (dict(name="folder:"), "allowed are"),
+        (dict(name="folder:a\0b"), "allowed are"),
         (dict(name=None), "allowed are"),
         (dict(size=7), "8 to 1024"),
         (dict(size=1025), "8 to 1024"),

@@ -155,6 +155,9 @@ def test_unusable_sources_are_refused_in_one_line(tmp_path):
         assert name in str(caught.value) and "\n" not in str(caught.value)
     with pytest.raises(UserError, match="does not exist"):
         readers.fingerprint(tmp_path / "nowhere")
+    write_zip(tmp_path / "empty" / "a.zip", {"a.png": PNG})
+    with pytest.raises(UserError, match=rf"no images.*give it instead: folder:{tmp_path}/empty/a\.zip"):
+        contents(tmp_path / "empty")
     write_zip(tmp_path / "text.zip", {"a.txt": b"x"})
     with pytest.raises(UserError, match="no images"), open_images(tmp_path / "text.zip"):
         pass
