@@ -9,6 +9,8 @@ import itertools
 import os
 
 from common.errors import UserError
+from common.keras_settings import check_backend, read_keras_json
+from common.streams import muted_stderr
 
 
 def _name():
@@ -20,38 +22,34 @@ def _name():
 def import_backend():
     """Import Keras and its backend without TensorFlow's start-up messages.
 
-    The environment variable KERAS_BACKEND chooses the backend (default TensorFlow). Set TF_CPP_MIN_LOG_LEVEL to see
-    the messages.
+    The environment variable KERAS_BACKEND chooses the backend, else Keras's file `keras.json` (default TensorFlow). The
+    file's other settings are not used: networks here are float32 and channels_last. Set TF_CPP_MIN_LOG_LEVEL to see the
+    messages.
 
     Raises:
-        UserError: if the chosen backend is unknown or not installed.
+        UserError: if the chosen backend is unknown or not installed, or if `keras.json` is damaged.
     """
+    settings = read_keras_json()
+    check_backend(os.environ.get("KERAS_BACKEND") or settings.get("backend", "tensorflow"))
     quiet = "TF_CPP_MIN_LOG_LEVEL" not in os.environ
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        with _muted_stderr() if quiet else contextlib.nullcontext():
-            import keras  # noqa: F401
+        with muted_stderr() if quiet else contextlib.nullcontext():
+            import keras
 
             # also on JAX, where `keras.utils.set_random_seed` would import TensorFlow later and print the messages
             if importlib.util.find_spec("tensorflow"):
                 import tensorflow  # noqa: F401
-    except (ImportError, ValueError) as error:
+    except Exception as error:  # a broken installation raises anything
         raise UserError(
-            f"Keras cannot start ({error}): install that backend, or set KERAS_BACKEND to tensorflow, jax or torch"
+            f"Keras cannot start ({type(error).__name__}: {error}): install that backend, or set KERAS_BACKEND to "
+            "tensorflow, jax or torch"
         ) from None
-
-
-@contextlib.contextmanager
-def _muted_stderr():
-    """Redirect file descriptor 2: TensorFlow's start-up messages bypass `sys.stderr`."""
-    stderr_copy, devnull = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(devnull, 2)
-        yield
-    finally:
-        os.dup2(stderr_copy, 2)
-        os.close(stderr_copy)
-        os.close(devnull)
+    check_backend(_name())
+    keras.config.set_floatx("float32")
+    keras.config.set_epsilon(1e-7)
+    keras.config.set_image_data_format("channels_last")
+    keras.config.set_dtype_policy("float32")
 
 
 def input_gradient(fn, x):

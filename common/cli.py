@@ -3,15 +3,25 @@
 import argparse
 import functools
 import os
-import re
 import sys
 
 from common import backend
 from common.data.images import NAMES
 from common.data.toy_2d import TOYS
-from common.errors import UserError
-
-SIZES = (16, 32, 64, 128, 256, 512)  # powers of 2: the stride-2 networks halve an image down to 4 x 4
+from common.errors import UserError, one_line
+from common.flag_types import (
+    SIZES,
+    batch_int,
+    dataset,
+    existing_folder,
+    float_in,
+    image_size,
+    nonnegative_int,
+    output_folder,
+    positive_int,
+    width_int,
+)  # fmt: skip
+from common.streams import guarded
 
 
 class Parser(argparse.ArgumentParser):
@@ -25,56 +35,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message):
         """Print the message as one line and exit with code 2."""
-        self.exit(2, f"{self.prog}: error: {message} (--help lists all flags)\n")
-
-
-def positive_int(text):
-    """Return the int of a flag that takes a whole number of at least 1."""
-    if not re.fullmatch(r"[0-9]{1,9}", text) or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of at least 1")
-    return int(text)
-
-
-def nonnegative_int(text):
-    """Return the int of a flag that takes a whole number of at least 0."""
-    if not re.fullmatch(r"[0-9]{1,9}", text):
-        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of at least 0")
-    return int(text)
-
-
-def float_in(low, high):
-    """Return the `argparse` type of a flag that takes a number from `low` to `high`, both included."""
-
-    def number(text):
-        try:
-            value = float(text)
-        except ValueError:
-            value = float("nan")
-        if not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"'{text}' is not a number from {low} to {high}")
-        return value
-
-    return number
-
-
-def image_size(text, sizes=SIZES):
-    """Return the value of --size as an int; `sizes` are the allowed ones, in pixels."""
-    if text not in map(str, sizes):
-        raise argparse.ArgumentTypeError(f"'{text}' is not one of {', '.join(map(str, sizes))}")
-    return int(text)
-
-
-def dataset(text, toys=()):
-    """Return the value of --dataset if it is a known data set.
-
-    Args:
-        text: str, a name or "folder:PATH".
-        toys: names of 2-D data sets that are allowed besides the image data sets.
-    """
-    names = (*NAMES, *toys)
-    if text not in names and not (text.startswith("folder:") and len(text) > len("folder:")):
-        raise argparse.ArgumentTypeError(f"'{text}' is not one of {', '.join(names)}, folder:PATH")
-    return text
+        self.exit(2, f"{self.prog}: error: {one_line(message)} (--help lists all flags)\n")
 
 
 def parser(description, presets, default_dataset="toy_faces", toys=False, sizes=SIZES):
@@ -97,7 +58,7 @@ def parser(description, presets, default_dataset="toy_faces", toys=False, sizes=
         help=f"training data: {', '.join((*NAMES, *toys))} or folder:PATH (default {default_dataset})",
     )  # fmt: skip
     add(
-        "--data-dir",
+        "--data-dir", type=existing_folder,
         help="folder of your downloads, searched first (default none); then $DATA_DIR and the Keras cache are "
         "searched; what is missing is downloaded if possible",
     )  # fmt: skip
@@ -110,12 +71,14 @@ def parser(description, presets, default_dataset="toy_faces", toys=False, sizes=
         "--size", type=functools.partial(image_size, sizes=sizes),
         help=f"height and width of the images in pixels: {', '.join(map(str, sizes))}",
     )  # fmt: skip
-    add("--batch-size", type=positive_int, help="number of samples per training step")
+    add("--batch-size", type=batch_int, help="number of samples per training step")
     length = p.add_mutually_exclusive_group()
     length.add_argument("--epochs", type=positive_int, help="length of the training in passes over the data")
     length.add_argument("--steps", type=positive_int, help="length of the training in steps, one batch each")
     add("--seed", type=nonnegative_int, default=0, help="seed of every random number generator (default 0)")
-    add("--out", default="runs", help="folder that holds the run directories (default runs)")
+    add(
+        "--out", type=output_folder, default="runs", help="folder that holds the run directories (default runs)"
+    )  # fmt: skip
     add("--resume", action="store_true", help="continue the run from its last checkpoint, or start it if there is none")
     add(
         "--mixed-precision", choices=["float16", "bfloat16"],
@@ -134,12 +97,12 @@ def gan_parser(description, presets):
     """
     p = parser(description, presets, toys=True)
     add = p.add_argument
-    add("--latent-dim", type=positive_int, help="length of the latent vector z")
+    add("--latent-dim", type=width_int, help="length of the latent vector z")
     add(
-        "--width", type=positive_int,
+        "--width", type=width_int,
         help="channels of the 4 x 4 feature map in both networks; for 2-D points, units per hidden layer",
     )  # fmt: skip
-    add("--kernel-size", type=int, choices=[4, 5], help="kernel size of all convolutions, in pixels")
+    add("--kernel-size", type=positive_int, choices=[4, 5], help="kernel size of all convolutions, in pixels")
     add("--learning-rate", type=float_in(1e-8, 1), help="learning rate of Adam, for both networks")
     add(
         "--features", choices=["classifier", "pixels", "inception"],
@@ -183,7 +146,12 @@ def apply_preset(args, args_parser, presets):
 
     Returns:
         `args`.
+
+    Raises:
+        UserError: if --size is given for points of the plane.
     """
+    if getattr(args, "dataset", None) in TOYS and args.size is not None:
+        raise UserError(f"--size is for images, and {args.dataset} has points of the plane: omit it")
     if args.preset is None:
         args.preset = "paper" if backend.accelerators() else "quick"
     preset = presets[args.preset]
@@ -215,6 +183,18 @@ def main(run, args_parser, forward_unknown=False, backend_needed=True):
             such a flag is an error.
         backend_needed: bool, import Keras before the call, which takes seconds.
     """
+    try:
+        with guarded(args_parser.prog):
+            code = _call(run, args_parser, forward_unknown, backend_needed)
+            if code:
+                sys.exit(code)
+    except BrokenPipeError:
+        # The reader of our output is gone (`| head`). A normal exit would fail on flushing to it.
+        os._exit(141)
+
+
+def _call(run, args_parser, forward_unknown, backend_needed):
+    """Parse the flags, call `run` and return the exit code."""
     args, unknown = args_parser.parse_known_args()
     if forward_unknown:
         args.forwarded = unknown
@@ -225,15 +205,25 @@ def main(run, args_parser, forward_unknown=False, backend_needed=True):
             backend.import_backend()
         run(args)
     except UserError as error:
-        sys.exit(_fail(args_parser.prog, error))
+        return _fail(args_parser.prog, error)
     except KeyboardInterrupt as stop:
         print(f"\n{stop or 'interrupted'}", file=sys.stderr)
-        sys.exit(130)
-    except BrokenPipeError:
-        # The reader of our output is gone (`| head`). A normal exit would fail on flushing to it.
-        os._exit(141)
+        return 130
+    except Exception as error:
+        if not _is_out_of_memory(error):
+            raise
+        advice = "use a smaller --batch-size, --width, --latent-dim or --size"
+        return _fail(args_parser.prog, f"out of memory: {advice}. Received: {one_line(error)[:200]}")
+    return 0
+
+
+def _is_out_of_memory(error):
+    """Return whether an error of Python, numpy or a backend says that memory is short."""
+    names = ("MemoryError", "ResourceExhaustedError", "OutOfMemoryError")
+    is_named_so = any(parent.__name__ in names for parent in type(error).__mro__)
+    return is_named_so or str(error).startswith("RESOURCE_EXHAUSTED")  # the last one is JAX's
 
 
 def _fail(prog, error):
-    print(f"{prog}: error: {error}", file=sys.stderr)
+    print(f"{prog}: error: {one_line(error)}", file=sys.stderr)
     return 2

@@ -1,5 +1,18 @@
 """The error that a user can fix: scripts show it as one line without a traceback and exit with code 2."""
 
+MAX_LINE = 2000  # characters
+
 
 class UserError(Exception):
     """An error that the user can fix. Its message is one line: what is wrong and what to do."""
+
+
+def one_line(message):
+    """Return a message as one printable line: control characters are escaped, and the middle of a long text is cut.
+
+    Args:
+        message: anything with a text.
+    """
+    text = " ".join(str(message).splitlines())
+    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return text if len(text) <= MAX_LINE else f"{text[: MAX_LINE // 2]} ... {text[-MAX_LINE // 3 :]}"

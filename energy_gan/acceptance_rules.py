@@ -11,6 +11,7 @@ a figure to `<out>/energy_gan/rules/`.
 from pathlib import Path
 
 from common.cli import Parser, main, nonnegative_int, positive_int
+from common.flag_types import output_folder
 
 STEPS = {0.02: 400, 1.0: 60}  # step size -> number of steps
 RULE_LABELS = {
@@ -26,7 +27,9 @@ def make_parser():
     p = Parser(description=__doc__, formatter_class=Parser.RAW)
     p.add_argument("--chains", type=positive_int, default=20_000, help="number of chains per rule (default 20000)")
     p.add_argument("--seed", type=nonnegative_int, default=0, help="seed of the chains (default 0)")
-    p.add_argument("--out", default="runs", help="folder that holds the run directories (default runs)")
+    p.add_argument(
+        "--out", type=output_folder, default="runs", help="folder that holds the run directories (default runs)"
+    )
     return p
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from common.cli import Parser, main
+from common.flag_types import output_folder
 from energy_gan.toy_dynamics import DIRAC, START, assign_to_pit, critic_step, energy, heavy_ball, late_radii, slope
 
 X_LIMITS, Y_LIMITS = (-4.0, 4.0), (-1.6, 0.45)  # of every landscape that is drawn
@@ -32,7 +33,9 @@ DRAWS, STEPS = 100, 1000
 
 def make_parser():
     p = Parser(description=__doc__, formatter_class=Parser.RAW)
-    p.add_argument("--out", default="runs", help="folder that holds the run directories (default runs)")
+    p.add_argument(
+        "--out", type=output_folder, default="runs", help="folder that holds the run directories (default runs)"
+    )
     return p
 
 

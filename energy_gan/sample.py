@@ -19,9 +19,10 @@ import argparse
 import functools
 from pathlib import Path
 
-from common.cli import Parser, float_in, main, nonnegative_int, positive_int
+from common.cli import Parser, float_in, main, nonnegative_int
 from common.data.toy_2d import TOYS
 from common.errors import UserError
+from common.flag_types import IntRange, batch_int, existing_folder
 
 FRAMES = 25  # number of frames of the animation after the first
 TIMELINE_COLUMNS = 8
@@ -31,18 +32,18 @@ GRID_SIDE = 8  # rows and columns of a grid of images
 def make_parser():
     p = Parser(description=__doc__, formatter_class=Parser.RAW)
     add = p.add_argument
-    add("run", metavar="RUN", help="run directory of energy_gan/train.py")
-    add("--steps", type=positive_int, default=200, help="number of steps of every chain (default 200)")
+    add("run", type=existing_folder, metavar="RUN", help="run directory of energy_gan/train.py")
+    add("--steps", type=IntRange(1, 1_000_000), default=200, help="number of steps of every chain (default 200)")
     add("--step-size", type=float_in(1e-9, 100), default=0.1, help="variance of the noise (default 0.1)")
     add("--beta", type=float_in(1e-6, 1e6), default=1.0, help="inverse temperature, MEG's `temp` (default 1)")
     add("--rule", choices=["mala", "langevin"], default="mala", help="acceptance rule (default mala)")
     add("--prior", action=argparse.BooleanOptionalAction, default=True, help="add z's prior N(0, I) to E (default yes)")
     add(
-        "--chains", type=positive_int, default=1000,
+        "--chains", type=batch_int, default=1000,
         help="number of chains to draw; of images, also the number to measure (default 1000)",
     )  # fmt: skip
     add("--seed", type=nonnegative_int, default=0, help="seed of the chains (default 0)")
-    add("--data-dir", help="folder of the run's data set, if it has moved")
+    add("--data-dir", type=existing_folder, help="folder of the run's data set, if it has moved")
     return p
 
 

@@ -10,9 +10,10 @@ python energy_gan/train.py --energy hinge --momentum 0 --n-energy 1             
 
 import argparse
 
-from common.cli import apply_preset, float_in, gan_parser, main, nonnegative_int, positive_int
+from common.cli import apply_preset, float_in, gan_parser, main, nonnegative_int
 from common.data.toy_2d import TOYS
 from common.errors import UserError
+from common.flag_types import count_int
 
 ARTICLE = "energy_gan"
 # Keys of the tables in energies.py and entropies.py, repeated here so that --help does not have to import Keras.
@@ -53,8 +54,8 @@ def make_parser():
     add("--margin", type=float_in(1e-6, 1e6), help="energy up to which fakes are lifted (ebgan)")
     add("--spectral-norm", action=argparse.BooleanOptionalAction, help="spectral norm on every kernel of the energy")
     add("--momentum", type=float_in(0, 0.999), help="beta_1 of Adam for both players; 0 for no momentum")
-    add("--n-energy", type=positive_int, help="steps of the energy in a round")
-    add("--n-generator", type=positive_int, help="steps of the generator in a round")
+    add("--n-energy", type=count_int, help="steps of the energy in a round")
+    add("--n-generator", type=count_int, help="steps of the generator in a round")
     add("--without", type=nonnegative_int, metavar="CLASS", help="leave this class out of the training images")
     return p
 

@@ -8,6 +8,7 @@ saves the third pass. The script times steps of both in turn and prints the medi
 """
 
 from common.cli import SIZES, Parser, apply_preset, main, positive_int
+from common.flag_types import batch_int
 from fgan.names import NAMES
 
 ROUNDS, STEPS = 7, 10
@@ -16,8 +17,8 @@ ROUNDS, STEPS = 7, 10
 def make_parser():
     p = Parser(description=__doc__, formatter_class=Parser.RAW)
     p.add_argument("--divergence", choices=NAMES, default="js", help="divergence of the GAN (default js)")
-    p.add_argument("--size", type=int, choices=SIZES, default=32, help="image size in pixels (default 32)")
-    p.add_argument("--batch-size", type=positive_int, default=64, help="number of images per step (default 64)")
+    p.add_argument("--size", type=positive_int, choices=SIZES, default=32, help="image size in pixels (default 32)")
+    p.add_argument("--batch-size", type=batch_int, default=64, help="number of images per step (default 64)")
     return p
 
 

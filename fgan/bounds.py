@@ -16,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from common.cli import Parser, main, positive_int
+from common.cli import Parser, main
+from common.flag_types import count_int, output_folder
 from fgan.names import PANEL_ORDER
 from fgan.quadrature import bound, normal
 
@@ -33,8 +34,8 @@ def make_parser():
     p = Parser(description=__doc__, formatter_class=Parser.RAW)
     add = p.add_argument
     add("--preset", choices=PRESETS, default="quick", help="smoke: seconds; quick: a few minutes (default)")
-    add("--seeds", type=positive_int, default=1, help="number of seeds, from 0 on (default 1)")
-    add("--out", default="runs", help="folder that holds the run directories (default runs)")
+    add("--seeds", type=count_int, default=1, help="number of seeds, from 0 on (default 1)")
+    add("--out", type=output_folder, default="runs", help="folder that holds the run directories (default runs)")
     return p
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from common.cli import Parser, main
+from common.flag_types import output_folder
 from fgan.quadrature import bound, normal
 
 U = np.exp(np.linspace(-4, 4, 81))  # ratios p/q at which the formulas are checked
@@ -26,7 +27,9 @@ LIGHT = "#b9c4cc"
 
 def make_parser():
     p = Parser(description=__doc__, formatter_class=Parser.RAW)
-    p.add_argument("--out", default="runs", help="folder that holds the run directories (default runs)")
+    p.add_argument(
+        "--out", type=output_folder, default="runs", help="folder that holds the run directories (default runs)"
+    )
     return p
 
 

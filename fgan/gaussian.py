@@ -19,6 +19,7 @@ import numpy as np
 
 from common.cli import Parser, main, positive_int
 from common.errors import UserError
+from common.flag_types import batch_int, count_int, output_folder
 from fgan.best_gaussian import divergence_to_data, mixture, optimum, sample
 from fgan.names import PANEL_ORDER
 from fgan.quadrature import GRID, bound, normal
@@ -38,10 +39,10 @@ def make_parser():
     names_help = f"divergences to fit with, of {', '.join(PANEL_ORDER)} (default all)"
     add("--divergences", nargs="+", choices=PANEL_ORDER, default=PANEL_ORDER, metavar="NAME", help=names_help)
     add("--preset", choices=PRESETS, default="quick", help="smoke: seconds; quick: a few minutes (default)")
-    add("--seeds", type=positive_int, default=1, help="number of seeds, from 0 on (default 1)")
+    add("--seeds", type=count_int, default=1, help="number of seeds, from 0 on (default 1)")
     add("--steps", type=positive_int, help="number of training steps (default: the preset's)")
-    add("--batch-size", type=positive_int, help="number of points per step (default: the preset's)")
-    add("--out", default="runs", help="folder that holds the run directories (default runs)")
+    add("--batch-size", type=batch_int, help="number of points per step (default: the preset's)")
+    add("--out", type=output_folder, default="runs", help="folder that holds the run directories (default runs)")
     return p
 
 

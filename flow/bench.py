@@ -5,9 +5,11 @@
 The inverse of a coupling computes the same net as the forward pass, so sampling should cost as much as encoding.
 """
 
+import functools
 import statistics
 
-from common.cli import SIZES, Parser, apply_preset, image_size, main, positive_int
+from common.cli import SIZES, Parser, apply_preset, image_size, main
+from common.flag_types import batch_int, count_int
 
 ROUNDS, N_BATCHES = 7, 20  # a round times every job once, on so many batches
 MIXINGS = ("shuffle", "1x1", "exp")
@@ -16,9 +18,11 @@ MIXINGS = ("shuffle", "1x1", "exp")
 def make_parser():
     """Return the parser of this script's flags."""
     p = Parser(description=__doc__, formatter_class=Parser.RAW)
-    p.add_argument("--size", type=lambda text: image_size(text, (28, *SIZES)), default=28, help="pixels (default 28)")
-    p.add_argument("--channels", type=positive_int, default=1, help="channels of an image (default 1)")
-    p.add_argument("--batch-size", type=positive_int, default=64, help="images per batch (default 64)")
+    p.add_argument(
+        "--size", type=functools.partial(image_size, sizes=(28, *SIZES)), default=28, help="pixels (default 28)"
+    )
+    p.add_argument("--channels", type=count_int, default=1, help="channels of an image (default 1)")
+    p.add_argument("--batch-size", type=batch_int, default=64, help="images per batch (default 64)")
     p.add_argument("--mixing", nargs="+", choices=MIXINGS, default=MIXINGS, help="--mixing of flow/glow.py")
     return p
 

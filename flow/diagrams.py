@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from common.cli import Parser, main
+from common.flag_types import output_folder
 from flow import glow_diagrams
 from flow.drawing import BOTH, FIRST, HIGH, LOW, MIDDLE, NOISE, NORMAL, SECOND, Drawing
 
@@ -268,7 +269,7 @@ FIGURES = {  # name of the file: (function that draws it, figure of the article)
 def make_parser():
     """Return the parser of this script's flags."""
     p = Parser(description=__doc__, formatter_class=Parser.RAW)
-    p.add_argument("--out", default="runs", help="folder for flow/schemes/*.png (default runs)")
+    p.add_argument("--out", type=output_folder, default="runs", help="folder for flow/schemes/*.png (default runs)")
     return p
 
 

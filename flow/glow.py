@@ -8,6 +8,7 @@ import math
 
 from common.cli import SIZES, apply_preset, float_in, main, parser, positive_int
 from common.errors import UserError
+from common.flag_types import count_int, width_int
 
 ARTICLE = "flow/glow"
 # the author's options, whose loss is no likelihood of 8-bit images
@@ -28,9 +29,9 @@ REFERENCES = {"bits_per_dim/mnist": 1.05, "bits_per_dim/cifar10": 3.35, "figures
 def make_parser():
     """Return the parser of this script's flags."""
     p = parser(__doc__, PRESETS, sizes=(28, *SIZES))
-    p.add_argument("--levels", type=positive_int, help="number of scales; each halves height and width")
-    p.add_argument("--depth", type=positive_int, help="number of flow steps per level")
-    p.add_argument("--width", type=positive_int, help="channels of the net in a coupling (author: 512)")
+    p.add_argument("--levels", type=count_int, help="number of scales; each halves height and width")
+    p.add_argument("--depth", type=count_int, help="number of flow steps per level")
+    p.add_argument("--width", type=width_int, help="channels of the net in a coupling (author: 512)")
     p.add_argument("--mixing", choices=["reverse", "shuffle", "1x1", "exp"], help="what mixes the channels")
     p.add_argument("--coupling", choices=["additive", "affine"], help="kind of coupling")
     p.add_argument("--start", choices=["zero", "data"], help="Actnorm starts as the identity, or from the first batch")

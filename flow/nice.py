@@ -8,6 +8,7 @@ python flow/nice.py --preset paper --noise uniform        # proper dequantisatio
 import math
 
 from common.cli import SIZES, apply_preset, float_in, main, parser, positive_int
+from common.flag_types import count_int, width_int
 
 ARTICLE = "flow/nice"
 COMMON = {"batch_size": 128, "couplings": 4, "layers": 5, "width": 1000, "learning_rate": 1e-3, "std": 0.75}
@@ -22,9 +23,9 @@ REFERENCES = {"loss": -2200, "log_likelihood": 1980.50, "figures": "https://kexu
 def make_parser():
     """Return the parser of this script's flags."""
     p = parser(__doc__, PRESETS, "mnist", sizes=(28, *SIZES))
-    p.add_argument("--couplings", type=positive_int, help="number of additive couplings")
-    p.add_argument("--layers", type=positive_int, help="number of hidden layers of the net in a coupling")
-    p.add_argument("--width", type=positive_int, help="units of a hidden layer")
+    p.add_argument("--couplings", type=count_int, help="number of additive couplings")
+    p.add_argument("--layers", type=count_int, help="number of hidden layers of the net in a coupling")
+    p.add_argument("--width", type=width_int, help="units of a hidden layer")
     p.add_argument(
         "--noise", choices=["article", "none", "uniform"], default="article",
         help="article: x/255 + U(-.01, 0) in training only; none: x/255; uniform: (x + U(0, 1))/256, a true density",

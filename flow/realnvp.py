@@ -8,6 +8,7 @@ import math
 
 from common.cli import SIZES, apply_preset, float_in, main, parser, positive_int
 from common.data.toy_2d import TOYS
+from common.flag_types import count_int, width_int
 
 ARTICLE = "flow/realnvp"
 PLANE = {"couplings": 8, "layers": 2, "width": 128, "levels": 1, "batch_size": 256, "learning_rate": 1e-3, "ema": 0.998}
@@ -30,10 +31,10 @@ REFERENCES = {"bits_per_dim/mnist": 1.06, "bits_per_dim/cifar10": 3.49, "nats/tw
 def make_parser():
     """Return the parser of this script's flags."""
     p = parser(__doc__, PLANE_PRESETS, "two_moons", toys=True, sizes=(28, *SIZES))
-    p.add_argument("--couplings", type=positive_int, help="in the plane: couplings in all; images: per kind and level")
-    p.add_argument("--layers", type=positive_int, help="in the plane: hidden layers of the net in a coupling")
-    p.add_argument("--width", type=positive_int, help="units or channels of the net in a coupling")
-    p.add_argument("--levels", type=positive_int, help="images: number of scales; each halves height and width")
+    p.add_argument("--couplings", type=count_int, help="in the plane: couplings in all; images: per kind and level")
+    p.add_argument("--layers", type=count_int, help="in the plane: hidden layers of the net in a coupling")
+    p.add_argument("--width", type=width_int, help="units or channels of the net in a coupling")
+    p.add_argument("--levels", type=count_int, help="images: number of scales; each halves height and width")
     p.add_argument("--std", type=float_in(0, 10), help="images: standard deviation (temperature) of the samples' z")
     p.add_argument("--points", type=positive_int, help="in the plane: number of points; a fifth of them is held out")
     p.add_argument("--learning-rate", type=float_in(1e-8, 1), help="learning rate of Adam")

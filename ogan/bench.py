@@ -5,7 +5,8 @@
 Times single-loss steps and 1:1 alternating steps of the same O-GAN in turn, and prints the median ratio.
 """
 
-from common.cli import Parser, apply_preset, image_size, main, positive_int
+from common.cli import Parser, apply_preset, image_size, main
+from common.flag_types import batch_int
 
 ROUNDS = 7
 STEPS = 10  # steps of both players that are timed in a round
@@ -14,7 +15,7 @@ STEPS = 10  # steps of both players that are timed in a round
 def make_parser():
     p = Parser(description=__doc__, formatter_class=Parser.RAW)
     p.add_argument("--size", type=image_size, default=32, help="pixels (default 32)")
-    p.add_argument("--batch-size", type=positive_int, default=64, help="images per step (default 64)")
+    p.add_argument("--batch-size", type=batch_int, default=64, help="images per step (default 64)")
     return p
 
 

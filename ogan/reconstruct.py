@@ -9,6 +9,7 @@ to `reconstruct/` in the run directory.
 from pathlib import Path
 
 from common.cli import Parser, main
+from common.flag_types import existing_folder, images_path
 
 NEIGHBOURS = 3
 BANK = 20_000  # number of training images that are searched for neighbours
@@ -17,9 +18,18 @@ COLUMNS = 8  # photos whose neighbours are drawn
 
 def make_parser():
     p = Parser(description=__doc__, formatter_class=Parser.RAW)
-    p.add_argument("--run", required=True, help="run directory of ogan/train.py")
-    p.add_argument("--images", required=True, help="folder, zip or tar of images; the largest centre square is used")
-    p.add_argument("--data-dir", help="folder of the run's data set, if it has moved (default: the run's --data-dir)")
+    p.add_argument("--run", type=existing_folder, required=True, help="run directory of ogan/train.py")
+    p.add_argument(
+        "--images",
+        type=images_path,
+        required=True,
+        help="folder, zip or tar of images; the largest centre square is used",
+    )
+    p.add_argument(
+        "--data-dir",
+        type=existing_folder,
+        help="folder of the run's data set, if it has moved (default: the run's --data-dir)",
+    )
     return p
 
 

@@ -12,6 +12,7 @@ import argparse
 from common.cli import apply_preset, float_in, main, parser, positive_int
 from common.data.catalog import is_digit_like
 from common.errors import UserError
+from common.flag_types import count_int, width_int
 
 ARTICLE = "ogan"
 COMMON = {"batch_size": 64, "latent_dim": 128, "lam": 0.5, "kernel_size": 5, "learning_rate": 1e-4, "ema": 0.999}
@@ -25,7 +26,7 @@ REFERENCES = {"figures": "https://kexue.fm/archives/6409"}  # the article shows 
 
 def make_parser():
     p = parser(__doc__, PRESETS)
-    p.add_argument("--latent-dim", type=positive_int, help="length of z and of the code, at least 3")
+    p.add_argument("--latent-dim", type=width_int, help="length of z and of the code, at least 3")
     p.add_argument(
         "--latent-loss", choices=["correlation", "mse", "none"], default="correlation",
         help="term that makes E(G(z)) follow z (default correlation, the article's)",
@@ -39,7 +40,7 @@ def make_parser():
         "--critic", choices=["mean", "head"], default="mean",
         help="how a code becomes a score: minus its mean (default), or a small network",
     )  # fmt: skip
-    p.add_argument("--kernel-size", type=int, choices=[4, 5], help="kernel size of all convolutions")
+    p.add_argument("--kernel-size", type=positive_int, choices=[4, 5], help="kernel size of all convolutions")
     p.add_argument("--self-modulated", action="store_true", help="let z modulate the generator's batch norm")
     p.add_argument(
         "--spectral-norm", action="store_true", help="divide every kernel of the encoder by its spectral norm"
@@ -57,8 +58,8 @@ def make_parser():
         "--trainer", choices=["single", "alternating"], default="single",
         help="one step for both players (default), or steps in turn",
     )  # fmt: skip
-    p.add_argument("--n-d", type=positive_int, default=1, help="critic steps per round of alternating (default 1)")
-    p.add_argument("--n-g", type=positive_int, default=1, help="generator steps per round of alternating (default 1)")
+    p.add_argument("--n-d", type=count_int, default=1, help="critic steps per round of alternating (default 1)")
+    p.add_argument("--n-g", type=count_int, default=1, help="generator steps per round of alternating (default 1)")
     p.add_argument("--every", type=positive_int, help="steps between pictures and checkpoints")
     p.add_argument("--limit", type=positive_int, help="number of images to use, drawn by lot (default all)")
     return p

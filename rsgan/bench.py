@@ -7,6 +7,7 @@ Times steps of the same networks on the same batches in turn, and prints each me
 """
 
 from common.cli import SIZES, Parser, apply_preset, main, positive_int
+from common.flag_types import batch_int
 from rsgan.methods import METHODS
 
 ROUNDS = 5
@@ -20,8 +21,8 @@ def make_parser():
         "--methods", nargs="+", choices=METHODS, default=DEFAULT_METHODS, metavar="NAME",
         help=f"methods to time (default {' '.join(DEFAULT_METHODS)})",
     )  # fmt: skip
-    p.add_argument("--size", type=int, choices=SIZES, default=32, help="pixels (default 32)")
-    p.add_argument("--batch-size", type=positive_int, default=64, help="images per step (default 64)")
+    p.add_argument("--size", type=positive_int, choices=SIZES, default=32, help="pixels (default 32)")
+    p.add_argument("--batch-size", type=batch_int, default=64, help="images per step (default 64)")
     return p
 
 

@@ -10,9 +10,10 @@ The methods are listed in `rsgan/methods.py`; the wiring of the networks is in `
 
 import argparse
 
-from common.cli import apply_preset, float_in, gan_parser, main, positive_int
+from common.cli import apply_preset, float_in, gan_parser, main
 from common.data.toy_2d import TOYS
 from common.errors import UserError
+from common.flag_types import count_int
 from rsgan.methods import METHODS
 
 ARTICLE = "rsgan"
@@ -49,8 +50,8 @@ def make_parser():
         help="batch norm in the critic; off with a gradient penalty, which is per sample",
     )  # fmt: skip
     p.add_argument("--trainer", choices=["single", "alternating"], help="one step for both players, or steps in turn")
-    p.add_argument("--n-d", type=positive_int, help="critic steps per round of alternating (default: the method's)")
-    p.add_argument("--n-g", type=positive_int, help="generator steps per round of alternating (default: the method's)")
+    p.add_argument("--n-d", type=count_int, help="critic steps per round of alternating (default: the method's)")
+    p.add_argument("--n-g", type=count_int, help="generator steps per round of alternating (default: the method's)")
     return p
 
 

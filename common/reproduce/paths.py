@@ -15,13 +15,16 @@ def out_path(text):
         text: str, value of the flag; relative to the current folder.
 
     Raises:
-        UserError: if it is empty, not UTF-8, or something other than a folder.
+        UserError: if it is empty, not UTF-8, of an unknown user, or something other than a folder.
     """
     if not text.strip():
         raise UserError("--out is empty; name a folder, or omit the flag (default runs)")
     try:
         text.encode()
-        path = Path(os.path.abspath(os.path.expanduser(text)))
+        expanded = os.path.expanduser(text)
+        path = Path(os.path.abspath(expanded))
+        if expanded.startswith("~") and not os.path.lexists(path):
+            raise UserError(f"--out {text} names a user who does not exist; name another folder")
         if os.path.lexists(path) and not path.is_dir():
             raise UserError(f"--out {text} is not a folder; name another one")
     except UnicodeEncodeError:

@@ -8,6 +8,7 @@ from common.cli import apply_preset, gan_parser, main, parser
 from common.data.toy_2d import TOYS
 from common.errors import UserError
 from ogan import train
+from tests.helpers.scripts import ROOT
 
 PRESETS = {"smoke": {"size": 32, "steps": 5, "lam": 0.5}, "quick": {"size": 64, "steps": 50, "lam": 0.5}}
 
@@ -65,10 +66,16 @@ def test_variant_names_the_flags_that_differ_from_the_preset(flags, variant):
     [
         (["--dataset", "imagenet"], "not one of celeba, .*folder:PATH"),
         (["--dataset", "folder:"], "not one of"),
+        (["--dataset", "nmist"], "did you mean mnist\\?"),
+        (["--dataset", "LFW"], "did you mean lfw\\?"),
+        (["--dataset", "/tmp"], "did you mean folder:/tmp\\?"),
         (["--preset", "huge"], "choose from"),
         (["--size", "33"], "'33' is not one of 16, 32, 64, 128, 256, 512"),
         (["--batch-size", "0"], "whole number of at least 1"),
         (["--batch-size", "8.5"], "whole number of at least 1"),
+        (["--batch-size", "1000001"], "'1000001' is too large: at most 1000000"),
+        (["--latent-dim", "999999999"], "too large: at most 65536"),
+        (["--steps", "1\n2"], r"'1\\n2' is not a whole number"),
         (["--steps", "-3"], "whole number of at least 1"),
         (["--steps", "3", "--epochs", "1"], "not allowed with"),
         (["--seed", "-1"], "whole number of at least 0"),
@@ -94,9 +101,10 @@ def test_wrong_flag_gives_one_line_and_exit_code_2(flags, message, capsys, monke
     assert re.search(message, error), error
 
 
-def test_toys_are_data_sets_only_with_toys_true(capsys):
+def test_toys_are_data_sets_only_with_toys_true(capsys, monkeypatch):
+    monkeypatch.chdir(ROOT)
     with_toys, without = parser("test", PRESETS, toys=True), parser("test", PRESETS)
-    for name in (*TOYS, "toy_faces", "folder:here"):
+    for name in (*TOYS, "toy_faces", "folder:tests"):
         assert with_toys.parse_args(["--dataset", name]).dataset == name
     assert with_toys.parse_args([]).dataset == "toy_faces"
     assert parser("test", PRESETS, "8gaussians", toys=True).parse_args([]).dataset == "8gaussians"

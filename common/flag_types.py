@@ -1,0 +1,174 @@
+"""Checked types of command-line flags: numbers with bounds, folders, images and data sets.
+
+A type takes the text that the user typed and returns the value of the flag. Wrong text raises
+`argparse.ArgumentTypeError`, which the parser shows as one line.
+"""
+
+import difflib
+import os
+import re
+import stat
+from argparse import ArgumentTypeError
+
+from common.data.archives import ARCHIVES
+from common.data.images import NAMES
+
+SIZES = (16, 32, 64, 128, 256, 512)  # powers of 2: the stride-2 networks halve an image down to 4 x 4
+MAX_NAME, MAX_PATH = 255, 3500  # bytes; Linux allows 255 and 4095, and run directories add to the path
+
+
+class IntRange:
+    """Whole numbers from `low` to `high`, both included, in ASCII digits.
+
+    Args:
+        low, high: ints. `high` is far above any value that makes sense.
+    """
+
+    def __init__(self, low, high):
+        self.low, self.high = low, high
+
+    def __call__(self, text):
+        if not re.fullmatch(r"[0-9]+", text) or (len(text) < 20 and int(text) < self.low):
+            raise ArgumentTypeError(f"{shown(text)} is not a whole number of at least {self.low}")
+        if len(text) >= 20 or int(text) > self.high:
+            raise ArgumentTypeError(f"{shown(text)} is too large: at most {self.high}")
+        return int(text)
+
+
+class FloatRange:
+    """Numbers from `low` to `high`, both included, in ASCII digits.
+
+    Args:
+        low, high: numbers.
+    """
+
+    def __init__(self, low, high):
+        self.low, self.high = low, high
+
+    def __call__(self, text):
+        is_number = re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", text)
+        if not is_number or not self.low <= float(text) <= self.high:
+            raise ArgumentTypeError(f"{shown(text)} is not a number from {self.low} to {self.high}")
+        return float(text)
+
+
+positive_int = IntRange(1, 1_000_000_000)  # steps and the like
+nonnegative_int = IntRange(0, 1_000_000_000)
+batch_int = IntRange(1, 1_000_000)
+width_int = IntRange(1, 65_536)  # units or channels of a layer, and the length of a latent vector
+count_int = IntRange(1, 1000)  # number of layers or blocks, of steps in a round, of seeds or of processes
+float_in = FloatRange
+
+
+def shown(text):
+    """Return a text in quotes as an error shows it: in ASCII if it is not UTF-8, and shortened if it is long."""
+    if len(text) > 100:
+        text = f"{text[:60]}...{text[-20:]}"
+    return f"'{text}'" if text.isprintable() else ascii(text)
+
+
+def image_size(text, sizes=SIZES):
+    """Return the value of --size as an int; `sizes` are the allowed ones, in pixels."""
+    if text not in map(str, sizes):
+        raise ArgumentTypeError(f"{shown(text)} is not one of {', '.join(map(str, sizes))}")
+    return int(text)
+
+
+def nonempty(text):
+    """Return a text that has more than spaces."""
+    if not text.strip(" ,"):
+        raise ArgumentTypeError(f"{shown(text)} is empty; give a value, or omit the flag")
+    return text
+
+
+def existing_folder(text):
+    """Return the path of a folder that can be read, with ~ expanded."""
+    path = _expand(text)
+    if not stat.S_ISDIR(_mode(path, text)):
+        raise ArgumentTypeError(f"{shown(text)} is not a folder; name a folder")
+    return path
+
+
+def images_path(text):
+    """Return the path of a folder or archive that can be read, with ~ expanded."""
+    path = _expand(text)
+    mode = _mode(path, text)
+    is_archive = stat.S_ISREG(mode) and os.path.realpath(path).lower().endswith(ARCHIVES)
+    if not stat.S_ISDIR(mode) and not is_archive:
+        raise ArgumentTypeError(f"{shown(text)} is neither a folder nor an archive ({', '.join(ARCHIVES)})")
+    return path
+
+
+def output_folder(text):
+    """Return the path of a folder that exists or can be made, with ~ expanded."""
+    path = _expand(text)
+    absolute = os.path.abspath(path)
+    if max(len(os.fsencode(name)) for name in absolute.split(os.sep)) > MAX_NAME or len(absolute) > MAX_PATH:
+        raise ArgumentTypeError(f"{shown(text)} is too long; name another folder")
+    nearest = absolute
+    while not os.path.lexists(nearest):
+        nearest = os.path.dirname(nearest)
+    if not os.path.isdir(nearest):
+        raise ArgumentTypeError(
+            f"{shown(text)} is not a folder; name another one"
+            if nearest == absolute
+            else f"{shown(text)} cannot be made, because {shown(nearest)} is not a folder; name another one"
+        )
+    if nearest != absolute and not os.access(nearest, os.W_OK | os.X_OK):
+        raise ArgumentTypeError(f"{shown(text)} cannot be made in {shown(nearest)}: Permission denied")
+    return path
+
+
+def dataset(text, toys=()):
+    """Return the value of --dataset if it is a known data set, as typed.
+
+    Args:
+        text: str, a name or "folder:PATH".
+        toys: names of 2-D data sets that are allowed besides the image data sets.
+    """
+    names = (*NAMES, *toys)
+    if text in names:
+        return text
+    path = text.removeprefix("folder:")
+    if path != text and path:
+        images_path(path)
+        return text
+    similar = difflib.get_close_matches(text.lower(), names, 1)
+    if similar:
+        hint = f"; did you mean {similar[0]}?"
+    elif text and "\0" not in text and os.path.exists(os.path.expanduser(text)):
+        hint = f"; did you mean folder:{text}?"
+    else:
+        hint = ""
+    raise ArgumentTypeError(f"{shown(text)} is not one of {', '.join(names)}, folder:PATH{hint}")
+
+
+def _expand(text):
+    """Return a path with ~ expanded, if it can be written to a file as UTF-8."""
+    if not text.strip():
+        raise ArgumentTypeError("the path is empty; name a folder, or omit the flag")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ArgumentTypeError(f"{shown(text)} is not UTF-8; rename it") from None
+    if "\0" in text:
+        raise ArgumentTypeError(f"{shown(text)} is not a path")
+    path = os.path.expanduser(text)
+    if path.startswith("~") and not os.path.lexists(path):
+        user = path.split(os.sep)[0]
+        raise ArgumentTypeError(f"{shown(text)} is not a path: there is no user or folder {shown(user)}")
+    return path
+
+
+def _mode(path, text):
+    """Return the file type of a path that exists and can be read, as `os.stat` gives it."""
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        raise ArgumentTypeError(f"{shown(text)} does not exist") from None
+    except OSError as error:
+        raise ArgumentTypeError(f"{shown(text)} cannot be read: {error.strerror}") from None
+    needed = os.R_OK | os.X_OK if stat.S_ISDIR(mode) else os.R_OK
+    if not os.access(path, needed):
+        raise ArgumentTypeError(f"{shown(text)} cannot be read: Permission denied")
+    return mode
