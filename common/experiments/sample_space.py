@@ -75,7 +75,11 @@ class ImageSpace:
             self.noise_floor = frechet_distance(train_features, self.reference)
 
     def postprocess(self, outputs):
-        """Return the generator's outputs (n, h, w, c) in [-1, 1] as uint8 images. Others raise `UserError`."""
+        """Return the generator's outputs (n, h, w, c) in [-1, 1] as uint8 images.
+
+        Raises:
+            UserError: if the outputs are not finite.
+        """
         return to_uint8(check_finite("the generator's images", outputs))
 
     def show(self, path, samples):
@@ -153,7 +157,11 @@ class PlaneSpace:
         self.extent = (-side, side, -side, side)
 
     def postprocess(self, outputs):
-        """Return the generator's outputs (n, 2) as a numpy array; `UserError` if they are not finite."""
+        """Return the generator's outputs (n, 2) as a numpy array.
+
+        Raises:
+            UserError: if the outputs are not finite.
+        """
         return check_finite("the generator's points", outputs)
 
     def show(self, path, samples):

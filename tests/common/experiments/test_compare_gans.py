@@ -109,3 +109,102 @@ def test_the_grid_doubles_its_steps_and_leaves_out_the_untrained_networks(tmp_pa
     assert {picture.shape for picture in pictures.values()} == {(2 * 10, 4 * 10, 3)}  # two rows of four images of 10 px
     points = module._samples_over_training(tmp_path, is_toy=True)
     assert {picture.shape for picture in points.values()} == {(90, 45, 3)}
+
+
+@pytest.fixture
+def change_runs(monkeypatch):
+    """Return a function that changes each run, once written, by a function of its directory."""
+
+    def change(function):
+        write = write_run
+
+        def changed(run_dir, *args):
+            write(run_dir, *args)
+            function(run_dir)
+
+        monkeypatch.setitem(globals(), "write_run", changed)
+
+    return change
+
+
+def edit_metrics(run_dir, edit):
+    """Apply a function to the metrics of a run."""
+    results = json.loads((run_dir / "results.json").read_text())
+    edit(results["metrics"])
+    (run_dir / "results.json").write_text(json.dumps(results))
+
+
+def test_runs_of_too_few_images_have_no_distances(compare, change_runs, capsys):
+    def forget(run_dir):
+        edit_metrics(run_dir, lambda m: [m.pop(key) for key in ("fid", "fid_floor", "floor/on_the_way")])
+        (run_dir / "distances.json").unlink()
+
+    change_runs(forget)
+    compare(["good", "bad"])
+    lines = (compare.output_dir / "table.md").read_text().splitlines()
+    assert lines == ["| loss | seconds |", "|---|---|", "| good | 60 |", "| bad | 60 |", ""]
+    figures = {path.name for path in (compare.output_dir / "figures").iterdir()}
+    assert figures == {"samples.png"} and "nearest" not in capsys.readouterr().out
+
+
+def test_a_metric_that_one_run_lacks_is_left_out_of_its_mean(compare, change_runs, capsys):
+    change_runs(lambda run_dir: run_dir.parent.name == "good-0" and edit_metrics(run_dir, lambda m: m.pop("fid")))
+    compare(["good", "bad"])
+    assert (compare.output_dir / "table.md").read_text().splitlines()[2:4] == [
+        "| good | 2 | 7 | 60 |",
+        "| bad | 3.500 (3.000 to 4.000) | 7 | 60 |",
+    ]
+    assert "nearest to the data: good" in capsys.readouterr().out
+
+
+def test_a_recall_of_0_is_named_below_the_table(compare, change_runs):
+    recall = {"good-0": 0.0, "good-1": 0.5, "bad-0": 0.0, "bad-1": 0.0}
+    precision_1 = lambda m, recall: m.update(precision=1.0, recall=recall)
+    change_runs(lambda run_dir: edit_metrics(run_dir, lambda m: precision_1(m, recall[run_dir.parent.name])))
+    compare(["good", "bad"])
+    last = (compare.output_dir / "table.md").read_text().splitlines()[-1]
+    assert last == "recall 0, so that precision says nothing: good-0, bad-0, bad-1"
+
+
+def empty_picture(run_dir):
+    (run_dir / "samples/step-0000060.png").write_bytes(b"")
+
+
+def truncated_picture(run_dir):
+    path = run_dir / "samples/step-0000060.png"
+    path.write_bytes(path.read_bytes()[:-20])
+
+
+def foreign_names(run_dir):
+    (run_dir / "samples/step-0000060.png").rename(run_dir / "samples/step-new.png")
+
+
+@pytest.mark.parametrize("damage", [empty_picture, truncated_picture, foreign_names])
+@pytest.mark.parametrize("victims", [("good-0",), ("good-0", "bad-0")])
+def test_a_damaged_picture_costs_at_most_its_place_in_the_grid(compare, change_runs, damage, victims):
+    change_runs(lambda run_dir: run_dir.parent.name in victims and damage(run_dir))
+    compare(["good", "bad"])
+    assert_not_blank(compare.output_dir / "figures/samples.png")
+
+
+def test_without_pictures_there_is_no_grid(compare, change_runs, capsys):
+    change_runs(lambda run_dir: [path.unlink() for path in (run_dir / "samples").iterdir()])
+    compare(["good"])
+    assert "samples.png (there is no picture of the samples)" in capsys.readouterr().out
+    assert not (compare.output_dir / "figures/samples.png").exists()
+
+
+def test_seeds_measured_at_different_steps_have_no_common_curve(compare, change_runs, capsys):
+    change_runs(
+        lambda run_dir: run_dir.parent.name == "good-1" and (run_dir / "distances.json").write_text('{"0": 2, "9": 1}')
+    )
+    compare(["good", "bad"])
+    assert "convergence.png (the seeds were measured at different steps)" in capsys.readouterr().out
+    assert not (compare.output_dir / "figures/convergence.png").exists()
+
+
+@pytest.mark.parametrize("content", ["[]", "null", "{}", '{"metrics": []}', '{"metrics": {"fid": "x"}}', "{"])
+def test_damaged_results_are_named(compare, change_runs, content):
+    change_runs(lambda run_dir: (run_dir / "results.json").write_text(content))
+    with pytest.raises(UserError, match=r"good-0/run/results\.json"):
+        compare(["good"])

@@ -1,8 +1,24 @@
-"""The values of a metric during training."""
+"""The GAN runner with a generator that is not trained: what it measures of few images, and what it writes when."""
 
 import json
 
-from common.experiments.gan import MetricHistory
+import imageio.v3 as iio
+import keras
+import numpy as np
+import pytest
+
+from common.cli import apply_preset, gan_parser
+from common.data.images import Images
+from common.errors import UserError
+from common.experiments import gan, sample_space
+from common.experiments.gan import MetricHistory, run_gan
+
+PRESETS = {"smoke": {"size": 16, "batch_size": 1, "latent_dim": 4, "width": 8, "steps": 4, "every": 2}}
+FEW = {  # metric -> least number of training and of held-out images
+    **dict.fromkeys(("fid", "fid_floor", "kid", "kid_floor", "floor/on_the_way"), 2),
+    **dict.fromkeys(("precision", "recall", "density", "coverage"), 6),
+    **dict.fromkeys(("swd_16", "critic_gap", "train_seconds", "images_per_second", "steps"), 1),
+}
 
 
 def test_history_is_sorted_by_step_and_leaves_out_the_untrained_networks(tmp_path):
@@ -21,3 +37,103 @@ def test_history_of_a_resumed_run_replaces_what_is_computed_again(tmp_path):
     resumed.record(200, 9)
     assert resumed.curve() == ([100, 200], [7, 9])
     assert json.loads((tmp_path / "modes.json").read_text()) == {"100": 7, "200": 9}
+
+
+@pytest.mark.parametrize("content", ["[]", "null", '{"a": 1}', '{"100": "x"}', '{"100": [1]}', "{", ""])
+def test_a_damaged_history_is_an_error_of_one_line(tmp_path, content):
+    (tmp_path / "distances.json").write_text(content)
+    with pytest.raises(UserError, match=r"distances\.json") as caught:
+        MetricHistory(tmp_path / "distances.json")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Return a function that runs a GAN whose training only calls what every interval calls.
+
+    Its arguments are the numbers of training and held-out images, and the bias of the generator's images.
+    """
+    rows = [{"step": step, "seconds": 1.0 * step, "critic_gap": 0.5} for step in (2, 4)]
+
+    def train(trainer, images, run_dir, *, on_interval, **_):
+        for step in (0, 2, 4):
+            on_interval(step)
+        return rows
+
+    def build(args, shape):
+        critic = keras.Sequential([keras.Input(shape), keras.layers.Flatten(), keras.layers.Dense(1)], name="critic")
+        layers = [keras.layers.Dense(int(np.prod(shape))), keras.layers.Reshape(shape)]
+        generator = keras.Sequential([keras.Input((args.latent_dim,)), *layers], name="generator")
+        generator.set_weights([w + run_once.bias for w in generator.get_weights()])
+        return None, critic, generator
+
+    def run_once(n_train=10, n_test=10, bias=0.0, dataset="lfw"):
+        def load_images(name, size, split, data_dir, limit):
+            n, seed = {"train": (n_train, 0), "test": (n_test, 1)}[split]
+            pixels = np.random.default_rng(seed).integers(0, 256, (n, size, size, 3), dtype=np.uint8)
+            return Images(name, pixels, [f"{i}" for i in range(n)], None, (), [])
+
+        run_once.bias = bias
+        monkeypatch.setattr(sample_space, "load_images", load_images)
+        parser = gan_parser("", PRESETS)
+        words = ["--preset", "smoke", "--dataset", dataset, "--out", str(tmp_path), "--resume"]
+        args = apply_preset(parser.parse_args(words), parser, PRESETS)
+        return run_gan(args, "stub", build, {})[0]
+
+    monkeypatch.setattr(gan, "train", train)
+    monkeypatch.setattr(gan, "predict", lambda model, z: keras.ops.convert_to_numpy(model(z)))  # without compiling
+    return run_once
+
+
+@pytest.mark.parametrize(("n_train", "n_test"), [(2, 1), (3, 10), (10, 1), (10, 2), (10, 5), (10, 10)])
+def test_few_images_never_cost_the_results(run, capsys, n_train, n_test):
+    run_dir = run(n_train, n_test)
+    metrics = json.loads((run_dir / "results.json").read_text())["metrics"]
+    n = min(n_train, n_test)
+    assert set(metrics) == {name for name, least in FEW.items() if n >= least}
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("not measured")]
+    assert len(lines) == (0 if n >= 6 else 1 if n >= 2 else 3) and all("at least" in line for line in lines)
+    figures = {path.name for path in (run_dir / "figures").iterdir()}
+    assert figures == {"samples.png", "curves.png", "training.gif"} | ({"distance.png"} if n >= 2 else set())
+    assert (run_dir / "distances.json").exists() == (n >= 2)
+
+
+def test_a_single_training_image_is_refused_before_the_training(run, tmp_path):
+    with pytest.raises(UserError, match=r"--features pixels needs at least 2 training images. Received: 1"):
+        run(1, 10)
+    assert not list(tmp_path.rglob("results.json"))
+
+
+@pytest.mark.parametrize("dataset", ["lfw", "8gaussians"])
+@pytest.mark.parametrize("bias", [np.nan, np.inf])
+def test_outputs_that_are_no_numbers_are_not_drawn(run, tmp_path, dataset, bias):
+    with pytest.raises(UserError, match=r"the generator's (images|points) must be finite"):
+        run(bias=bias, dataset=dataset)
+    assert not list(tmp_path.rglob("*.png"))
+
+
+def test_results_are_written_before_the_pictures(run, tmp_path, monkeypatch):
+    def fail(path, pictures):
+        raise UserError("the disk is full")
+
+    monkeypatch.setattr(gan, "save_training_gif", fail)
+    with pytest.raises(UserError, match="the disk is full"):
+        run()
+    (results,) = tmp_path.rglob("results.json")
+    assert set(json.loads(results.read_text())["metrics"]) == set(FEW)
+
+
+@pytest.mark.parametrize("content", [b"", b"no picture"])
+def test_a_damaged_picture_costs_one_frame(run, capsys, content):
+    run_dir = run()
+    (run_dir / "samples/step-0000003.png").write_bytes(content)
+    run()
+    assert len(iio.imread(run_dir / "figures/training.gif", index=None)) == 1  # three equal pictures
+    output = capsys.readouterr().out
+    assert "without step-0000003.png: damaged" in output and (run_dir / "results.json").exists()
+
+
+def test_a_lost_log_costs_its_values_only(run, monkeypatch):
+    monkeypatch.setattr(gan, "train", lambda *_, on_interval, **__: on_interval(4) or [])
+    metrics = json.loads((run() / "results.json").read_text())["metrics"]
+    assert set(FEW) - set(metrics) == {"critic_gap", "train_seconds"}

@@ -1,11 +1,24 @@
 """Sweeps: jobs that fail, the order of the runs and the table over seeds."""
 
 import argparse
+import json
+import os
 
 import pytest
 
 from common.errors import UserError
-from common.experiments.sweep import KILLED, run_variants, sweep, table
+from common.experiments import sweep as module
+from common.experiments.sweep import (
+    GPU_SHARING_ENV,
+    KILLED,
+    _file_states,
+    comparison_dir,
+    find_run,
+    run_variants,
+    sweep,
+    table,
+)
+from common.reproduce import plan
 
 STUB = """
 import json, os, pathlib, sys
@@ -29,6 +42,143 @@ def stub(tmp_path):
     path = tmp_path / "stub.py"
     path.write_text(STUB)
     return path
+
+
+# Writes its run as `train.py` does: in a folder named after the flags, with the flags in `config.json`.
+TRAINING = """
+import json, os, pathlib, shlex, sys
+flags = dict(zip(sys.argv[1:-1:2], sys.argv[2::2]))
+out = pathlib.Path(flags.pop("--out"))
+run = out / "article" / "-".join(f"{k[2:]}={v}" for k, v in flags.items())
+run.mkdir(parents=True, exist_ok=True)
+config = {"flags": {k[2:]: v for k, v in flags.items()}, "command": shlex.join(["python", *sys.argv])}
+for name, content in (("config", config), ("results", {"metrics": {}})):
+    (run / "part").write_text(json.dumps(content))
+    os.replace(run / "part", run / f"{name}.json")
+"""
+FUTURE = 4e9  # seconds since 1970, in the year 2096
+
+
+@pytest.fixture
+def train(tmp_path):
+    """Return a function that runs the job "a" with some flags, and returns the name of its run directory."""
+    (tmp_path / "train.py").write_text(TRAINING)
+
+    def run(*flags, workers=1):
+        return sweep(tmp_path / "train.py", {"a": flags}, tmp_path / "out", workers)["a"].name
+
+    run.job_dir = tmp_path / "out/a"
+    return run
+
+
+def test_the_run_of_this_job_is_found_whatever_the_dates(train):
+    assert train("--loss", "x", "--lr", "1") == "loss=x-lr=1"
+    for path in train.job_dir.rglob("*.json"):
+        os.utime(path, (FUTURE, FUTURE))
+    assert train("--loss", "x") == "loss=x"
+    assert train("--loss", "x", "--lr", "2") == "loss=x-lr=2"
+    assert train("--loss", "x", "--lr", "1") == "loss=x-lr=1"
+    assert train("--loss", "x") == "loss=x"
+
+
+def test_results_inside_a_run_are_not_a_run(train):
+    """`reconstruct.py` writes into the folder of the run that it uses."""
+    (train.job_dir / "article/loss=x/reconstruct").mkdir(parents=True)
+    (train.job_dir / "article/loss=x/reconstruct/results.json").write_text("{}")
+    os.utime(train.job_dir / "article/loss=x/reconstruct/results.json", (FUTURE, FUTURE))
+    assert train("--loss", "x") == "loss=x"
+
+
+def write_runs(job_dir, **configs):
+    """Write runs that no job changes, with their `config.json`, and return the state of the files."""
+    for name, config in configs.items():
+        (job_dir / name).mkdir(parents=True)
+        (job_dir / name / "results.json").write_text("{}")
+        if config is not None:
+            (job_dir / name / "config.json").write_text(config if isinstance(config, str) else json.dumps(config))
+    return _file_states(job_dir)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--loss", "rsgan"], "plain"),  # by the command
+        (["--loss", "rsgan", "--learning-rate", "2e-3"], "fast"),
+        (["--loss=wgan", "--steps", "5"], "other"),
+        (["--loss", "wgan", "--no-flip"], "other"),
+        (["--loss", "wgan", "--distribute"], "split"),
+        (["--loss", "wgan", "--sizes", "1", "2"], "split"),
+        (["--loss", "wgan", "--learning-rate", "-1"], "split"),
+    ],
+)
+def test_a_run_that_was_not_written_again_is_found_by_its_flags(tmp_path, arguments, expected):
+    script = ["train.py", *arguments, "--out", str(tmp_path), "--resume"]
+    flags = {"learning_rate": 0.001, "steps": 6, "flip": True, "distribute": False, "sizes": [1], "out": "elsewhere"}
+    other = {"loss": "wgan", "steps": 5, "flip": False}
+    split = {"loss": "wgan", "distribute": True, "sizes": [1, 2], "learning_rate": -1.0}
+    before = write_runs(
+        tmp_path,
+        fast={"flags": flags | {"loss": "rsgan", "learning_rate": 0.002}, "command": ""},
+        plain={
+            "flags": flags | {"loss": "rsgan"},
+            "command": f"python train.py --loss rsgan --out {tmp_path} --resume",
+        },
+        other={"flags": flags | other},
+        split={"flags": flags | split},
+        damaged="[]",
+        empty="",
+        without=None,
+    )
+    assert find_run(tmp_path, script, before).name == expected
+
+
+def test_runs_that_cannot_be_told_apart_are_an_error(tmp_path):
+    same = {"flags": {"loss": "rsgan"}}
+    before = write_runs(tmp_path, one=same, two=same, three={"flags": {"loss": "wgan"}})
+    with pytest.raises(UserError, match=r"several runs with the flags of this job \(one, two\)") as caught:
+        find_run(tmp_path, ["train.py", "--loss", "rsgan"], before)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("workers", "shared"), [(1, False), (2, True)])
+def test_several_jobs_share_a_gpu(tmp_path, monkeypatch, workers, shared):
+    for name in GPU_SHARING_ENV:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("KEPT", "1")
+    environments = []
+
+    def run(command, env, **_):
+        environments.append(env)
+        (tmp_path / "a/run").mkdir(exist_ok=True)
+        (tmp_path / "a/run/results.json").write_text("{}")
+        return argparse.Namespace(returncode=0)
+
+    monkeypatch.setattr(module.subprocess, "run", run)
+    sweep("train.py", {"a": []}, tmp_path, workers)
+    monkeypatch.setenv("TF_FORCE_GPU_ALLOW_GROWTH", "false")  # the user's own choice
+    sweep("train.py", {"a": []}, tmp_path, workers)
+    assert [{name for name in GPU_SHARING_ENV if name in env} for env in environments] == [
+        set(GPU_SHARING_ENV) if shared else set(),
+        set(GPU_SHARING_ENV) if shared else {"TF_FORCE_GPU_ALLOW_GROWTH"},
+    ]
+    assert environments[1]["TF_FORCE_GPU_ALLOW_GROWTH"] == "false" and environments[0]["KEPT"] == "1"
+    assert plan.GPU_SHARING_ENV is GPU_SHARING_ENV
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "数" * 100, "folder:/a/" + "b/" * 200, "folder:../..", "a\0b"])
+def test_any_data_set_has_a_folder_for_its_comparison(tmp_path, name):
+    args = argparse.Namespace(out=tmp_path, dataset=name)
+    path = comparison_dir(args, "article", "compare")
+    path.mkdir(parents=True)
+    assert path.parent == tmp_path / "article" and path != comparison_dir(args, "article", "ablation")
+    args.dataset = f"{name}2"
+    assert path != comparison_dir(args, "article", "compare")
+
+
+def test_a_folder_that_cannot_be_made_is_an_error_of_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"cannot write to .*file/a: .*; choose another --out"):
+        sweep("train.py", {"a": []}, tmp_path / "file")
 
 
 def test_a_failed_job_ends_the_sweep_or_is_recorded(stub, tmp_path):
@@ -64,7 +214,7 @@ def test_the_table_shows_the_range_over_seeds():
         "| one | 3.000 (1.000 to 6.000) | 25 |",
         "| two | 0.500 | 24.500 |",
     ]
-    rows["two"]["published"] = [0.3]
+    rows["two"]["published"], rows["one"]["published"] = [0.3], []
     assert table("entropy", rows).splitlines()[0] == "| entropy | FID | modes | published |"
     assert table("entropy", rows).splitlines()[2:] == [
         "| one | 3.000 (1.000 to 6.000) | 25 |  |",
