@@ -1,6 +1,7 @@
 """Standard output and error that are closed or full: a script says so once and goes on."""
 
 import contextlib
+import io
 import os
 import sys
 
@@ -16,7 +17,7 @@ class _Guarded:
     """
 
     def __init__(self, stream, on_failure):
-        self._stream, self._on_failure = stream or open(os.devnull, "w"), on_failure  # noqa: SIM115
+        self._stream, self._on_failure = stream or io.StringIO(), on_failure
         self._reason = "it is closed" if stream is None else None
 
     def write(self, text):
@@ -80,7 +81,9 @@ def guarded(prog):
         if not noted:
             noted.append(reason)
             with contextlib.suppress(OSError, ValueError):
-                sys.stderr.write(f"{prog}: standard output cannot be written ({one_line(reason)}); going on without\n")
+                sys.stderr.write(
+                    f"{prog}: standard output cannot be written ({one_line(reason)}); going on without it\n"
+                )
 
     def to_stdout(text, reason):
         if not noted:

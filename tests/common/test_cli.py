@@ -6,7 +6,7 @@ import pytest
 
 from common.cli import apply_preset, gan_parser, main, parser
 from common.data.toy_2d import TOYS
-from common.errors import UserError
+from common.errors import UserError, one_line
 from ogan import train
 from tests.helpers.scripts import ROOT
 
@@ -157,3 +157,37 @@ def test_user_error_is_one_line_and_ctrl_c_is_exit_code_130(capsys, monkeypatch)
             main(body, make_parser())
         assert end.value.code == code
         assert capsys.readouterr().err == text
+
+
+class ResourceExhaustedError(Exception):
+    """An error with the name that TensorFlow gives it."""
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), ResourceExhaustedError("OOM\nin two lines"), RuntimeError("RESOURCE_EXHAUSTED: 9 GB")]
+)
+def test_too_little_memory_is_one_line(error, capsys, monkeypatch):
+    def fail(args):
+        raise error
+
+    monkeypatch.setattr("sys.argv", ["train.py"])
+    with pytest.raises(SystemExit) as end:
+        main(fail, make_parser())
+    assert end.value.code == 2
+    printed = capsys.readouterr().err
+    assert "error: out of memory: use a smaller --batch-size" in printed and printed.count("\n") == 1
+
+
+def test_other_errors_keep_their_traceback(monkeypatch):
+    def fail(args):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("sys.argv", ["train.py"])
+    with pytest.raises(RuntimeError, match="a bug"):
+        main(fail, make_parser())
+
+
+def test_control_characters_and_long_texts_stay_one_short_line():
+    assert one_line("a\nb\r\nc\x1b[31m\udcff") == r"a b c\x1b[31m\udcff"
+    text = one_line("x" * 9000 + "end")
+    assert len(text) < 2000 and text.endswith("end")
