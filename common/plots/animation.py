@@ -28,12 +28,7 @@ def save_training_gif(path, pictures, max_frames=MAX_FRAMES):
     Raises:
         UserError: if the GIF cannot be written; an older file stays as it was.
     """
-    pictures = [Path(picture) for picture in pictures]
-    sizes = {picture: _size(picture) if picture.is_file() else None for picture in pictures}  # a pipe would block
-    # of two sizes that are equally frequent, that of the newer picture
-    known = Counter(size for size in reversed(sizes.values()) if size)
-    usual = max(known, key=known.get, default=None)
-    usable = [picture for picture in pictures if sizes[picture] and sizes[picture] == usual]
+    usable = of_usual_size(pictures)
     checked = {}  # picture -> its mode, or None if it cannot be decoded
     while True:
         chosen = evenly_spaced(usable, max_frames)
@@ -41,13 +36,22 @@ def save_training_gif(path, pictures, max_frames=MAX_FRAMES):
         if all(checked[picture] for picture in chosen):
             break
         usable = [picture for picture in usable if checked.get(picture, "not checked")]
-    skipped = [picture.name for picture in pictures if picture not in usable]
+    skipped = [Path(picture).name for picture in pictures if Path(picture) not in usable]
     if skipped:
         print(f"{path}: without {_some(skipped)}: damaged, or of another size than most pictures", flush=True)
     if chosen:
         mode = "L" if all(checked[picture] == "L" for picture in chosen) else "RGB"
         save_gif(path, (np.asarray(_read(picture, mode)) for picture in chosen))
     return len(chosen)
+
+
+def of_usual_size(pictures):
+    """Return the paths of those pictures whose header can be read and whose size is that of most."""
+    sizes = {Path(picture): _size(Path(picture)) for picture in pictures}
+    # of two sizes that are equally frequent, that of the newer picture
+    known = Counter(size for size in reversed(sizes.values()) if size)
+    usual = max(known, key=known.get, default=None)
+    return [picture for picture, size in sizes.items() if size and size == usual]
 
 
 def evenly_spaced(items, most):
@@ -59,6 +63,8 @@ def evenly_spaced(items, most):
 
 def _size(path):
     """Return (width, height) of a picture, or None if its header cannot be read."""
+    if not path.is_file():  # a pipe would block
+        return None
     try:
         with Image.open(path) as image:
             return image.size
@@ -72,7 +78,7 @@ def _decoded_mode(path):
         with Image.open(path) as image:
             image.load()
             return image.mode
-    except Exception:  # a damaged file fails in many ways
+    except Exception:
         return None
 
 
