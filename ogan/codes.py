@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from common.data.checks import check_finite
 from common.metrics.pca import flat_chunks
 
 
@@ -14,8 +15,9 @@ def mean_squared_error(a, b):
 
     Raises:
         ValueError: for different shapes, where broadcasting would hide a mistake, and for empty arrays.
+        UserError: for values that are not finite.
     """
-    a, b = np.asarray(a), np.asarray(b)
+    a, b = check_finite("the first array", a), check_finite("the second array", b)
     if a.shape != b.shape or not a.size:
         raise ValueError(f"a and b must be arrays of the same shape, not empty. Received: {a.shape} and {b.shape}")
     row_pairs = zip(np.atleast_1d(a), np.atleast_1d(b), strict=True)  # one row at a time saves memory
@@ -41,18 +43,21 @@ def linear_probe_r2(train_codes, train_factors, test_codes, test_factors, ridge=
 
     Raises:
         ValueError: for shapes that do not fit, and for a factor that is constant in the test data.
+        UserError: for values that are not finite.
     """
-    arrays = [np.asarray(a, "float64") for a in (train_codes, train_factors, test_codes, test_factors)]
+    names = ("the training codes", "the training factors", "the test codes", "the test factors")
+    arrays = (train_codes, train_factors, test_codes, test_factors)
+    arrays = [check_finite(name, array).astype("float64") for name, array in zip(names, arrays, strict=True)]
     x, y, x_test, y_test = arrays
     shapes = [a.shape for a in arrays]
     fits = all(a.ndim == 2 for a in arrays) and len(x) == len(y) > 0 and len(x_test) == len(y_test) > 0
     if not fits or x.shape[1] != x_test.shape[1] or y.shape[1] != y_test.shape[1]:
         raise ValueError(f"Codes must be (n, d) and factors (n, factors), for training and test. Received: {shapes}")
     total = np.sum((y_test - y_test.mean(0)) ** 2, 0)
-    if not np.all(total > 0):
+    if not np.all(np.ptp(y_test, 0) > 0):  # rounding can make the sum of squares of a constant positive
         raise ValueError(f"A factor is constant in the test data. Received: sums of squares {total}")
     mean, std = x.mean(0), x.std(0)
-    std[std == 0] = 1  # a constant entry then becomes 0
+    std[np.ptp(x, 0) == 0] = 1  # a constant entry then becomes 0
     x, x_test = (x - mean) / std, (x_test - mean) / std
     ridge = 1e-3 * len(x) if ridge is None else ridge
     weights = np.linalg.solve(x.T @ x + ridge * np.eye(x.shape[1]), x.T @ (y - y.mean(0)))
@@ -74,7 +79,10 @@ def nearest_neighbours(queries, bank, k, chunk=1024):
 
     Raises:
         ValueError: for shapes that do not fit, and for a k that is not 1 to n.
+        UserError: for values that are not finite.
     """
+    check_finite("the queries", queries)
+    check_finite("the bank", bank)
     if queries.shape[1:] != bank.shape[1:]:
         raise ValueError(f"Queries and bank must hold items of one shape. Received: {queries.shape}, {bank.shape}")
     if not 1 <= k <= len(bank):

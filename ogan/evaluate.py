@@ -5,20 +5,24 @@ Here E is the encoder, G the generator, and N(E(x)) = (E(x) - avg) / std the sta
 
 from pathlib import Path
 
-import imageio.v3 as iio
 import numpy as np
 
+from common.data.checks import check_finite
 from common.data.images import to_float
+from common.data.splits import fixed_random_subset
 from common.metrics.pca import pca_codes
+from common.metrics.sample_size import is_enough
 from common.models.inference import predict
+from common.plots.animation import save_training_gif
 from common.plots.charts import plot_curves
-from common.plots.images import image_grid, interpolation_rows, reconstruction_pairs, save_gif, save_png
+from common.plots.images import image_grid, interpolation_rows, reconstruction_pairs, save_png
 from common.training.log import log_curves
 from ogan.codes import linear_probe_r2, mean_squared_error
 
 CODE_SCALE = 0.9  # the author multiplies a standardised code by this before decoding it
 OTHER_CODE_SCALES = (1.0, 0.8, 0.7, 0.6, 0.5)  # measured for comparison
 BATCH = 2048  # images converted to float at once
+FIGURE_IMAGES = 32  # held-out images in the figures
 
 
 def encode(encoder, images):
@@ -30,10 +34,13 @@ def encode(encoder, images):
 
     Returns:
         Array (n, latent_dim) with mean 0 and standard deviation 1 in each row.
+
+    Raises:
+        UserError: if a code is not finite.
     """
     as_float = to_float if images.dtype == np.uint8 else np.asarray
     batches = (images[i : i + BATCH] for i in range(0, len(images), BATCH))
-    codes = np.concatenate([predict(encoder, as_float(batch)) for batch in batches])
+    codes = check_finite("the encoder's codes", np.concatenate([predict(encoder, as_float(x)) for x in batches]))
     codes = codes - codes.mean(-1, keepdims=True)
     return codes / np.maximum(codes.std(-1, keepdims=True), 1e-6)
 
@@ -45,8 +52,11 @@ def decode(generator, codes, code_scale=CODE_SCALE):
         generator: model, latents (n, latent_dim) -> images.
         codes: (n, latent_dim), standardised.
         code_scale: float (default 0.9, the author's).
+
+    Raises:
+        UserError: if an image is not finite.
     """
-    return predict(generator, np.asarray(code_scale * codes, "float32"))
+    return check_finite("the generator's images", predict(generator, np.asarray(code_scale * codes, "float32")))
 
 
 def sample_latents(n, latent_dim, seed):
@@ -111,15 +121,29 @@ def probe_metrics(encoder, train, test):
 
     Returns:
         Dict of R^2: `probe_r2/<factor>` and `probe_r2_mean`, and as a baseline `pca_r2/...` and `pca_r2_mean`, the same
-        from as many principal components of the pixels as a code has entries.
+        from as many principal components of the pixels as a code has entries. Left out, with a printed line, are: a
+        factor in which the test images do not differ, and then the means over factors; the baseline if the training
+        images are not more than these components.
     """
-    codes = encode(encoder, train.array), encode(encoder, test.array)
-    components = pca_codes(train.array, test.array, codes[0].shape[1])
+    differs = np.ptp(test.labels, 0) > 0
+    factors = [factor for factor, varied in zip(train.label_names, differs, strict=True) if varied]
+    constant = [factor for factor in train.label_names if factor not in factors]
+    if constant:
+        names = ", ".join(f"{name}_r2/{factor}" for name in ("probe", "pca") for factor in constant)
+        print(f"not measured: {names} and the means (the {len(test.array)} test images do not differ in them)")
+    if not factors:
+        return {}
+    codes = {"probe_r2": (encode(encoder, train.array), encode(encoder, test.array))}
+    size = codes["probe_r2"][0].shape[1]
+    counts = {"training images": len(train.array), "pixels in an image": int(np.prod(train.array.shape[1:]))}
+    if is_enough("pca_r2", size, counts):
+        codes["pca_r2"] = pca_codes(train.array, test.array, size)
     metrics = {}
-    for name, (train_codes, test_codes) in {"probe_r2": codes, "pca_r2": components}.items():
-        r2 = linear_probe_r2(train_codes, train.labels, test_codes, test.labels)
-        metrics[f"{name}_mean"] = float(r2.mean())
-        metrics.update({f"{name}/{factor}": float(v) for factor, v in zip(train.label_names, r2, strict=True)})
+    for name, (train_codes, test_codes) in codes.items():
+        r2 = linear_probe_r2(train_codes, train.labels[:, differs], test_codes, test.labels[:, differs])
+        if not constant:
+            metrics[f"{name}_mean"] = float(r2.mean())
+        metrics.update({f"{name}/{factor}": float(v) for factor, v in zip(factors, r2, strict=True)})
     return metrics
 
 
@@ -166,18 +190,18 @@ def save_figures(run_dir, encoder, generator, images, z, rows, scale):
         run_dir: path of the run directory; its `samples/step-*.png` become the animation.
         encoder: model, images -> codes.
         generator: model, latents -> images.
-        images: uint8, at least one held-out image.
+        images: uint8, at least one held-out image. 32 of them are drawn by lot for the figures.
         z: latents of the samples.
         rows: list of dicts, the rows of `log.csv`.
         scale: int, factor by which images are enlarged.
 
     Returns:
-        Paths of the five files, in `<run_dir>/figures/`.
+        Paths of the files, in `<run_dir>/figures/`: five, without the curves of a lost log.
     """
-    images = np.asarray(images)
+    images = np.asarray(fixed_random_subset(images, FIGURE_IMAGES))
     pictures = {
         "samples.png": image_grid(predict(generator, z), 9, scale=scale),
-        "reconstructions.png": reconstructions(encoder, generator, images[:32], scale),
+        "reconstructions.png": reconstructions(encoder, generator, images, scale),
         "interpolations.png": interpolations(encoder, generator, *interpolation_endpoints(images), scale),
     }
     folder = Path(run_dir) / "figures"
@@ -186,6 +210,6 @@ def save_figures(run_dir, encoder, generator, images, z, rows, scale):
     curves = log_curves(rows, "z_corr", "critic_gap")
     if curves:  # a log that was lost leaves none
         plot_curves(folder / "curves.png", curves, "step", "mean over the batch", "O-GAN in training")
-    frames = [iio.imread(path) for path in sorted((Path(run_dir) / "samples").glob("step-*.png"))]
-    save_gif(folder / "training.gif", frames)
-    return [folder / name for name in (*pictures, "curves.png", "training.gif")]
+    save_training_gif(folder / "training.gif", sorted((Path(run_dir) / "samples").glob("step-*.png")))
+    written = [folder / name for name in (*pictures, "curves.png", "training.gif")]
+    return [path for path in written if path.exists()]

@@ -2,7 +2,9 @@
 
 import numpy as np
 
+from common.data.checks import check_finite
 from common.data.images import load_images, to_float, to_uint8
+from common.data.splits import fixed_random_subset
 from common.experiments.setup import begin_run, set_precision_and_seed
 from common.files import atomic_write
 from common.metrics.pca import pca_frechet
@@ -43,17 +45,18 @@ def run_ogan(args, article, build, references):
 
     # pictures during training, from fixed latents and from fixed images that are never trained on
     z_fixed = evaluate.sample_latents(81, args.latent_dim, args.seed)
-    x_calibration = to_float(np.asarray(images.array[:N_RECALIBRATION]))
+    x_calibration = to_float(np.asarray(fixed_random_subset(images.array, N_RECALIBRATION)))
     z_calibration = evaluate.sample_latents(len(x_calibration), args.latent_dim, args.seed + 2)
+    eighths = lambda rows: [rows[i::8] for i in range(8)]  # each from all classes, although the images are in order
     scale = max(1, 64 // args.size)  # enlarges small pictures
 
     def save_pictures(step):
         if averages and args.ema_statistics == "measured":
-            recalibrate_batch_norm(G, np.array_split(z_calibration, 8))
-            real_and_fake = np.concatenate([x_calibration, predict(G, z_calibration)])
-            recalibrate_batch_norm(E, np.array_split(real_and_fake, 16))
+            recalibrate_batch_norm(G, eighths(z_calibration))
+            recalibrate_batch_norm(E, [*eighths(x_calibration), *eighths(predict(G, z_calibration))])
         save_png(run_dir / f"samples/step-{step:07d}.png", image_grid(predict(G, z_fixed), 9, scale=scale))
-        pairs = evaluate.reconstructions(E, G, np.asarray(held_out.array[:32]), scale)
+        shown = np.asarray(fixed_random_subset(held_out.array, evaluate.FIGURE_IMAGES))
+        pairs = evaluate.reconstructions(E, G, shown, scale)
         save_png(run_dir / f"reconstructions/step-{step:07d}.png", pairs)
 
     rows = train(
@@ -73,14 +76,16 @@ def run_ogan(args, article, build, references):
         last_step_metrics |= evaluate.latent_metrics(encoder, generator, args.latent_dim, args.seed, n)
         last_step_metrics |= evaluate.reconstruction_metrics(encoder, generator, held_out.array, mean_image)
         del last_step_metrics["mean_image_mse"]
-    train_metrics = evaluate.reconstruction_metrics(E, G, images.array[:n], mean_image)
-    fakes = to_uint8(predict(G, evaluate.sample_latents(n, args.latent_dim, args.seed + 3)))
+    train_images = np.asarray(fixed_random_subset(images.array, n))
+    train_metrics = evaluate.reconstruction_metrics(E, G, train_images, mean_image)
+    samples = predict(G, evaluate.sample_latents(n, args.latent_dim, args.seed + 3))
+    fakes = to_uint8(check_finite("the generator's images", samples))
     metrics = {
         **evaluate.latent_metrics(E, G, args.latent_dim, args.seed, n),
         **last_values(rows, "critic_gap"),
         **evaluate.reconstruction_metrics(E, G, held_out.array, mean_image),
         **evaluate.code_metrics(E, G, held_out.array),
-        **pca_frechet(fakes, np.asarray(images.array[:n]), np.asarray(held_out.array)),
+        **pca_frechet(fakes, train_images, np.asarray(held_out.array)),
         **(evaluate.probe_metrics(E, images, held_out) if args.dataset == "toy_faces" else {}),
         **{f"{name}/training_images": value for name, value in train_metrics.items()},
         **{f"{name}/without_ema": value for name, value in last_step_metrics.items()},
@@ -88,7 +93,7 @@ def run_ogan(args, article, build, references):
         **train_seconds(rows),
         "steps": args.steps,
     }
-    paths = evaluate.save_figures(run_dir, E, G, held_out.array, z_fixed, rows, scale)
     write_results(run_dir, metrics, references)
     print(*(f"{name:40s}{value:.4g}" for name, value in metrics.items()), sep="\n")
+    paths = evaluate.save_figures(run_dir, E, G, held_out.array, z_fixed, rows, scale)
     print("pictures:", *paths, sep="\n  ")

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from common.errors import UserError
 from ogan.codes import linear_probe_r2, mean_squared_error, nearest_neighbours
 
 
@@ -121,3 +122,50 @@ def test_neighbours_refuse():
         nearest_neighbours(np.zeros((2, 5)), np.zeros((3, 5)), 4)
     with pytest.raises(ValueError, match="one shape"):
         nearest_neighbours(np.zeros((2, 5)), np.zeros((3, 4)), 1)
+
+
+@pytest.mark.parametrize("n", [2, 3, 10, 100])
+def test_probe_refuses_a_constant_factor_whose_mean_is_rounded(n):
+    """The mean of equal values can differ from them in the last bit: then the sum of squares is not 0."""
+    x, constant = rng().standard_normal((n, 2)), np.full((n, 1), 0.1)
+    with pytest.raises(ValueError, match="constant"):
+        linear_probe_r2(x, x[:, :1], x, constant)
+
+
+def test_probe_takes_a_constant_code_whose_mean_is_rounded():
+    """Divided by a deviation of 1e-17, other values of that code in the test data would become huge."""
+    x = rng(16).standard_normal((100, 1))
+    train, test = (np.concatenate([x, np.full((100, 1), value)], 1) for value in (0.1, 0.3))
+    np.testing.assert_allclose(linear_probe_r2(train, x, test, x), 1, atol=1e-3)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_probe_of_few_images_predicts_at_least_their_mean(n):
+    """A single training image has no variance: its factors are the prediction."""
+    codes, factors = rng(17).standard_normal((n, 4)), rng(18).standard_normal((n, 2))
+    test = rng(19).standard_normal((5, 2))
+    r2 = linear_probe_r2(codes, factors, np.zeros((5, 4)) if n == 1 else rng(20).standard_normal((5, 4)), test)
+    assert r2.shape == (2,) and np.isfinite(r2).all()
+    if n == 1:
+        expected = 1 - np.sum((test - factors) ** 2, 0) / np.sum((test - test.mean(0)) ** 2, 0)
+        np.testing.assert_allclose(r2, expected)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_values_that_are_no_numbers_are_named(value):
+    x = rng(21).standard_normal((5, 2))
+    bad = x.copy()
+    bad[3, 1] = value
+    cases = {
+        "the first array": lambda: mean_squared_error(bad, x),
+        "the second array": lambda: mean_squared_error(x, bad),
+        "the training codes": lambda: linear_probe_r2(bad, x, x, x),
+        "the training factors": lambda: linear_probe_r2(x, bad, x, x),
+        "the test codes": lambda: linear_probe_r2(x, x, bad, x),
+        "the test factors": lambda: linear_probe_r2(x, x, x, bad),
+        "the queries": lambda: nearest_neighbours(bad, x, 1),
+        "the bank": lambda: nearest_neighbours(x, bad, 1),
+    }
+    for name, measure in cases.items():
+        with pytest.raises(UserError, match=f"{name} must be finite.* the first in row 3"):
+            measure()

@@ -2,11 +2,14 @@
 
 import argparse
 
+import imageio.v3 as iio
 import numpy as np
 import pytest
 
 from common.data.images import to_float, to_uint8
+from common.errors import UserError
 from common.metrics.pca import pca_codes
+from common.plots.images import save_png
 from ogan import evaluate
 from ogan.codes import linear_probe_r2
 
@@ -163,3 +166,90 @@ def test_reconstructions_stand_to_the_right_of_the_originals():
     for i in range(3):
         np.testing.assert_array_equal(picture[:2, 4 * i : 4 * i + 2], x[i])
         np.testing.assert_array_equal(picture[:2, 4 * i + 2 : 4 * i + 4], decoded[i])
+
+
+def probe_set(n, factors=3):
+    """Return n images with the values of their first pixels as factors."""
+    x = images(n)
+    names = ("tilt", "gaze", "smile")[:factors]
+    return argparse.Namespace(array=x, labels=to_float(x).reshape(n, N)[:, :factors], label_names=names)
+
+
+@pytest.mark.parametrize("n_train", [1, 2, 3, 5, 11, 12, 20])
+def test_probe_of_few_training_images_has_no_baseline(capsys, n_train):
+    metrics = evaluate.probe_metrics(ENCODER, probe_set(n_train), probe_set(10))
+    kinds = ("probe_r2", "pca_r2") if n_train >= N else ("probe_r2",)  # a code has twelve entries
+    assert metrics.keys() == {f"{k}{n}" for k in kinds for n in ("_mean", "/tilt", "/gaze", "/smile")}
+    line = f"not measured: pca_r2 (at least {N} are needed; there are only {n_train} training images)\n"
+    assert capsys.readouterr().out == ("" if n_train >= N else line)
+    assert np.isfinite(list(metrics.values())).all()
+
+
+def test_probe_of_small_images_has_no_baseline(capsys):
+    encoder = Linear(RNG.normal(size=(N, 20)), (20,))
+    metrics = evaluate.probe_metrics(encoder, probe_set(30), probe_set(30))
+    assert "probe_r2_mean" in metrics and not any(name.startswith("pca") for name in metrics)
+    assert "there are only 12 pixels in an image" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("n_test", [1, 2, 3, 5])
+def test_probe_leaves_out_factors_that_few_test_images_do_not_vary(capsys, n_test):
+    test = probe_set(n_test)
+    test.labels[:, 1] = 0.1
+    metrics = evaluate.probe_metrics(ENCODER, probe_set(40), test)
+    varied = () if n_test == 1 else ("tilt", "smile")
+    assert metrics.keys() == {f"{kind}/{name}" for kind in ("probe_r2", "pca_r2") for name in varied}
+    names = ("gaze",) if n_test > 1 else ("tilt", "gaze", "smile")
+    listed = ", ".join(f"{kind}_r2/{name}" for kind in ("probe", "pca") for name in names)
+    reason = f"the {n_test} test images do not differ in them"
+    assert capsys.readouterr().out == f"not measured: {listed} and the means ({reason})\n"
+    full = probe_set(40)
+    everything = evaluate.probe_metrics(ENCODER, full, full)
+    without = argparse.Namespace(array=full.array, labels=full.labels.copy(), label_names=full.label_names)
+    without.labels[:, 1] = 0.1
+    for name, value in evaluate.probe_metrics(ENCODER, full, without).items():
+        assert value == pytest.approx(everything[name])
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 5, 10])
+def test_few_images_have_all_other_metrics_and_figures(tmp_path, n):
+    x, rows = images(n), [{"step": 1, "seconds": 1.0, "z_corr": 0.5, "critic_gap": 0.1}]
+    (tmp_path / "samples").mkdir()
+    save_png(tmp_path / "samples/step-0000000.png", x[0])
+    metrics = (
+        evaluate.reconstruction_metrics(ENCODER, GENERATOR, x, to_float(x).mean(0))
+        | evaluate.code_metrics(ENCODER, GENERATOR, x)
+        | evaluate.latent_metrics(ENCODER, GENERATOR, N, 0, n)
+    )
+    assert len(metrics) == 10 and np.isfinite(list(metrics.values())).all()
+    paths = evaluate.save_figures(tmp_path, ENCODER, GENERATOR, x, RNG.normal(size=(4, N)), rows, 1)
+    names = ["samples.png", "reconstructions.png", "interpolations.png", "curves.png", "training.gif"]
+    assert [path.name for path in paths] == names and all(path.exists() for path in paths)
+
+
+def test_figures_without_a_log_or_pictures_are_the_others(tmp_path, capsys):
+    (tmp_path / "samples").mkdir()
+    (tmp_path / "samples/step-0000000.png").write_bytes(b"")
+    paths = evaluate.save_figures(tmp_path, ENCODER, GENERATOR, images(3), RNG.normal(size=(4, N)), [], 1)
+    assert [path.name for path in paths] == ["samples.png", "reconstructions.png", "interpolations.png"]
+    assert "step-0000000.png: damaged" in capsys.readouterr().out
+
+
+def test_figures_show_images_drawn_by_lot(tmp_path):
+    """The first images of a folder of class folders would all be of one class."""
+    x = np.zeros((300, 2, 2, 3), "uint8")
+    x[150:] = 255
+    evaluate.save_figures(tmp_path, ENCODER, GENERATOR, x, RNG.normal(size=(4, N)), [], 1)
+    pairs = iio.imread(tmp_path / "figures/reconstructions.png")  # 32 pairs of 2 x 2 pixels, in rows of 4
+    originals = pairs.reshape(8, 2, 4, 2, 2, 3)[:, :, :, 0].mean((1, 3, 4))
+    assert 8 <= np.sum(originals == 255) <= 24 and np.sum(originals == 0) == 32 - np.sum(originals == 255)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_networks_that_give_no_numbers_are_named(value):
+    bad_encoder, bad_generator = Linear(np.eye(N), (N,), value), Linear(np.eye(N), (2, 2, 3), value)
+    for measure in (evaluate.reconstruction_metrics, lambda e, g, x, _: evaluate.reconstructions(e, g, x)):
+        with pytest.raises(UserError, match="the encoder's codes must be finite"):
+            measure(bad_encoder, GENERATOR, images(3), np.zeros((2, 2, 3)))
+        with pytest.raises(UserError, match="the generator's images must be finite"):
+            measure(ENCODER, bad_generator, images(3), np.zeros((2, 2, 3)))
