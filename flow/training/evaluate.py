@@ -5,14 +5,14 @@ import math
 from pathlib import Path
 from typing import NamedTuple
 
-import imageio.v3 as iio
 import keras
 import numpy as np
 from keras import ops
 
 from common.models import inference
+from common.plots.animation import save_training_gif
 from common.plots.charts import plot_curves
-from common.plots.images import WHITE, image_grid, interpolation_rows, save_gif, save_png
+from common.plots.images import WHITE, image_grid, interpolation_rows, save_png
 from common.training.log import log_curves
 from flow.layers.likelihood import UniformNoise, bits_per_dim, log_normal
 
@@ -152,7 +152,7 @@ def save_figures(run_dir, views, images, z, stds, std, scale, rows):
         rows: list of dicts, the rows of `log.csv`.
 
     Returns:
-        List of the paths of the figures.
+        List of the paths of the figures that were written.
     """
     n_rows = max(1, min(8, len(images) // 2))
     columns = math.isqrt(len(z))
@@ -168,6 +168,6 @@ def save_figures(run_dir, views, images, z, stds, std, scale, rows):
     curve = "bits_per_dim" if "bits_per_dim" in curves else "loss"
     if curves:  # a log that was lost leaves none
         plot_curves(figures / "curves.png", {"training": curves[curve]}, "step", curve.replace("_", " "))
-    frames = [iio.imread(path) for path in sorted((Path(run_dir) / "samples").glob("step-*.png"))]
-    save_gif(figures / "training.gif", frames)
-    return [figures / name for name in (*pictures, "curves.png", "training.gif")]
+    save_training_gif(figures / "training.gif", sorted((Path(run_dir) / "samples").glob("step-*.png")))
+    written = [figures / name for name in (*pictures, "curves.png", "training.gif")]
+    return [path for path in written if path.exists()]

@@ -8,10 +8,12 @@ import numpy as np
 from common.data.batches import EndlessBatches
 from common.data.catalog import is_digit_like
 from common.data.images import load_images, to_uint8
+from common.data.splits import fixed_random_subset
 from common.errors import UserError
 from common.experiments.setup import begin_run, set_precision_and_seed
 from common.files import atomic_write
 from common.metrics.pca import pca_frechet
+from common.metrics.sample_size import is_enough
 from common.plots.images import save_png
 from common.training.ema import WeightEMA
 from common.training.log import images_per_second, train_seconds
@@ -86,15 +88,21 @@ def run_on_images(args, article, build, references, *, data_dependent_init, prio
 
     # evaluation
     atomic_write(run_dir / "flow.keras", model.save)
-    train_metrics = evaluate.likelihood(views.density, images.array[: len(test)])
+    train_metrics = evaluate.likelihood(views.density, fixed_random_subset(images.array, len(test)))
     n = min(2000, len(test), len(images.array))
     new_z = evaluate.noise(n, math.prod(shape), args.seed + 1, prior)
 
-    def distance(std):
-        samples = to_uint8(evaluate.predict(views.sampler, np.float32(std) * new_z))
-        return pca_frechet(samples, np.asarray(images.array[:n]), test[:n])
+    train_subset, test_subset = (np.asarray(fixed_random_subset(x, n)) for x in (images.array, test))
 
-    distances = {std: distance(std) for std in {args.std, *STDS}}
+    def distance(std):
+        samples = evaluate.predict(views.sampler, np.float32(std) * new_z)
+        if not np.isfinite(samples).all():
+            print(f"not measured: pca_frechet/std_{std} (samples of that temperature are not finite)", flush=True)
+            return {}
+        return pca_frechet(to_uint8(samples), train_subset, test_subset)
+
+    has_distance = is_enough("pca_frechet", 2, {"training images": len(images.array), "held-out images": len(test)})
+    distances = {std: distance(std) if has_distance else {} for std in {args.std, *STDS}}
     last_interval = {name: value for row in rows[-1:] for name, value in row.items() if name not in ("step", "seconds")}
     metrics = {
         **evaluate.likelihood(views.density, test),
@@ -109,7 +117,7 @@ def run_on_images(args, article, build, references, *, data_dependent_init, prio
         **train_seconds(rows),
         "steps": args.steps,
     }
-    paths = evaluate.save_figures(run_dir, views, test, z, STDS, args.std, scale, rows)
     write_results(run_dir, metrics, references)
     print(*(f"{name:45s}{value:.6g}" for name, value in metrics.items()), sep="\n")
+    paths = evaluate.save_figures(run_dir, views, test, z, STDS, args.std, scale, rows)
     print("pictures:", *paths, sep="\n  ")
