@@ -1,0 +1,34 @@
+"""A training that is killed leaves the files of one that was never stopped; `tests/soak.py` does it at length."""
+
+import random
+
+import pytest
+
+from tests import soak
+from tests.helpers.scripts import environment
+
+COMMAND = "energy_gan/train.py --dataset 25gaussians --preset smoke --steps 60 --every 13 --n-energy 2"
+
+
+@pytest.mark.parametrize("seed", [1])
+def test_three_kills_change_no_file(seed, tmp_path, home, monkeypatch):
+    for name, value in environment(home, "tensorflow").items():
+        monkeypatch.setenv(name, value)
+    whole = soak.run_whole(COMMAND, tmp_path / "whole")
+    cut, hits = soak.run_with_kills(COMMAND, tmp_path / "cut", 3, random.Random(seed), report=lambda line: None)
+    assert len(hits) == 3
+    assert soak.differences(whole, cut) == []
+
+
+def test_differences_are_seen(tmp_path):
+    for name, log in (
+        ("a", "step,seconds,gap\n5,1,2\n"),
+        ("b", "step,seconds,gap\n5,9,2\n"),
+        ("c", "step,seconds,gap\n5,1,3\n"),
+    ):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "log.csv").write_text(log)
+    assert soak.differences(tmp_path / "a", tmp_path / "b") == [], "only the time differs"
+    assert soak.differences(tmp_path / "a", tmp_path / "c") == ["log.csv"]
+    (tmp_path / "b/modes.json").write_text("{}")
+    assert soak.differences(tmp_path / "a", tmp_path / "b") == ["only in one: modes.json"]
