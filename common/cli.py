@@ -12,15 +12,16 @@ from common.errors import UserError, one_line
 from common.flag_types import (
     SIZES,
     batch_int,
+    data_folder,
     dataset,
-    existing_folder,
     float_in,
     image_size,
     nonnegative_int,
     output_folder,
     positive_int,
+    sample_int,
     width_int,
-)  # fmt: skip
+)
 from common.streams import guarded
 
 
@@ -58,7 +59,7 @@ def parser(description, presets, default_dataset="toy_faces", toys=False, sizes=
         help=f"training data: {', '.join((*NAMES, *toys))} or folder:PATH (default {default_dataset})",
     )  # fmt: skip
     add(
-        "--data-dir", type=existing_folder,
+        "--data-dir", type=data_folder,
         help="folder of your downloads, searched first (default none); then $DATA_DIR and the Keras cache are "
         "searched; what is missing is downloaded if possible",
     )  # fmt: skip
@@ -111,7 +112,7 @@ def gan_parser(description, presets):
     )  # fmt: skip
     add("--every", type=positive_int, help="number of steps between pictures, measurements and checkpoints")
     add(
-        "--limit", type=positive_int,
+        "--limit", type=sample_int,
         help="train on N images drawn by lot, or on N points in 2-D "
         "(default: the preset's, else all images and 50000 points)",
     )  # fmt: skip

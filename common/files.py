@@ -47,7 +47,8 @@ def write_json(path, content):
         ValueError: if a number is NaN or infinite.
     """
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    atomic_write(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    # What is not UTF-8, as in the name of a file, becomes a \\u escape of JSON.
+    atomic_write(path, lambda temporary: temporary.write_text(text, encoding="utf-8", errors="backslashreplace"))
 
 
 def read_json(path):
@@ -56,6 +57,8 @@ def read_json(path):
     Raises:
         UserError: if the file is missing or damaged.
     """
+    if Path(path).exists() and not Path(path).is_file():  # reading a pipe or a device would never end
+        raise UserError(f"cannot read {path}: it is not a file")
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:

@@ -11,9 +11,10 @@ import stat
 from argparse import ArgumentTypeError
 
 from common.data.archives import ARCHIVES
-from common.data.images import NAMES
+from common.data.catalog import DATASETS, NAMES
 
 SIZES = (16, 32, 64, 128, 256, 512)  # powers of 2: the stride-2 networks halve an image down to 4 x 4
+DOWNLOADS = {os.path.basename(name) for spec in DATASETS.values() for name in spec.filenames}
 MAX_NAME, MAX_PATH = 255, 3500  # bytes; Linux allows 255 and 4095, and run directories add to the path
 
 
@@ -54,6 +55,7 @@ class FloatRange:
 
 positive_int = IntRange(1, 1_000_000_000)  # steps and the like
 nonnegative_int = IntRange(0, 1_000_000_000)
+sample_int = IntRange(1, 10_000_000)  # images or points; the largest data set has 3 million images
 batch_int = IntRange(1, 1_000_000)
 width_int = IntRange(1, 65_536)  # units or channels of a layer, and the length of a latent vector
 count_int = IntRange(1, 1000)  # number of layers or blocks, of steps in a round, of seeds or of processes
@@ -89,6 +91,16 @@ def existing_folder(text):
     return path
 
 
+def data_folder(text):
+    """Return the path of --data-dir, with ~ expanded: a folder that can be read, or a known download itself."""
+    path = _expand(text)
+    mode = _mode(path, text)
+    is_download = stat.S_ISREG(mode) and os.path.basename(path) in DOWNLOADS
+    if not stat.S_ISDIR(mode) and not is_download:
+        raise ArgumentTypeError(f"{shown(text)} is not a folder; name the folder that holds the data sets")
+    return path
+
+
 def images_path(text):
     """Return the path of a folder or archive that can be read, with ~ expanded."""
     path = _expand(text)
@@ -102,7 +114,10 @@ def images_path(text):
 def output_folder(text):
     """Return the path of a folder that exists or can be made, with ~ expanded."""
     path = _expand(text)
-    absolute = os.path.abspath(path)
+    try:
+        absolute = os.path.abspath(path)
+    except OSError:
+        raise ArgumentTypeError(f"{shown(text)} cannot be made: the current folder does not exist") from None
     if max(len(os.fsencode(name)) for name in absolute.split(os.sep)) > MAX_NAME or len(absolute) > MAX_PATH:
         raise ArgumentTypeError(f"{shown(text)} is too long; name another folder")
     nearest = absolute

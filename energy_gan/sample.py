@@ -22,7 +22,7 @@ from pathlib import Path
 from common.cli import Parser, float_in, main, nonnegative_int
 from common.data.toy_2d import TOYS
 from common.errors import UserError
-from common.flag_types import IntRange, batch_int, existing_folder
+from common.flag_types import IntRange, batch_int, data_folder, existing_folder
 
 FRAMES = 25  # number of frames of the animation after the first
 TIMELINE_COLUMNS = 8
@@ -43,7 +43,7 @@ def make_parser():
         help="number of chains to draw; of images, also the number to measure (default 1000)",
     )  # fmt: skip
     add("--seed", type=nonnegative_int, default=0, help="seed of the chains (default 0)")
-    add("--data-dir", type=existing_folder, help="folder of the run's data set, if it has moved")
+    add("--data-dir", type=data_folder, help="folder of the run's data set, if it has moved")
     return p
 
 

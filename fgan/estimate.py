@@ -16,7 +16,7 @@ import functools
 from common.cli import apply_preset, dataset, float_in, main, parser, positive_int
 from common.data.toy_2d import TOYS
 from common.errors import UserError
-from common.flag_types import width_int
+from common.flag_types import sample_int, width_int
 from fgan.names import NAMES
 
 ARTICLE = "fgan/estimate"
@@ -48,7 +48,7 @@ def make_parser():
     add("--every", type=positive_int, help="number of steps between two measurements")
     add(
         "--limit",
-        type=positive_int,
+        type=sample_int,
         help="use only N images of each set, drawn by lot (default: the preset's, else all)",
     )
     return p

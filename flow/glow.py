@@ -8,7 +8,7 @@ import math
 
 from common.cli import SIZES, apply_preset, float_in, main, parser, positive_int
 from common.errors import UserError
-from common.flag_types import count_int, width_int
+from common.flag_types import count_int, sample_int, width_int
 
 ARTICLE = "flow/glow"
 # the author's options, whose loss is no likelihood of 8-bit images
@@ -48,7 +48,7 @@ def make_parser():
     p.add_argument("--learning-rate", type=float_in(1e-8, 1), help="learning rate of Adam")
     p.add_argument("--ema", type=float_in(0, 0.99999), help="momentum of averaged weights (5/(1 - ema) steps); 0: none")
     p.add_argument("--every", type=positive_int, help="steps between pictures and checkpoints")
-    p.add_argument("--limit", type=positive_int, help="use only N images of the data set, drawn by lot")
+    p.add_argument("--limit", type=sample_int, help="use only N images of the data set, drawn by lot")
     return p
 
 

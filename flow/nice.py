@@ -8,7 +8,7 @@ python flow/nice.py --preset paper --noise uniform        # proper dequantisatio
 import math
 
 from common.cli import SIZES, apply_preset, float_in, main, parser, positive_int
-from common.flag_types import count_int, width_int
+from common.flag_types import count_int, sample_int, width_int
 
 ARTICLE = "flow/nice"
 COMMON = {"batch_size": 128, "couplings": 4, "layers": 5, "width": 1000, "learning_rate": 1e-3, "std": 0.75}
@@ -34,7 +34,7 @@ def make_parser():
     p.add_argument("--std", type=float_in(0, 10), help="tau, the temperature of the samples: z = tau * noise")
     p.add_argument("--learning-rate", type=float_in(1e-8, 1), help="learning rate of Adam")
     p.add_argument("--every", type=positive_int, help="steps between pictures and checkpoints")
-    p.add_argument("--limit", type=positive_int, help="use only N images of the data set, drawn by lot")
+    p.add_argument("--limit", type=sample_int, help="use only N images of the data set, drawn by lot")
     return p
 
 

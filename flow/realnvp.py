@@ -8,7 +8,7 @@ import math
 
 from common.cli import SIZES, apply_preset, float_in, main, parser, positive_int
 from common.data.toy_2d import TOYS
-from common.flag_types import count_int, width_int
+from common.flag_types import count_int, sample_int, width_int
 
 ARTICLE = "flow/realnvp"
 PLANE = {"couplings": 8, "layers": 2, "width": 128, "levels": 1, "batch_size": 256, "learning_rate": 1e-3, "ema": 0.998}
@@ -36,11 +36,11 @@ def make_parser():
     p.add_argument("--width", type=width_int, help="units or channels of the net in a coupling")
     p.add_argument("--levels", type=count_int, help="images: number of scales; each halves height and width")
     p.add_argument("--std", type=float_in(0, 10), help="images: standard deviation (temperature) of the samples' z")
-    p.add_argument("--points", type=positive_int, help="in the plane: number of points; a fifth of them is held out")
+    p.add_argument("--points", type=sample_int, help="in the plane: number of points; a fifth of them is held out")
     p.add_argument("--learning-rate", type=float_in(1e-8, 1), help="learning rate of Adam")
     p.add_argument("--ema", type=float_in(0, 0.99999), help="momentum of averaged weights (5/(1 - ema) steps); 0: none")
     p.add_argument("--every", type=positive_int, help="steps between pictures and checkpoints")
-    p.add_argument("--limit", type=positive_int, help="use only N images of the data set, drawn by lot")
+    p.add_argument("--limit", type=sample_int, help="use only N images of the data set, drawn by lot")
     return p
 
 

@@ -9,7 +9,7 @@ to `reconstruct/` in the run directory.
 from pathlib import Path
 
 from common.cli import Parser, main
-from common.flag_types import existing_folder, images_path
+from common.flag_types import data_folder, existing_folder, images_path
 
 NEIGHBOURS = 3
 BANK = 20_000  # number of training images that are searched for neighbours
@@ -27,7 +27,7 @@ def make_parser():
     )
     p.add_argument(
         "--data-dir",
-        type=existing_folder,
+        type=data_folder,
         help="folder of the run's data set, if it has moved (default: the run's --data-dir)",
     )
     return p

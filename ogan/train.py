@@ -12,7 +12,7 @@ import argparse
 from common.cli import apply_preset, float_in, main, parser, positive_int
 from common.data.catalog import is_digit_like
 from common.errors import UserError
-from common.flag_types import count_int, width_int
+from common.flag_types import count_int, sample_int, width_int
 
 ARTICLE = "ogan"
 COMMON = {"batch_size": 64, "latent_dim": 128, "lam": 0.5, "kernel_size": 5, "learning_rate": 1e-4, "ema": 0.999}
@@ -61,7 +61,7 @@ def make_parser():
     p.add_argument("--n-d", type=count_int, default=1, help="critic steps per round of alternating (default 1)")
     p.add_argument("--n-g", type=count_int, default=1, help="generator steps per round of alternating (default 1)")
     p.add_argument("--every", type=positive_int, help="steps between pictures and checkpoints")
-    p.add_argument("--limit", type=positive_int, help="number of images to use, drawn by lot (default all)")
+    p.add_argument("--limit", type=sample_int, help="number of images to use, drawn by lot (default all)")
     return p
 
 

@@ -95,7 +95,7 @@ def wrong_values(action, places):
     if kind is flag_types.output_folder:
         return [*NOT_PATHS, *no_folder]
     missing = [str(places / "missing"), str(places / "missing/below")]
-    if kind in (flag_types.existing_folder, flag_types.images_path):
+    if kind in (flag_types.existing_folder, flag_types.data_folder, flag_types.images_path):
         return [*NOT_PATHS, *no_folder, *missing]
     if kind is flag_types.dataset:
         paths = [f"folder:{path}" for path in [*NOT_PATHS, *no_folder, *missing]]
@@ -149,6 +149,15 @@ def test_folder_of_another_user_is_one_line(tmp_path, capsys, monkeypatch):
         flag_types.output_folder(f"{tmp_path}/new/runs")
 
 
+def test_folder_is_gone_that_relative_paths_start_from(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    (tmp_path / "here").rmdir()
+    with pytest.raises(argparse.ArgumentTypeError, match="the current folder does not exist"):
+        flag_types.output_folder("runs")
+    assert flag_types.output_folder(str(tmp_path)) == str(tmp_path)
+
+
 def test_good_paths_are_taken_as_they_are(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
@@ -162,6 +171,9 @@ def test_good_paths_are_taken_as_they_are(tmp_path, monkeypatch):
         assert flag_types.existing_folder(text) == flag_types.images_path(text) == text
     assert flag_types.existing_folder("~") == str(tmp_path)
     assert flag_types.images_path("图片 1.zip") == "图片 1.zip"
+    (tmp_path / "mnist.npz").touch()
+    for text in ("mnist.npz", "link", "."):
+        assert flag_types.data_folder(text) == text
     for text in ("folder:~", "folder:图片 1.zip", "mnist"):
         assert flag_types.dataset(text) == text
 

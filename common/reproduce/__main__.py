@@ -20,7 +20,7 @@ import time
 
 from common.cli import Parser, dataset, main
 from common.errors import UserError
-from common.flag_types import count_int, existing_folder, nonempty
+from common.flag_types import count_int, data_folder, nonempty
 from common.reproduce import plan
 from common.reproduce.paths import check_writable, out_path
 from common.reproduce.record import write_record
@@ -37,7 +37,7 @@ def make_parser():
     add = p.add_argument
     add("--preset", choices=plan.PRESETS, default="quick", help="for every run that has it (default quick)")
     add("--dataset", type=dataset, help="images for every run that has a fallback (default: the article's own)")
-    add("--data-dir", type=existing_folder, help="folder of your downloads (default $DATA_DIR, then the Keras cache)")
+    add("--data-dir", type=data_folder, help="folder of your downloads (default $DATA_DIR, then the Keras cache)")
     add("--only", type=nonempty, help="articles or runs, separated by commas: ogan,flow/mixing (default: all)")
     add("--jobs", type=count_int, help="runs at a time (default 2; 1 with --preset paper)")
     add("--out", default="runs", help="folder that holds the run directories (default runs)")

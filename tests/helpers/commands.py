@@ -1,6 +1,8 @@
 """Check the commands of the lists and READMEs against the flags that the scripts know."""
 
 import importlib
+import stat
+from unittest import mock
 
 from common.reproduce import plan
 from tests.helpers.scripts import ROOT
@@ -20,13 +22,16 @@ def parser_of(script):
 def unknown_flags(command):
     """Return the arguments that neither the script nor the script that it forwards flags to knows.
 
+    Paths need not exist: they stand for those of a reader.
+
     Args:
         command: list, the path of the script and its arguments.
     """
     script, *arguments = command
     make_parser, forwards = parser_of(script)
-    _, unknown = make_parser().parse_known_args(arguments)
-    if forwards:
-        make_train_parser, _ = parser_of(FORWARDS_TO.get(script, f"{script.split('/')[0]}/train.py"))
-        _, unknown = make_train_parser().parse_known_args(unknown)
+    with mock.patch("common.flag_types._mode", return_value=stat.S_IFDIR):
+        _, unknown = make_parser().parse_known_args(arguments)
+        if forwards:
+            make_train_parser, _ = parser_of(FORWARDS_TO.get(script, f"{script.split('/')[0]}/train.py"))
+            _, unknown = make_train_parser().parse_known_args(unknown)
     return unknown
