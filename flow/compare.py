@@ -49,7 +49,7 @@ def run(args):
     metric = "bits_per_dim" if is_likelihood else "loss"
     unit = metric.replace("_per_", "/")
     columns = {
-        # weights of the last step: after so few steps averaged weights still remember where they began
+        # of the last step's weights, so that --ema does not matter
         f"test {unit}": f"{metric}/test_last_step",
         f"training {unit}, last stretch": f"{metric}/last_stretch",
         "parameters": "parameters",

@@ -34,7 +34,8 @@ class InvertibleLayer(keras.layers.Layer):
             def _log_det(self, y):  # dy/dx = 1 / cosh(y), one factor per entry
                 return log_det_per_sample(y, -ops.log(ops.cosh(y)))
 
-    Under mixed precision x, y and log_det stay float32, and only the nets inside couplings compute in half precision.
+    Under mixed precision x, y and log_det stay float32; only the nets inside couplings compute in half precision.
+
     Override what else the layer needs:
 
     - `build(input_shape)` to make weights, and `get_config()` to save the arguments of `__init__`, as in Keras.

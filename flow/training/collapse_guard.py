@@ -1,4 +1,4 @@
-"""The author's collapse guard (article 5807, flow/glow.py): reload the best weights and lower the rate."""
+"""The author's collapse guard (article 5807, flow/glow.py): reload the best weights and lower the learning rate."""
 
 import json
 import math
@@ -20,7 +20,7 @@ class CollapseGuard(keras.callbacks.Callback):
     `<run_dir>/best.npz`, and a NaN never gets there. Every rescue is printed and listed in `<run_dir>/rescues.json`.
     (The author's own guard: a limit of 0 after 10 epochs, from 1e-4 to 1e-5.)
 
-    Hand it to `train` in `stateful` too: what it knows is then part of the checkpoint.
+    Pass the guard to `train` in `stateful` as well as in `callbacks`, so that the checkpoint holds its state.
 
     Args:
         run_dir: path of the run directory.
@@ -33,19 +33,23 @@ class CollapseGuard(keras.callbacks.Callback):
 
     def __init__(self, run_dir, variables, limit=None, patience=10, factor=0.1, max_rescues=5):
         super().__init__()
-        self.run_dir, self.variables, self.limit, self.patience = Path(run_dir), variables, limit, patience
-        self.factor, self.max_rescues = factor, max_rescues
+        self.run_dir, self.variables = Path(run_dir), variables
+        self.limit, self.patience, self.factor, self.max_rescues = limit, patience, factor, max_rescues
         self.best_loss, self.best_epoch, self.rescues = math.inf, 0, []
-        # the best state of an epoch whose checkpoint is not written yet: a kill in between must not let it replace
-        # the one that the checkpoint knows
+        # A new best state waits here until the checkpoint of its epoch is written. So best.npz always matches the
+        # checkpoint, even after a kill between the two.
         self._new_best = self.run_dir / "best-next.npz"
 
     def state(self):
-        """Return what the checkpoint keeps, {name: array}."""
+        """Return the dict name -> value that the checkpoint saves."""
         return {"best": self.best_loss, "best_epoch": self.best_epoch, "rescues": json.dumps(self.rescues)}
 
     def restore(self, state):
-        """Take back what `state` returned; {} at the beginning of a run."""
+        """Restore what `state` returned.
+
+        Args:
+            state: dict, empty at the beginning of a run.
+        """
         if state:
             self.best_loss, self.best_epoch = float(state["best"]), int(state["best_epoch"])
             self.rescues = json.loads(str(state["rescues"]))
@@ -59,21 +63,21 @@ class CollapseGuard(keras.callbacks.Callback):
             checkpoint.save(self.run_dir / "best.npz", self.variables(), 0)
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._keep_new_best()  # the checkpoint of the epoch before is written
+        self._accept_new_best()  # by now the checkpoint of the last epoch is written
         self._batches = 0
 
     def on_train_end(self, logs=None):
-        self._keep_new_best()
+        self._accept_new_best()
 
     def on_train_batch_end(self, batch, logs=None):
         self._batches += 1
         if not all(math.isfinite(value) for value in logs.values()):
             self._rescue("the loss became NaN or infinite")
-            logs.clear()  # of a state that is gone: nothing for the callbacks after this one
+            logs.clear()  # they belong to the discarded state: later callbacks must not see them
 
     def on_epoch_end(self, epoch, logs=None):
         if self._batches < self.params["steps"]:
-            return  # stopped inside the epoch: it is judged when the rest has come
+            return  # the training was stopped inside this epoch, which is judged after its last step
         loss = logs.get("loss", math.inf)
         if self.limit is not None and epoch >= self.patience and loss > self.limit:
             self._rescue(f"the loss is {loss:.4g}, above {self.limit:.4g}")
@@ -83,7 +87,7 @@ class CollapseGuard(keras.callbacks.Callback):
             checkpoint.save(self._new_best, self.variables(), epoch + 1)
             self._write()
 
-    def _keep_new_best(self):
+    def _accept_new_best(self):
         if self._new_best.exists():
             self._new_best.replace(self.run_dir / "best.npz")
 
@@ -94,14 +98,14 @@ class CollapseGuard(keras.callbacks.Callback):
                 f"the best state is in {self.run_dir}/best.npz"
             )
         backend.sync_jax_state(self.model)
-        rate = float(self.model.optimizer.learning_rate) * self.factor
+        learning_rate = float(self.model.optimizer.learning_rate) * self.factor
         epoch, _ = checkpoint.load(self.run_dir / "best.npz", self.variables())
-        self.model.optimizer.learning_rate = rate
+        self.model.optimizer.learning_rate = learning_rate
         self.model.reset_metrics()
-        self.rescues.append({"why": reason, "back_to_epoch": epoch, "learning_rate": rate})
+        self.rescues.append({"why": reason, "back_to_epoch": epoch, "learning_rate": learning_rate})
         self._write()
-        print(f"\n{reason}: back to the state of epoch {epoch}, learning rate {rate:.3g}", flush=True)
+        print(f"\n{reason}: back to the state of epoch {epoch}, learning rate {learning_rate:.3g}", flush=True)
 
     def _write(self):
-        best = self.best_loss if math.isfinite(self.best_loss) else None
-        write_json(self.run_dir / "rescues.json", {"best_loss": best, "rescues": self.rescues})
+        best_loss = self.best_loss if math.isfinite(self.best_loss) else None
+        write_json(self.run_dir / "rescues.json", {"best_loss": best_loss, "rescues": self.rescues})
