@@ -9,7 +9,7 @@ import itertools
 import os
 
 from common.errors import UserError
-from common.keras_settings import check_backend, read_keras_json
+from common.keras_settings import check_backend, check_chosen_backend
 from common.streams import muted_stderr
 
 
@@ -29,8 +29,7 @@ def import_backend():
     Raises:
         UserError: if the chosen backend is unknown or not installed, or if `keras.json` is damaged.
     """
-    settings = read_keras_json()
-    check_backend(os.environ.get("KERAS_BACKEND") or settings.get("backend", "tensorflow"))
+    check_chosen_backend()
     quiet = "TF_CPP_MIN_LOG_LEVEL" not in os.environ
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:

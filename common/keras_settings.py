@@ -18,6 +18,12 @@ def check_backend(name):
         )
 
 
+def check_chosen_backend():
+    """Raise `UserError` if KERAS_BACKEND, or else `keras.json`, chooses a backend that the networks do not run on."""
+    settings = read_keras_json()
+    check_backend(os.environ.get("KERAS_BACKEND") or settings.get("backend", "tensorflow"))
+
+
 def read_keras_json():
     """Return the settings in `keras.json`, {} if there is none.
 

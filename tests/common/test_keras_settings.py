@@ -9,6 +9,7 @@ from common import backend
 from common.cli import Parser, main
 from common.errors import UserError
 from common.keras_settings import read_keras_json
+from common.reproduce import __main__ as reproduce
 
 GOOD = '{"floatx": "float16", "epsilon": 1e-3, "backend": "jax", "image_data_format": "channels_first"}'
 DAMAGED = {
@@ -68,6 +69,16 @@ def test_other_backend_is_one_line_that_names_the_three(path, name, place, monke
         path.write_text(f'{{"backend": "{name}"}}')
     with pytest.raises(UserError, match=f"tensorflow, jax or torch.*Received: '{name}'$"):
         backend.import_backend()
+
+
+def test_reproduction_does_not_begin_with_another_backend(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("KERAS_BACKEND", "numpy")
+    monkeypatch.setattr("sys.argv", ["reproduce", "--only", "ogan", "--out", str(tmp_path / "runs")])
+    with pytest.raises(SystemExit) as stop:
+        main(reproduce.run, reproduce.make_parser(), backend_needed=False)
+    printed = capsys.readouterr()
+    assert stop.value.code == 2 and not printed.out and not (tmp_path / "runs").exists()
+    assert "Received: 'numpy'" in printed.err and printed.err.count("\n") == 1
 
 
 def test_settings_that_change_results_are_undone(path):
