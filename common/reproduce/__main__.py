@@ -21,6 +21,7 @@ import time
 from common.cli import Parser, dataset, main
 from common.errors import UserError
 from common.flag_types import count_int, data_folder, nonempty
+from common.keras_settings import check_chosen_backend
 from common.reproduce import plan
 from common.reproduce.paths import check_writable, out_path
 from common.reproduce.record import write_record
@@ -176,6 +177,7 @@ def run(args):
     out = os.path.relpath(out_path(args.out), plan.ROOT)
     plan_args = args.preset, out, args.dataset, args.data_dir
     if not args.check:
+        check_chosen_backend()
         selected = plan.select_runs(plan.make_plan(*plan_args), args.only)
         check_writable(plan.ROOT / out, args.out)
         plan.download_small(selected, args.dataset, args.data_dir)
