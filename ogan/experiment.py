@@ -10,7 +10,7 @@ from common.files import atomic_write
 from common.metrics.pca import pca_frechet
 from common.models.inference import predict
 from common.plots.images import image_grid, save_png
-from common.training.ema import WeightEMA, recalibrate_batch_norm
+from common.training.ema import WeightEMA, measured_network, recalibrate_batch_norm
 from common.training.log import images_per_second, last_values, train_seconds
 from common.training.loop import train
 from common.training.run_dir import write_results
@@ -93,7 +93,7 @@ def run_ogan(args, article, build, references):
         **train_seconds(rows),
         "steps": args.steps,
     }
-    write_results(run_dir, metrics, references)
+    write_results(run_dir, metrics, references, network=measured_network(averages))
     print(*(f"{name:40s}{value:.4g}" for name, value in metrics.items()), sep="\n")
     paths = evaluate.save_figures(run_dir, E, G, held_out.array, z_fixed, rows, scale)
     print("pictures:", *paths, sep="\n  ")

@@ -48,6 +48,15 @@ class WeightEMA(keras.callbacks.Callback):
         self.update()
 
 
+def measured_network(averages):
+    """Return in words which weights a run draws and measures: the averaged ones where there are averages.
+
+    Args:
+        averages: `WeightEMA` or None.
+    """
+    return f"average over the steps, momentum {averages.momentum} after warm-up" if averages else "last step"
+
+
 def recalibrate_batch_norm(model, batches):
     """Set the moving mean and variance of every batch norm to the means of the statistics of `batches`.
 

@@ -15,7 +15,7 @@ from common.files import atomic_write
 from common.metrics.pca import pca_frechet
 from common.metrics.sample_size import is_enough
 from common.plots.images import save_png
-from common.training.ema import WeightEMA
+from common.training.ema import WeightEMA, measured_network
 from common.training.log import images_per_second, train_seconds
 from common.training.loop import train
 from common.training.run_dir import write_results
@@ -117,7 +117,7 @@ def run_on_images(args, article, build, references, *, data_dependent_init, prio
         **train_seconds(rows),
         "steps": args.steps,
     }
-    write_results(run_dir, metrics, references)
+    write_results(run_dir, metrics, references, network=measured_network(averages))
     print(*(f"{name:45s}{value:.6g}" for name, value in metrics.items()), sep="\n")
     paths = evaluate.save_figures(run_dir, views, test, z, STDS, args.std, scale, rows)
     print("pictures:", *paths, sep="\n  ")

@@ -7,7 +7,7 @@ from common.data import toy_2d
 from common.experiments.setup import begin_run, set_precision_and_seed
 from common.files import atomic_write
 from common.plots.planes import grid_points, plot_panels_2d
-from common.training.ema import WeightEMA
+from common.training.ema import WeightEMA, measured_network
 from common.training.log import train_seconds
 from common.training.loop import train
 from common.training.run_dir import write_results
@@ -81,6 +81,6 @@ def run_in_the_plane(args, article, build, references):
         "steps": args.steps,
     }
     save_pictures(args.steps, run_dir / "figures/density.png")
-    write_results(run_dir, metrics, references)
+    write_results(run_dir, metrics, references, network=measured_network(averages))
     print(*(f"{name:20s}{value:.6g}" for name, value in metrics.items()), sep="\n")
     print("pictures:", run_dir / "figures/density.png", sep="\n  ")

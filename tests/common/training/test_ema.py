@@ -6,7 +6,7 @@ from keras import layers
 
 from common import backend
 from common.models.layers import SelfModulatedBatchNormalization
-from common.training.ema import WeightEMA, recalibrate_batch_norm
+from common.training.ema import WeightEMA, measured_network, recalibrate_batch_norm
 from tests.helpers.arrays import numpy
 
 
@@ -99,3 +99,9 @@ def test_statistics_inside_self_modulation_are_recalibrated():
     np.testing.assert_allclose(numpy(norm.moving_mean), features.mean((0, 1)), rtol=1e-4)
     np.testing.assert_allclose(numpy(norm.moving_variance), features.var(1).mean(0), rtol=1e-4)
     assert norm.momentum == 0.99
+
+
+def test_the_measured_network_is_said_in_words():
+    model = keras.Sequential([keras.Input((1,)), layers.Dense(1)])
+    assert measured_network(WeightEMA([model], 0.75)) == "average over the steps, momentum 0.75 after warm-up"
+    assert measured_network(None) == "last step"
