@@ -95,9 +95,11 @@ def compare_gans(args, article, flag, kinds, single_seed_kinds=(), name="compare
     runs = {kind: runs_of_kind for kind, runs_of_kind in runs.items() if runs_of_kind}
     kinds = [kind for kind in kinds if kind in runs]
     if not kinds:
-        raise UserError("; ".join(f"{run_name}: {reason}" for run_name, reason in failed.items()))
+        names = {reason: [name for name in failed if failed[name] == reason] for reason in failed.values()}
+        raise UserError("; ".join(f"{', '.join(names[reason])}: {reason}" for reason in names))
 
     # table
+    is_toy = args.dataset in TOYS
     first_run = next(iter(finished.values()))
     measured = {key for run in finished.values() for key in run.metrics}
     columns = {title: key for title, key in TABLE_COLUMNS.items() if key in measured}
@@ -105,7 +107,10 @@ def compare_gans(args, article, flag, kinds, single_seed_kinds=(), name="compare
         kind: {title: [r.metrics[key] for r in runs_of_kind if key in r.metrics] for title, key in columns.items()}
         for kind, runs_of_kind in runs.items()
     }
+    distance = "sliced Wasserstein" if is_toy else "FID"
     footer = _floors_line(first_run, columns)
+    if distance not in columns:
+        footer += "not measured: the distances; there are too few images, see log.txt in the folder of a run\n"
     without_recall = [run_name for run_name, run in finished.items() if run.metrics.get("recall") == 0]
     if without_recall:
         footer += f"recall 0, so that precision says nothing: {', '.join(without_recall)}\n"
@@ -114,7 +119,6 @@ def compare_gans(args, article, flag, kinds, single_seed_kinds=(), name="compare
 
     # figures
     figures = output_dir / "figures"
-    is_toy = args.dataset in TOYS
     grid = {kind: _samples_over_training(runs_of_kind[0].run_dir, is_toy) for kind, runs_of_kind in runs.items()}
     _draw_grid(figures / "samples.png", {kind: grid[kind] for kind in kinds})
     if single_seed_kinds:
@@ -133,7 +137,6 @@ def compare_gans(args, article, flag, kinds, single_seed_kinds=(), name="compare
     )
 
     print(text)
-    distance = "sliced Wasserstein" if is_toy else "FID"
     if all(row.get(distance) for row in rows.values()):
         print("nearest to the data:", min(rows, key=lambda kind: np.mean(rows[kind][distance])))
     print(f"{figures}/samples.png")

@@ -1,6 +1,7 @@
 """Fonts for the text of figures: names in any script are drawn, or left out, but never shown as boxes."""
 
 import functools
+import logging
 import re
 import sys
 import unicodedata
@@ -107,6 +108,8 @@ def _installed_fonts():
     import matplotlib
     from matplotlib.font_manager import FontProperties, findfont, findSystemFonts, fontManager
 
+    # it would report every family that has no regular weight
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
     listed = {entry.fname for entry in fontManager.ttflist}
     for path in findSystemFonts():
         if path not in listed:

@@ -98,6 +98,9 @@ def test_a_killed_training_is_an_error_once_everything_is_written(compare):
 def test_it_is_an_error_if_all_trainings_failed(compare):
     with pytest.raises(UserError, match="good-0: no memory; good-1: the loss became NaN"):
         compare(["good"], ["once"], failures={"good-0": "no memory", "good-1": "the loss became NaN"})
+    with pytest.raises(UserError, match=r"^good-0, good-1: no memory; bad-0: other; bad-1: no$"):
+        reasons = {"good-0": "no memory", "good-1": "no memory", "bad-0": "other", "bad-1": "no"}
+        compare(["good", "bad"], failures=reasons)
     assert not (compare.output_dir / "table.md").exists()
 
 
@@ -142,7 +145,8 @@ def test_runs_of_too_few_images_have_no_distances(compare, change_runs, capsys):
     change_runs(forget)
     compare(["good", "bad"])
     lines = (compare.output_dir / "table.md").read_text().splitlines()
-    assert lines == ["| loss | seconds |", "|---|---|", "| good | 60 |", "| bad | 60 |", ""]
+    note = "not measured: the distances; there are too few images, see log.txt in the folder of a run"
+    assert lines == ["| loss | seconds |", "|---|---|", "| good | 60 |", "| bad | 60 |", "", note]
     figures = {path.name for path in (compare.output_dir / "figures").iterdir()}
     assert figures == {"samples.png"} and "nearest" not in capsys.readouterr().out
 

@@ -84,13 +84,14 @@ def test_chinese_is_drawn_with_a_font_that_has_it(tmp_path, install, capsys, dra
 
 
 @pytest.mark.parametrize("draw", DRAWINGS.values(), ids=DRAWINGS)
-def test_chinese_is_left_out_where_no_font_has_it(tmp_path, install, capsys, draw):
+def test_chinese_is_left_out_where_no_font_has_it(tmp_path, install, capsys, caplog, draw):
     """The drawing has the bytes of one with an ellipsis in its place, and one line names the package."""
     draw(tmp_path / "chinese.png", NAME)
     line = f"{tmp_path}/chinese.png: no font here has {NAME}, so it is left out"
     assert capsys.readouterr().out == f"{line} (on Debian and Ubuntu: apt install fonts-noto-cjk)\n"
     draw(tmp_path / "ellipsis.png", "…")
     assert (tmp_path / "chinese.png").read_bytes() == (tmp_path / "ellipsis.png").read_bytes()
+    assert not caplog.records
 
 
 @pytest.mark.parametrize(
