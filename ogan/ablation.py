@@ -42,20 +42,34 @@ def run(args):
 
     # the table
     results = {name: read_json(run_dir / "results.json")["metrics"] for name, run_dir in runs.items()}
-    for metrics in results.values():
-        metrics["reconstruction_ratio"] = metrics["reconstruction_mse"] / metrics["mean_image_mse"]
-    measured = next(iter(results.values()))
-    columns = {title: metric for title, metric in TABLE_COLUMNS.items() if metric in measured}
-    over_seeds = lambda name, metric: [results[f"{name}-{seed}"][metric] for seed in range(args.seeds)]
-    rows = {name: {title: over_seeds(name, metric) for title, metric in columns.items()} for name in latent_losses}
+    rows = table_rows(results, latent_losses, args.seeds)
     text = write_table(output_dir, "latent loss", rows, args)
 
     # the figures
     save_png(output_dir / "figures/pictures.png", _side_by_side([runs[f"{name}-0"] for name in latent_losses]))
     # pca_frechet is larger than the others by far; they fit on one axis
-    bars = {title: {name: rows[name][title] for name in latent_losses} for title in columns if title != "pca_frechet"}
+    titles = [title for title in rows[latent_losses[0]] if title != "pca_frechet"]
+    bars = {title: {name: rows[name][title] for name in latent_losses} for title in titles}
     plot_bars(output_dir / "figures/ablation.png", bars, "value", f"O-GAN on {args.dataset}, {args.seeds} seeds")
     print(text, f"{output_dir}/figures/ablation.png", sep="\n")
+
+
+def table_rows(results, latent_losses, seeds):
+    """Return the rows of the table, {latent loss: {column title: numbers over seeds}}.
+
+    Args:
+        results: dict "<latent loss>-<seed>" -> metrics of that run.
+        latent_losses: names of the rows.
+        seeds: int, number of seeds.
+    """
+    metrics_of = {
+        name: metrics | {"reconstruction_ratio": metrics["reconstruction_mse"] / metrics["mean_image_mse"]}
+        for name, metrics in results.items()
+    }
+    measured = next(iter(metrics_of.values()))
+    columns = {title: metric for title, metric in TABLE_COLUMNS.items() if metric in measured}
+    over_seeds = lambda name, metric: [metrics_of[f"{name}-{seed}"][metric] for seed in range(seeds)]
+    return {name: {title: over_seeds(name, metric) for title, metric in columns.items()} for name in latent_losses}
 
 
 def _side_by_side(run_dirs, pixels=256, gutter=8):
