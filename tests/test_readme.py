@@ -15,6 +15,7 @@ from common.reproduce import __main__ as reproduce
 from common.reproduce import report
 from tests.helpers.commands import LISTS, unknown_flags
 from tests.helpers.scripts import ROOT, run_script
+from tests.test_architecture import ROOMS
 
 FOLDERS = ("common", "tests", *LISTS)
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.md"))])
@@ -142,6 +143,15 @@ def test_the_example_article_trains_as_it_is_printed(home, tmp_path):
     (results,) = tmp_path.rglob("results.json")
     assert results.parent.parent.name == "squared_hinge"
     assert json.loads(results.read_text())["metrics"]["fid"] > 0
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.zh.md"])
+def test_the_map_of_common_names_its_rooms_in_order(name):
+    sections = (ROOT / name).read_text(encoding="utf-8").split("\n## ")
+    (section,) = [section for section in sections if "`common/`" in section.splitlines()[0]]
+    rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    rooms = re.findall(r"`(\w+)(?:/|\.py)`", "".join(rows))
+    assert [f"common.{room}" for room in rooms] == list(ROOMS)
 
 
 def test_a_chinese_document_has_the_code_of_the_english_one():
