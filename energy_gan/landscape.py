@@ -266,7 +266,7 @@ def run(args):
     print(output_dir / "figures/dirac.png")
 
     # tables
-    counts = {f"{beta:g}": {f"rate {rate:g}": distinct_pits(beta, rate) for rate in RATES} for beta in MOMENTA}
+    counts = {f"{beta:g}": {f"rate {rate:g}": distinct_pits(beta, rate).tolist() for rate in RATES} for beta in MOMENTA}
     radii = {name: {"from": [lowest], "to": [highest]} for name, ((lowest, highest), _) in games.items()}
     text = f"Different pits that {len(EIGHT_PITS)} fakes reach, mean and range of {DRAWS} draws:\n\n"
     text += table("momentum", counts) + "\n|theta| in the last quarter of the time, from 0.224:\n\n"

@@ -171,7 +171,7 @@ def run(args):
     rows, metrics = {name: {} for name in PANEL_ORDER}, {"seconds": seconds}
     for (name, m), divergence in exact.items():
         bounds = [path[-1][1] for path in paths[name, m]]
-        rows[name] |= {f"D, m = {m:g}": [divergence], f"bound, m = {m:g}": np.round(bounds, 3)}
+        rows[name] |= {f"D, m = {m:g}": [divergence], f"bound, m = {m:g}": np.round(bounds, 3).tolist()}
         rows[name][f"%, m = {m:g}"] = [100 * value / divergence for value in bounds]
         metrics[f"{name}/{m:g}/divergence"] = divergence
         metrics |= {f"{name}/{m:g}/bound/{seed}": value for seed, value in enumerate(bounds)}
