@@ -17,8 +17,8 @@ class Coupling(InvertibleLayer):
     Args:
         net: Keras layer or model. It maps x1 to `params_per_dim` times as many channels as x2 has.
         split: "halves" or "interleaved" (even and odd positions) of the last axis, or "checkerboard" (images). On a
-            checkerboard, x1 is where row + column is even: the net sees the whole image with zeros in place of x2, and
-            its output is used only there.
+            checkerboard, x1 is where row + column is even. The net sees the whole image with zeros in place of x2, and
+            only its output at the positions of x2 is used.
         swap: bool. If `True`, x1 and x2 change places: the first part changes and the second is kept.
 
     Raises:

@@ -100,7 +100,7 @@ def noise(n, dims, seed, prior="normal"):
 
 
 def sample_grid(sampler, z, columns, scale):
-    """Return a grid of the samples of z, `columns` wide, every pixel enlarged `scale` times. uint8."""
+    """Return a grid of the samples of z, `columns` wide, with pixels repeated `scale` times. uint8."""
     return image_grid(predict(sampler, z), columns, scale=scale)
 
 
@@ -111,7 +111,7 @@ def temperatures(sampler, z, stds, scale, columns=10):
         sampler: model from z to images in [-1, 1].
         z: draws of the prior, (n, dims).
         stds: list of floats that multiply z.
-        scale: int, how often a pixel is enlarged.
+        scale: int, factor by which pixels are repeated.
         columns: int, samples in a row.
     """
     blocks = [sample_grid(sampler, np.float32(std) * z, columns, scale) for std in stds]
@@ -128,7 +128,7 @@ def interpolations(encoder, sampler, left, right, scale=1, steps=8):
         sampler: model from z to images in [-1, 1].
         left: uint8 images, (n, h, w, c), one per row.
         right: uint8 images of the same shape.
-        scale: int, how often a pixel is enlarged.
+        scale: int, factor by which pixels are repeated.
         steps: int, points on the line, both ends included.
     """
     a, b = predict(encoder, left), predict(encoder, right)
@@ -148,7 +148,7 @@ def save_figures(run_dir, views, images, z, stds, std, scale, rows):
         z: draws of the prior, (m, dims), with m a square number.
         stds: list of floats, the temperatures to compare.
         std: float, the temperature of the samples.
-        scale: int, how often a pixel is enlarged.
+        scale: int, factor by which pixels are repeated.
         rows: list of dicts, the rows of `log.csv`.
 
     Returns:
