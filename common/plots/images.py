@@ -124,11 +124,11 @@ def save_gif(path, frames, seconds_per_frame=0.25, last_seconds=2.0):
         last_seconds: float, duration of the last frame (default 2).
 
     Raises:
-        ValueError: for other shapes or types, no frames, or durations that are not positive.
+        ValueError: for other shapes or types, no frames, or durations that are not positive or above 655.
         UserError: if values are not finite, or if the file cannot be written; an older file stays as it was.
     """
-    if not min(seconds_per_frame, last_seconds) > 0:
-        raise ValueError(f"Durations must be positive. Received: {seconds_per_frame=}, {last_seconds=}")
+    if not all(0 < seconds <= 655 for seconds in (seconds_per_frame, last_seconds)):  # 16 bits of 10 ms each
+        raise ValueError(f"Durations must be positive, up to 655. Received: {seconds_per_frame=}, {last_seconds=}")
 
     def write(temporary):
         images = _timed_images(frames, 1000 * seconds_per_frame, 1000 * last_seconds)

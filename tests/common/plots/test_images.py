@@ -253,5 +253,7 @@ def test_gif_refuses(tmp_path):
         with pytest.raises(ValueError, match=r"all of one shape.*Received"):
             save_gif(tmp_path / "frames.gif", iter(frames))
     assert not list(tmp_path.iterdir())
-    with pytest.raises(ValueError, match=r"Durations must be positive.*Received"):
-        save_gif(tmp_path / "frames.gif", flat(1, 2), seconds_per_frame=0)
+    for wrong in ({"seconds_per_frame": 0}, {"last_seconds": float("nan")}, {"last_seconds": 656}):
+        with pytest.raises(ValueError, match=r"Durations must be positive.*Received"):
+            save_gif(tmp_path / "frames.gif", flat(1, 2), **wrong)
+    save_gif(tmp_path / "frames.gif", flat(1, 2), seconds_per_frame=0.001, last_seconds=655)
