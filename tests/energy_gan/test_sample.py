@@ -68,8 +68,8 @@ def test_sampling_from_a_run(tmp_path, monkeypatch, images, flags):
 
     # before the first step the chains are the generator's own samples, measured as in its training
     space = (ImageSpace if images else PlaneSpace)(argparse.Namespace(**run_flags | {"limit": 80 if images else None}))
-    own = lambda n, stream: space.postprocess(ops.convert_to_numpy(generator(latents(n, stream))))
-    for name, value in space.evaluate(own).items():
+    generator_samples = lambda n, stream: space.postprocess(ops.convert_to_numpy(generator(latents(n, stream))))
+    for name, value in space.evaluate(generator_samples).items():
         assert metrics[f"{name}/before"] == pytest.approx(value, rel=1e-3, abs=1e-6), name
     key = "fid" if images else "swd"
     assert metrics[f"{key}/before"] > 0 and metrics[f"{key}/after"] != metrics[f"{key}/before"]
