@@ -107,9 +107,9 @@ def test_fast_dataset_has_the_same_batches_in_the_same_order():
 
 def test_ema_update_moves_only_the_shadows():
     shadows, weights = ([keras.Variable(values) for values in pair] for pair in ([[1.0, 2.0], 3.0], [[5.0, 0.0], 1.0]))
-    update = backend.make_ema_update(shadows, weights, 0.75)
-    update()
-    update()
-    np.testing.assert_allclose(numpy(shadows[0]), [1 * 0.5625 + 5 * 0.4375, 2 * 0.5625], rtol=1e-6)
-    np.testing.assert_allclose(numpy(shadows[1]), 3 * 0.5625 + 1 * 0.4375, rtol=1e-6)
+    update = backend.make_ema_update(shadows, weights)
+    update(0.75)
+    update(0.5)  # the momentum may differ from step to step
+    np.testing.assert_allclose(numpy(shadows[0]), [1 * 0.375 + 5 * 0.625, 2 * 0.375], rtol=1e-6)
+    np.testing.assert_allclose(numpy(shadows[1]), 3 * 0.375 + 1 * 0.625, rtol=1e-6)
     np.testing.assert_array_equal(numpy(weights[0]), [5, 0])
