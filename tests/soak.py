@@ -91,8 +91,8 @@ def differences(a, b):
     files = [{str(p.relative_to(run)) for p in run.rglob("*") if p.is_file()} for run in (a, b)]
     ours = lambda names: {n for n in names if not n.startswith("tensorboard/") and n not in (".lock", "config.json")}
     names = [ours(names) for names in files]
-    found = [f"only in one: {name}" for name in sorted(names[0] ^ names[1])]
-    return found + [name for name in sorted(names[0] & names[1]) if _content(a / name) != _content(b / name)]
+    different = [f"only in one: {name}" for name in sorted(names[0] ^ names[1])]
+    return different + [name for name in sorted(names[0] & names[1]) if _content(a / name) != _content(b / name)]
 
 
 def _content(path):
