@@ -6,6 +6,7 @@ import os
 import sys
 
 from common import backend
+from common.data.catalog import is_digit_like
 from common.data.images import NAMES
 from common.data.toy_2d import TOYS
 from common.errors import UserError, one_line
@@ -119,6 +120,13 @@ def gan_parser(description, presets):
     return p
 
 
+def default_features(args):
+    """Return the default of `gan_parser`'s --features, or None for 2-D points, which are measured as they are."""
+    if args.dataset in TOYS:
+        return None
+    return "classifier" if is_digit_like(args.dataset) else "pixels"
+
+
 FLAGS_NOT_IN_RUN_NAME = {
     "dataset",
     "data_dir",
@@ -134,16 +142,20 @@ FLAGS_NOT_IN_RUN_NAME = {
 }
 
 
-def apply_preset(args, args_parser, presets):
+def apply_preset(args, args_parser, presets, **derived):
     """Fill in the flags that the user left out, and set `args.variant`.
 
-    Without --preset, the preset is `paper` if there is a GPU or TPU, else `quick`. `args.variant` is a part of the
-    run's name: the preset and the flags that differ from it. --epochs takes precedence over the preset's steps.
+    This is the one place where flags get their values. Only the steps of --epochs wait for the data, in
+    `common.experiments.setup.begin_run`. Without --preset, the preset is `paper` if there is a GPU or TPU, else
+    `quick`. `args.variant` is a part of the run's name: the preset and the flags that differ from it. --epochs takes
+    precedence over the preset's steps.
 
     Args:
         args: parsed flags of `args_parser`; changed in place.
         args_parser: the parser.
         presets: dict of preset name -> {flag: value}.
+        **derived: flag=function of `args`, for a default that depends on other flags. It is called in the order given,
+            with the preset applied, if the flag has no value yet.
 
     Returns:
         `args`.
@@ -169,6 +181,9 @@ def apply_preset(args, args_parser, presets):
     for flag, value in preset.items():
         if getattr(args, flag) is None and not (flag == "steps" and args.epochs):
             setattr(args, flag, value)
+    for flag, default in derived.items():
+        if getattr(args, flag) is None:
+            setattr(args, flag, default(args))
     return args
 
 

@@ -10,7 +10,7 @@ python energy_gan/train.py --energy hinge --momentum 0 --n-energy 1             
 
 import argparse
 
-from common.cli import apply_preset, float_in, gan_parser, main, nonnegative_int
+from common.cli import apply_preset, default_features, float_in, gan_parser, main, nonnegative_int
 from common.data.toy_2d import TOYS
 from common.errors import UserError
 from common.flag_types import count_int
@@ -28,7 +28,7 @@ PRESETS = {
     "paper": IMAGES
     | {"width": 512, "n_energy": 5, "learning_rate": 1e-4, "penalty_weight": 0.01, "steps": 600_000, "every": 6000},
 }
-PLANE = COMMON | {"batch_size": 256, "latent_dim": 3, "penalty_weight": 0.05, "margin": 0.5, "size": None}
+PLANE = COMMON | {"batch_size": 256, "latent_dim": 3, "penalty_weight": 0.05, "margin": 0.5, "size": 2}
 PLANE |= {"entropy_weight": 0.1}
 PLANE_PRESETS = {
     "smoke": PLANE | {"width": 16, "learning_rate": 1e-3, "steps": 8, "every": 4},
@@ -129,7 +129,7 @@ def run(args):
     from common.experiments.gan import run_gan
 
     toy = args.dataset in TOYS
-    apply_preset(args, make_parser(), PLANE_PRESETS if toy else PRESETS)
+    apply_preset(args, make_parser(), PLANE_PRESETS if toy else PRESETS, features=default_features)
     if args.entropy == "correlation" and args.latent_dim < 3:
         raise UserError(
             "--entropy correlation needs --latent-dim 3 at least, because two numbers only have a correlation of 1 or "

@@ -30,9 +30,9 @@ def make_parser():
 def run(args):
     from common.experiments.compare_gans import compare_gans
 
-    args.forwarded += ["--swap-roles"] * args.swap_roles
     name = "compare-swapped" if args.swap_roles else "compare"
-    compare_gans(args, "fgan", "--divergence", args.divergences, name=name)
+    train_flags = ["--swap-roles"] * args.swap_roles
+    compare_gans(args, "fgan", "--divergence", args.divergences, name=name, train_flags=train_flags)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ PRESETS = {
     "quick": COMMON | {"size": 32, "width": 128, "steps": 1000, "every": 50},
     "paper": COMMON | {"size": 64, "width": 512, "steps": 20_000, "every": 500},
 }
-PLANE = COMMON | {"batch_size": 256, "learning_rate": 1e-3, "width": 128, "size": None}
+PLANE = COMMON | {"batch_size": 256, "learning_rate": 1e-3, "width": 128, "size": 2}
 PLANE_PRESETS = {
     "smoke": PLANE | {"width": 16, "steps": 6, "every": 3},
     "quick": PLANE | {"steps": 2000, "every": 100},
@@ -149,7 +149,6 @@ def run(args):
     # data
     sets = zip(three_splits(args.dataset, args, 0), three_splits(args.against, args, 1), strict=True)
     training, stopping, measuring = (pair_samples(p, q) for p, q in sets)
-    args.size = args.size or 2
     run_dir, devices = begin_run(args, ARTICLE, training)
     shape = (*training.shape[1:-1], training.shape[-1] // 2)
     with devices:

@@ -5,7 +5,7 @@ python fgan/train.py --dataset 8gaussians --divergence kl      # in the plane
 python fgan/train.py --divergence js --swap-roles              # cartoon faces drawn by code, D(q||p) instead of D(p||q)
 """
 
-from common.cli import apply_preset, gan_parser, main
+from common.cli import apply_preset, default_features, gan_parser, main
 from common.data.toy_2d import TOYS
 from fgan.names import NAMES
 
@@ -16,7 +16,7 @@ PRESETS = {
     "quick": COMMON | {"size": 32, "width": 128, "kernel_size": 4, "learning_rate": 1e-3, "steps": 3000, "every": 250},
     "paper": COMMON | {"size": 64, "width": 512, "kernel_size": 5, "steps": 100_000, "every": 1000},
 }
-PLANE = COMMON | {"batch_size": 256, "latent_dim": 16, "learning_rate": 1e-3, "width": 128, "size": None}
+PLANE = COMMON | {"batch_size": 256, "latent_dim": 16, "learning_rate": 1e-3, "width": 128, "size": 2}
 PLANE_PRESETS = {
     "smoke": PLANE | {"width": 16, "steps": 6, "every": 3},
     "quick": PLANE | {"steps": 6000, "every": 500},
@@ -76,7 +76,7 @@ def run(args):
     from common.experiments.gan import run_gan
 
     toy = args.dataset in TOYS
-    apply_preset(args, make_parser(), PLANE_PRESETS if toy else PRESETS)
+    apply_preset(args, make_parser(), PLANE_PRESETS if toy else PRESETS, features=default_features)
     run_gan(args, ARTICLE, build, REFERENCES)
 
 

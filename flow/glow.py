@@ -123,9 +123,9 @@ def build(args, shape):
 
 def run(args):
     """Train and evaluate a Glow as the flags say."""
-    from flow.training.run_images import run_on_images
+    from flow.training.run_images import default_size, run_on_images
 
-    apply_preset(args, make_parser(), PRESETS)
+    apply_preset(args, make_parser(), PRESETS, size=default_size)
     if args.noise == "article" and args.input == "logit":
         raise UserError("--noise article leaves [0, 1], where --input logit is not defined: add --input scaled")
     run_on_images(args, ARTICLE, build, REFERENCES, data_dependent_init=args.start == "data")

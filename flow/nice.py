@@ -35,6 +35,7 @@ def make_parser():
     p.add_argument("--learning-rate", type=float_in(1e-8, 1), help="learning rate of Adam")
     p.add_argument("--every", type=positive_int, help="steps between pictures and checkpoints")
     p.add_argument("--limit", type=sample_int, help="use only N images of the data set, drawn by lot")
+    p.set_defaults(ema=0.0, levels=0)  # the article has neither averaged weights nor scales
     return p
 
 
@@ -98,10 +99,9 @@ def build(args, shape):
 
 def run(args):
     """Train and evaluate NICE as the flags say."""
-    from flow.training.run_images import run_on_images
+    from flow.training.run_images import default_size, run_on_images
 
-    apply_preset(args, make_parser(), PRESETS)
-    args.ema, args.levels = 0.0, 0  # the article has neither averaged weights nor scales
+    apply_preset(args, make_parser(), PRESETS, size=default_size)
     run_on_images(args, ARTICLE, build, REFERENCES, data_dependent_init=False, prior=args.prior, columns=15)
 
 

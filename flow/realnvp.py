@@ -11,7 +11,8 @@ from common.data.toy_2d import TOYS
 from common.flag_types import count_int, sample_int, width_int
 
 ARTICLE = "flow/realnvp"
-PLANE = {"couplings": 8, "layers": 2, "width": 128, "levels": 1, "batch_size": 256, "learning_rate": 1e-3, "ema": 0.998}
+PLANE = {"size": 2, "couplings": 8, "layers": 2, "width": 128, "levels": 1, "batch_size": 256}
+PLANE |= {"learning_rate": 1e-3, "ema": 0.998}
 PLANE_PRESETS = {
     "smoke": PLANE | {"couplings": 2, "width": 16, "steps": 6, "every": 3, "points": 500, "batch_size": 64},
     "quick": PLANE | {"steps": 4000, "every": 200, "points": 3000},
@@ -134,11 +135,12 @@ def build(args, shape):
 
 def run(args):
     """Train and evaluate RealNVP as the flags say."""
-    from flow.training.run_images import run_on_images
+    from flow.training.run_images import default_size, run_on_images
     from flow.training.run_plane import run_in_the_plane
 
-    apply_preset(args, make_parser(), PLANE_PRESETS if args.dataset in TOYS else IMAGE_PRESETS)
-    if args.dataset in TOYS:
+    in_plane = args.dataset in TOYS
+    apply_preset(args, make_parser(), PLANE_PRESETS if in_plane else IMAGE_PRESETS, size=default_size)
+    if in_plane:
         return run_in_the_plane(args, ARTICLE, build, REFERENCES)
     return run_on_images(args, ARTICLE, build, REFERENCES, data_dependent_init=True)
 

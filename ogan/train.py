@@ -188,14 +188,12 @@ def build(args, channels):
 def run(args):
     from ogan.experiment import run_ogan
 
-    apply_preset(args, make_parser(), PRESETS)
+    apply_preset(args, make_parser(), PRESETS, flip=lambda args: not is_digit_like(args.dataset))
     if args.latent_dim < 3:
         raise UserError(
             "--latent-dim must be at least 3: with 2, a standardised code can only be +-(1, -1). "
             f"Received: {args.latent_dim}"
         )
-    if args.flip is None:
-        args.flip = not is_digit_like(args.dataset)
     run_ogan(args, ARTICLE, build, REFERENCES)
 
 

@@ -10,7 +10,7 @@ The methods are listed in `rsgan/methods.py`; the wiring of the networks is in `
 
 import argparse
 
-from common.cli import apply_preset, float_in, gan_parser, main
+from common.cli import apply_preset, default_features, float_in, gan_parser, main
 from common.data.toy_2d import TOYS
 from common.errors import UserError
 from common.flag_types import count_int
@@ -24,7 +24,7 @@ PRESETS = {
     "quick": COMMON | {"size": 32, "width": 128, "kernel_size": 4, "learning_rate": 1e-3, "steps": 3000, "every": 250},
     "paper": COMMON | AUTHOR | {"size": 64, "width": 512, "kernel_size": 5, "steps": 100_000, "every": 1000},
 }
-PLANE = COMMON | {"batch_size": 256, "latent_dim": 16, "learning_rate": 1e-3, "width": 128, "size": None}
+PLANE = COMMON | {"batch_size": 256, "latent_dim": 16, "learning_rate": 1e-3, "width": 128, "size": 2}
 PLANE_PRESETS = {
     "smoke": PLANE | {"width": 16, "steps": 6, "every": 3},
     "quick": PLANE | {"steps": 6000, "every": 500},
@@ -146,14 +146,14 @@ def build(args, shape):
 def run(args):
     from common.experiments.gan import run_gan
 
-    apply_preset(args, make_parser(), PLANE_PRESETS if args.dataset in TOYS else PRESETS)
     method = METHODS[args.loss]
+    presets = PLANE_PRESETS if args.dataset in TOYS else PRESETS
+    spectral_norm = lambda args: method.spectral_norm
+    apply_preset(args, make_parser(), presets, features=default_features, spectral_norm=spectral_norm)
     if args.penalty_weight and not method.penalty:
         raise UserError(f"--penalty-weight: {args.loss} has no penalty; leave it out, or choose another --loss")
     if args.trainer == "single" and (args.n_d or args.n_g):
         raise UserError("--n-d and --n-g need --trainer alternating: a single loss trains both players in one step")
-    if args.spectral_norm is None:
-        args.spectral_norm = method.spectral_norm
     run_gan(args, ARTICLE, build, REFERENCES)
 
 

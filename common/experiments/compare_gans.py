@@ -57,7 +57,7 @@ class FinishedRun:
         self.metrics = metrics | ({"half_way": distances[(len(distances) - 1) // 2]} if distances else {})
 
 
-def compare_gans(args, article, flag, kinds, single_seed_kinds=(), name="compare"):
+def compare_gans(args, article, flag, kinds, single_seed_kinds=(), name="compare", train_flags=()):
     """Train `<article>/train.py` once per kind and seed, and write the results side by side.
 
     Writes to `<out>/<article>/<name>-<dataset>/`: `table.md`, `results.json`, `figures/samples.png` (kinds down,
@@ -73,10 +73,12 @@ def compare_gans(args, article, flag, kinds, single_seed_kinds=(), name="compare
         single_seed_kinds: further values, trained with seed 0 alone. They appear in the table and in
             `figures/samples-all.png`.
         name: str, first part of the folder's name.
+        train_flags: list of str, flags of every training besides those of `args.forwarded`.
 
     Raises:
         UserError: if all trainings of `kinds` failed, or, after everything is written, if one was killed.
     """
+    args = argparse.Namespace(**vars(args) | {"forwarded": [*args.forwarded, *train_flags]})
     output_dir = comparison_dir(args, article, name)
     script = Path(__file__).parents[2] / article / "train.py"
     single_seed_kinds = [kind for kind in single_seed_kinds if kind not in kinds]

@@ -28,7 +28,7 @@ from common.data.splits import fixed_random_subset
 from common.errors import UserError
 from common.metrics.classifier import predicted_labels
 from common.metrics.distances import frechet_distance
-from common.metrics.features import default_features, extractor, sample_quality
+from common.metrics.features import extractor, sample_quality
 from common.metrics.modes import mixture_modes, mode_coverage, modes_of_points
 from common.metrics.sample_size import is_enough
 from common.metrics.wasserstein import laplacian_wasserstein, sliced_wasserstein
@@ -47,8 +47,7 @@ class ImageSpace:
     """Images, measured in the features of `common.metrics.features`.
 
     Args:
-        args: flags `dataset`, `size`, `data_dir`, `limit` and `features`. If `features` is `None`, it is set to the
-            data set's default.
+        args: flags `dataset`, `size`, `data_dir`, `limit` and `features`.
         without: int, class to leave out of the training images (default: none).
     """
 
@@ -58,7 +57,6 @@ class ImageSpace:
     def __init__(self, args, without=None):
         self.args = args
         self.modes = MODES.get(args.dataset, 0)
-        args.features = args.features or default_features(args.dataset)
         self.train = load_images(args.dataset, args.size, "train", args.data_dir, limit=args.limit)
         if without is not None:
             self.train = leave_out(self.train, without)
@@ -140,14 +138,14 @@ class PlaneSpace:
     """Points of a toy distribution of `common.data.toy_2d`, measured by the sliced Wasserstein distance.
 
     Args:
-        args: flags `dataset`, `seed` and `limit` (number of training points, default 50000). Sets `args.size` to 2.
+        args: flags `dataset`, `seed` and `limit` (number of training points, default 50000).
     """
 
     distance_label = "sliced Wasserstein distance to fresh points"
     shape = (2,)
 
     def __init__(self, args):
-        self.args, args.size = args, 2
+        self.args = args
         self.modes = len(mixture_modes(args.dataset)[0])
         self.train = toy_2d.sample(args.dataset, args.limit or TOY_POINTS, [args.seed, 0])
         self.n, self.has_distance = N_DURING_TRAINING, True

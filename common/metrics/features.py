@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from common.data.catalog import DATASETS, is_digit_like, keras_home
+from common.data.catalog import DATASETS, keras_home
 from common.data.checks import check_finite
 from common.data.splits import fixed_random_subset
 from common.errors import UserError
@@ -31,11 +31,6 @@ NEIGHBOURS = 5  # of precision, recall, density and coverage
 INCEPTION_SIZE = 299  # width and height in pixels that Inception was trained on
 INCEPTION_FILE = "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5"
 INCEPTION_URL = "https://storage.googleapis.com/tensorflow/keras-applications/inception_v3/"
-
-
-def default_features(dataset):
-    """Return the kind of features that suits a data set: "classifier" for digits and garments, else "pixels"."""
-    return "classifier" if is_digit_like(dataset) else "pixels"
 
 
 def extractor(kind, dataset, size, train_images=None, data_dir=None):

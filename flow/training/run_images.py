@@ -26,10 +26,9 @@ from flow.training.collapse_guard import CollapseGuard
 STDS = (0.5, 0.75, 0.8, 0.9, 1.0)
 
 
-def image_size(args):
-    """Return --size, by default 28 for digits if `--levels` can halve that, else 32."""
-    fits_28 = is_digit_like(args.dataset) and 28 % 2**args.levels == 0
-    return args.size or (28 if fits_28 else 32)
+def default_size(args):
+    """Return the default of --size: 28 for digits if `--levels` can halve that, else 32."""
+    return 28 if is_digit_like(args.dataset) and 28 % 2**args.levels == 0 else 32
 
 
 def run_on_images(args, article, build, references, *, data_dependent_init, prior="normal", columns=9):
@@ -51,7 +50,6 @@ def run_on_images(args, article, build, references, *, data_dependent_init, prio
     set_precision_and_seed(args)
 
     # data
-    args.size = image_size(args)
     images = load_images(args.dataset, args.size, "train", args.data_dir, limit=args.limit)
     held_out = load_images(args.dataset, args.size, "test", args.data_dir, limit=args.limit)
     shape, test = images.array.shape[1:], np.asarray(held_out.array)

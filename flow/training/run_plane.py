@@ -30,7 +30,6 @@ def run_in_the_plane(args, article, build, references):
     set_precision_and_seed(args)
 
     # data
-    args.size = 2
     held_out = toy_2d.sample(args.dataset, max(1, args.points // 5), [args.seed, 1])
     points = toy_2d.sample(args.dataset, args.points - len(held_out), [args.seed, 0])
     run_dir, devices = begin_run(args, article, points)

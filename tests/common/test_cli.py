@@ -1,10 +1,11 @@
 """Command-line flags: presets, run names, and one-line errors."""
 
+import argparse
 import re
 
 import pytest
 
-from common.cli import apply_preset, gan_parser, main, parser
+from common.cli import apply_preset, default_features, gan_parser, main, parser
 from common.data.toy_2d import TOYS
 from common.errors import UserError, one_line
 from ogan import train
@@ -32,6 +33,24 @@ def test_preset_fills_only_the_flags_that_are_left_out():
 def test_epochs_replace_the_steps_of_the_preset():
     args = parsed("--epochs", "2")
     assert (args.epochs, args.steps) == (2, None)
+
+
+def test_derived_defaults_see_the_preset_and_fill_only_what_is_left():
+    args = make_parser().parse_args(["--preset", "smoke", "--lam", "2"])
+    apply_preset(args, make_parser(), {"smoke": {"size": 32}}, steps=lambda args: 10 * args.size, lam=lambda args: 7)
+    assert (args.steps, args.lam, args.variant) == (320, 2, "smoke-lam-2.0")
+
+
+def test_digits_and_garments_are_measured_with_the_classifier():
+    def default(name):
+        return default_features(argparse.Namespace(dataset=name))
+
+    for name in ("mnist", "fashion_mnist", "stacked_mnist", "stacked_mnist_2"):
+        assert default(name) == "classifier"
+    for name in ("cifar10", "lfw", "toy_faces", "folder:x"):
+        assert default(name) == "pixels"
+    for name in TOYS:
+        assert default(name) is None
 
 
 @pytest.mark.parametrize(("accelerators", "preset", "size"), [(0, "quick", 64), (1, "paper", 128), (8, "paper", 128)])

@@ -14,7 +14,7 @@ from common.errors import UserError
 from common.metrics import classifier as classifier_module
 from common.metrics import distances, features
 from common.metrics.classifier import classifier, predicted_labels, single_output_model
-from common.metrics.features import default_features, extractor, sample_quality
+from common.metrics.features import extractor, sample_quality
 
 
 def patterns(n, seed):
@@ -127,13 +127,6 @@ def test_missing_features_are_an_error_of_one_line(folder, monkeypatch, kind, da
     with pytest.raises(UserError, match=message) as caught:
         extractor(kind, dataset, 28, None, folder)
     assert "\n" not in str(caught.value)
-
-
-def test_digits_and_garments_are_measured_with_the_classifier():
-    for name in ("mnist", "fashion_mnist", "stacked_mnist", "stacked_mnist_2"):
-        assert default_features(name) == "classifier"
-    for name in ("cifar10", "lfw", "toy_faces", "folder:x"):
-        assert default_features(name) == "pixels"
 
 
 @pytest.mark.parametrize("dataset", ["stacked_mnist", "stacked_mnist_2"])

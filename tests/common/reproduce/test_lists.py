@@ -107,7 +107,7 @@ def test_listed_flows_can_halve_their_images(preset):
     """
     from common.cli import apply_preset
     from flow import glow, nice
-    from flow.training.run_images import image_size
+    from flow.training.run_images import default_size
 
     for key, run in plan.make_plan(preset, "runs", "mnist").items():
         script, *flags = run.command
@@ -116,9 +116,9 @@ def test_listed_flows_can_halve_their_images(preset):
             if script == "flow/compare.py":
                 flags = parser_of(script)[0]().parse_known_args(flags)[1]
             parser = module.make_parser()
-            args = apply_preset(parser.parse_args([*flags, "--dataset", "mnist"]), parser, module.PRESETS)
-            args.levels = getattr(args, "levels", 0)
-            assert image_size(args) % 2**args.levels == 0, key
+            args = parser.parse_args([*flags, "--dataset", "mnist"])
+            apply_preset(args, parser, module.PRESETS, size=default_size)
+            assert args.size % 2**args.levels == 0, key
 
 
 @pytest.mark.parametrize("preset", plan.PRESETS)
