@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import keras
-from keras import layers, ops
+from keras import ops
 
 from common.losses.gradient_penalties import wgan_div_penalty
 from common.models.networks import build_critic, build_generator
@@ -48,8 +48,8 @@ def build_autoencoder_critic(shape, args):
     encoder = build_critic(shape, args.width, args.kernel_size, args.latent_dim, args.spectral_norm, name="encoder")
     decoder = build_generator(shape, args.latent_dim, args.width, args.kernel_size, batch_norm=False, name="decoder")
     x = keras.Input(shape)
-    error = ops.square(ops.cast(x, "float32") - ops.cast(decoder(encoder(x)), "float32"))
-    return keras.Model(x, -ops.mean(layers.Flatten()(error), axis=-1, keepdims=True), name="critic")
+    error = ops.mean(ops.square(x - decoder(encoder(x))), axis=tuple(range(1, len(x.shape))))  # no layer: float32
+    return keras.Model(x, -error[:, None], name="critic")
 
 
 @dataclass(frozen=True)

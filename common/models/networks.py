@@ -82,7 +82,7 @@ def dcgan_encoder(
             x = layers.BatchNormalization()(x)
         x = layers.LeakyReLU(negative_slope)(x)
     if outputs is None:
-        return keras.Model(x_in, layers.GlobalAveragePooling2D()(x), name=name)
+        return keras.Model(x_in, layers.GlobalAveragePooling2D(dtype="float32")(x), name=name)
     x = layers.Flatten()(x)
     kernel_kwargs = {"use_bias": use_bias, "kernel_initializer": _fresh_initializer(initializer)}
     x = wrap(layers.Dense(outputs, dtype="float32", **kernel_kwargs))(x)

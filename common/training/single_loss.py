@@ -54,6 +54,9 @@ def reverse_gradient(x, weight=1.0):
 class SingleLoss(keras.Model):
     """A model that defines its own loss and metrics.
 
+    Loss and metrics are float32 under mixed precision too: outputs in half precision are cast before the loss function
+    sees them. With float16, `compile` gives the optimiser a loss scale.
+
     Under `tf.distribute` the loss is scaled as Keras's own losses are. So gradients are those of the mean over the
     global batch.
 
@@ -70,6 +73,8 @@ class SingleLoss(keras.Model):
     """
 
     def __init__(self, inputs, outputs, loss, trainable_layers=None, **kwargs):
+        half = ("float16", "bfloat16")
+        outputs = {name: ops.cast(x, "float32") if x.dtype in half else x for name, x in outputs.items()}
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
         self._trained_ids = (
             None
