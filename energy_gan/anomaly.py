@@ -70,9 +70,9 @@ def energy_and_slope(critic, images):
 
 def run(args):
     from common.data.images import load_images
-    from common.files import read_json
     from common.models.inference import load_model
     from common.plots.charts import plot_bars
+    from common.training.run_files import read_flags
 
     if args.dataset not in ("mnist", "fashion_mnist"):
         raise UserError(f"{args.dataset} has no ten classes, one of which could be left out; use mnist")
@@ -83,10 +83,11 @@ def run(args):
         auprc = {"energy": [], "slope": []}
         for seed in range(args.seeds):
             run_dir = run_dirs[f"{digit}-{seed}"]
-            run_flags = read_json(run_dir / "config.json")["flags"]
-            test = load_images(args.dataset, run_flags["size"], "test", run_flags["data_dir"], limit=run_flags["limit"])
+            flags = read_flags(run_dir, "size", "data_dir", "limit")
+            test = load_images(args.dataset, flags.size, "test", flags.data_dir, limit=flags.limit)
             positive = test.labels == digit
-            scores = energy_and_slope(load_model(run_dir / "critic.keras"), np.asarray(test.array))
+            critic = load_model(run_dir / "critic.keras", test.array.shape[1:], (1,))
+            scores = energy_and_slope(critic, np.asarray(test.array))
             for name, score in zip(auprc, scores, strict=True):
                 auprc[name].append(average_precision(score, positive))
         row = {

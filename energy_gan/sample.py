@@ -117,24 +117,27 @@ def run(args):
 
     from common.data.images import to_float
     from common.experiments.sample_space import ImageSpace, PlaneSpace
-    from common.files import read_json, write_json
+    from common.files import write_json
     from common.models.inference import load_model, predict
     from common.training.run_dir import provenance, write_results
+    from common.training.run_files import read_flags
     from energy_gan.langevin import effective_sample_size, sample_chain
 
     run_dir = Path(args.run)
-    run_flags = argparse.Namespace(**read_json(run_dir / "config.json")["flags"])
-    critic, generator = load_model(run_dir / "critic.keras"), load_model(run_dir / "generator.keras")
-    if critic.output_shape[1:] != (1,):
-        raise UserError(
-            f"{run_dir} has no energy, which takes a critic with one score per sample. "
-            f"Received: a critic with scores of shape {critic.output_shape[1:]}"
-        )
+    run_flags = read_flags(run_dir, "dataset", "size", "seed", "limit", "data_dir", "features")
     toy = run_flags.dataset in TOYS
+    sample_shape = (2,) if toy else (run_flags.size, run_flags.size, None)
+    generator = load_model(run_dir / "generator.keras", (None,), sample_shape)
+    critic = load_model(run_dir / "critic.keras", generator.output_shape[1:], (1,))  # one score is minus the energy
     run_flags.data_dir = args.data_dir or run_flags.data_dir
     if not toy:  # as many images of the data as there are chains
         run_flags.limit = min(args.chains, run_flags.limit or args.chains)
     sample_space = PlaneSpace(run_flags) if toy else ImageSpace(run_flags)
+    if sample_space.shape != critic.input_shape[1:]:
+        raise UserError(
+            f"{run_flags.dataset} is not the data of {run_dir}, whose samples are of shape {critic.input_shape[1:]}, "
+            f"not {sample_space.shape}: restore that data"
+        )
 
     # the chains
     energy = energy_of(critic, generator, args.beta, args.prior)

@@ -145,14 +145,16 @@ def load_or_fit(output_dir, name, seed, settings):
         settings: dict of the keyword arguments `steps`, `every` and `batch_size` of `train`.
 
     Raises:
-        UserError: if it has been trained with other settings.
+        UserError: if it has been trained with other settings, or if its file is damaged.
     """
     from common.files import read_json, write_json
 
     path = output_dir / "fits" / f"{name}-s{seed}.json"
     if path.exists():
         fit = read_json(path)
-        if fit.get("settings") != settings:
+        if not isinstance(fit, dict) or not fit.keys() >= {"settings", "mu", "sigma", "bound", "path"}:
+            raise UserError(f"{path} is damaged: it is no fit; delete it to fit again")
+        if fit["settings"] != settings:
             raise UserError(f"{path} was trained with {fit.get('settings')}, not {settings}; use another --out")
         return fit
     fit = {"settings": settings, **train(name, seed, **settings)}

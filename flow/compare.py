@@ -35,17 +35,17 @@ def run(args):
     """Train all variants, then write their table and their loss curves."""
     import numpy as np
 
-    from common.files import read_json
-    from common.plots.charts import plot_curves
-    from common.training.log import read_log
+    from common.plots.charts import plot_seeds
+    from common.training.log import log_curves, read_log
+    from common.training.run_files import read_metrics
 
     output_dir = comparison_dir(args, "flow", args.vary)
     kinds, base, seeds = OPTIONS[args.vary], BASE[args.vary], range(args.seeds)
     run_dirs = run_variants(Path(__file__).with_name("glow.py"), f"--{args.vary}", kinds, output_dir, args)
 
     # table
-    results = {name: read_json(run_dir / "results.json")["metrics"] for name, run_dir in run_dirs.items()}
-    is_likelihood = "bits_per_dim/last_stretch" in results[f"{base}-0"]  # not with the article's noise
+    results = {name: read_metrics(run_dir) for name, run_dir in run_dirs.items()}
+    is_likelihood = "bits_per_dim/test_last_step" in results[f"{base}-0"]  # not with the article's noise
     metric = "bits_per_dim" if is_likelihood else "loss"
     unit = metric.replace("_per_", "/")
     columns = {
@@ -56,7 +56,10 @@ def run(args):
         "seconds": "train_seconds",
     }
     rows = {
-        kind: {column: [results[f"{kind}-{seed}"][key] for seed in seeds] for column, key in columns.items()}
+        kind: {
+            column: [r[key] for r in (results[f"{kind}-{seed}"] for seed in seeds) if key in r]
+            for column, key in columns.items()
+        }
         for kind in kinds
     }
     # runs with the same seed share the order of the data and the initial nets: their difference says more
@@ -69,12 +72,12 @@ def run(args):
     def curve(run_dir):
         log = read_log(run_dir / "log.csv")
         log = log[len(log) // 4 :]
-        return [row["step"] for row in log], [row[metric] for row in log]
+        return log_curves(log, metric).get(metric, ([], []))
 
     series = {kind: [curve(run_dirs[f"{kind}-{seed}"]) for seed in seeds] for kind in kinds}
     title = f"the same Glow on {args.dataset}, {args.seeds} seed{'s' * (args.seeds > 1)}"
     figure = output_dir / f"figures/{args.vary}.png"
-    plot_curves(figure, series, "step", f"training {unit}", title)
+    plot_seeds(figure, series, f"training {unit}", title)
     print(text, figure, sep="\n")
 
 

@@ -33,15 +33,15 @@ def make_parser():
 
 
 def run(args):
-    from common.files import read_json
     from common.plots.charts import plot_bars
     from common.plots.images import save_png
+    from common.training.run_files import read_metrics
 
     output_dir, latent_losses = comparison_dir(args, "ogan", "ablation"), args.latent_loss
     runs = run_variants(Path(__file__).with_name("train.py"), "--latent-loss", latent_losses, output_dir, args)
 
     # the table
-    results = {name: read_json(run_dir / "results.json")["metrics"] for name, run_dir in runs.items()}
+    results = {name: read_metrics(run_dir) for name, run_dir in runs.items()}
     rows = table_rows(results, latent_losses, args.seeds)
     text = write_table(output_dir, "latent loss", rows, args)
 
@@ -62,13 +62,20 @@ def table_rows(results, latent_losses, seeds):
         latent_losses: names of the rows.
         seeds: int, number of seeds.
     """
-    metrics_of = {
-        name: metrics | {"reconstruction_ratio": metrics["reconstruction_mse"] / metrics["mean_image_mse"]}
-        for name, metrics in results.items()
-    }
-    measured = next(iter(metrics_of.values()))
+
+    def with_ratio(metrics):
+        if not metrics["mean_image_mse"]:  # all images are equal
+            return metrics
+        return metrics | {"reconstruction_ratio": metrics["reconstruction_mse"] / metrics["mean_image_mse"]}
+
+    metrics_of = {name: with_ratio(metrics) for name, metrics in results.items()}
+    measured = {metric for metrics in metrics_of.values() for metric in metrics}
     columns = {title: metric for title, metric in TABLE_COLUMNS.items() if metric in measured}
-    over_seeds = lambda name, metric: [metrics_of[f"{name}-{seed}"][metric] for seed in range(seeds)]
+
+    def over_seeds(name, metric):
+        runs = (metrics_of[f"{name}-{seed}"] for seed in range(seeds))
+        return [metrics[metric] for metrics in runs if metric in metrics]
+
     return {name: {title: over_seeds(name, metric) for title, metric in columns.items()} for name in latent_losses}
 
 
@@ -87,7 +94,7 @@ def _side_by_side(run_dirs, pixels=256, gutter=8):
     import numpy as np
 
     def corner(run_dir, name):
-        picture = iio.imread(run_dir / f"figures/{name}.png")[:pixels, :pixels]
+        picture = iio.imread(run_dir / f"figures/{name}.png", mode="RGB")[:pixels, :pixels]
         return np.pad(picture, ((0, gutter), (0, gutter), (0, 0)), constant_values=255)
 
     columns = [np.concatenate([corner(d, name) for name in ("samples", "reconstructions")]) for d in run_dirs]

@@ -33,41 +33,62 @@ def make_parser():
     return p
 
 
+def read_mean_image(path, shape):
+    """Return the mean training image of a run, the baseline of reconstructions.
+
+    Args:
+        path: path of the `.npy` file.
+        shape: tuple, shape of an image.
+
+    Raises:
+        UserError: if the file is missing or damaged, or of another run.
+    """
+    import numpy as np
+
+    from common.data.checks import check_finite
+    from common.errors import UserError
+
+    try:
+        if not path.is_file():  # reading a pipe would never end
+            raise UserError("it is missing, or not a file")
+        with open(path, "rb") as file:
+            mean_image = np.lib.format.read_array(file)
+        if mean_image.shape != shape:
+            raise UserError(f"its shape must be {shape}. Received: {mean_image.shape}")
+        return check_finite("its pixels", mean_image)
+    except (OSError, ValueError, EOFError, UserError) as error:
+        raise UserError(f"cannot read {path} ({error}); finish the run with --resume") from None
+
+
 def run(args):
     import numpy as np
 
     from common.data.images import load_images, to_float
     from common.errors import UserError
-    from common.files import read_json, write_json
+    from common.files import write_json
     from common.models.inference import load_model
     from common.plots.images import neighbours, save_png
     from common.training.run_dir import provenance, write_results
+    from common.training.run_files import read_flags
     from ogan import evaluate
     from ogan.codes import nearest_neighbours
 
     run_dir = Path(args.run)
-    train_flags = read_json(run_dir / "config.json")["flags"]
-    E, G = load_model(run_dir / "encoder.keras"), load_model(run_dir / "generator.keras")
-    size, channels = E.input_shape[1], E.input_shape[3]
+    train_flags = read_flags(run_dir, "dataset", "size", "data_dir")
+    size = train_flags.size
+    E = load_model(run_dir / "encoder.keras", (size, size, None), (None,))
+    G = load_model(run_dir / "generator.keras", E.output_shape[1:], E.input_shape[1:])
+    channels = E.input_shape[3]
+    mean_image = read_mean_image(run_dir / "mean_image.npy", E.input_shape[1:])
 
-    # the photos, and the training images' mean as a baseline
+    # the photos
     photos = load_images(f"folder:{args.images}", size, "all", channels=3)
     x = photos.array if channels == 3 else np.asarray(photos.array).mean(-1, keepdims=True).round().astype("uint8")
-    mean_path = run_dir / "mean_image.npy"
-    try:
-        mean_image = np.load(mean_path)
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"cannot read {mean_path} ({error}); finish the run with --resume") from None
-    if mean_image.shape != x.shape[1:]:
-        raise UserError(
-            f"{mean_path} is not of this run: its shape must be {x.shape[1:]}. "
-            f"Finish the run with --resume. Received: {mean_image.shape}"
-        )
 
     # nearest neighbours among the training images, or among the photos themselves
     try:
-        data_dir = args.data_dir or train_flags["data_dir"]
-        bank = load_images(train_flags["dataset"], size, "train", data_dir, limit=BANK).array
+        data_dir = args.data_dir or train_flags.data_dir
+        bank = load_images(train_flags.dataset, size, "train", data_dir, limit=BANK, channels=channels).array
         queries = evaluate.encode(E, x[:COLUMNS])
         neighbour_indices = nearest_neighbours(queries, evaluate.encode(E, bank), NEIGHBOURS)
     except UserError as error:

@@ -12,9 +12,9 @@ from common.errors import UserError
 from common.experiments.gan import MetricHistory
 from common.experiments.sample_space import ImageSpace
 from common.experiments.sweep import KILLED, comparison_dir, run_variants, write_table
-from common.files import read_json
 from common.plots.animation import of_usual_size
-from common.plots.charts import blank_figure, plot_curves, write_figure
+from common.plots.charts import blank_figure, plot_seeds, write_figure
+from common.training.run_files import read_metrics
 
 TABLE_COLUMNS = {
     "FID": "fid",
@@ -49,10 +49,7 @@ class FinishedRun:
         self.run_dir = run_dir
         self.distance_curve = MetricHistory(run_dir / "distances.json").curve()
         self.mode_curve = MetricHistory(run_dir / "modes.json").curve()  # of empty lists if modes are unknown
-        results = read_json(run_dir / "results.json")
-        metrics = results.get("metrics") if isinstance(results, dict) else None
-        if not isinstance(metrics, dict) or not all(isinstance(v, int | float) for v in metrics.values()):
-            raise UserError(f"{run_dir}/results.json is damaged: it has no metrics; delete it to measure them again")
+        metrics = read_metrics(run_dir)
         distances = self.distance_curve[1]
         self.metrics = metrics | ({"half_way": distances[(len(distances) - 1) // 2]} if distances else {})
 
@@ -126,7 +123,7 @@ def compare_gans(args, article, flag, kinds, single_seed_kinds=(), name="compare
     if single_seed_kinds:
         _draw_grid(figures / "samples-all.png", grid)
     title = f"{args.dataset}, {args.seeds} seed{'s' * (args.seeds > 1)}"
-    _plot_seeds(
+    plot_seeds(
         figures / "convergence.png",
         {kind: [run.distance_curve for run in runs[kind]] for kind in kinds},
         "sliced Wasserstein distance" if is_toy else "Frechet distance",
@@ -134,7 +131,7 @@ def compare_gans(args, article, flag, kinds, single_seed_kinds=(), name="compare
         logy=True,
         references={"two samples of the data": first_run.metrics.get("floor/on_the_way")},
     )
-    _plot_seeds(
+    plot_seeds(
         figures / "modes.png", {kind: [run.mode_curve for run in runs[kind]] for kind in kinds}, "modes found", title
     )
 
@@ -160,26 +157,6 @@ def _floors_line(run, columns):
         floors["half-way, of fewer samples,"] = run.metrics["floor/on_the_way"]
     listed = ", ".join(f"{title} {value:.3f}" for title, value in floors.items())
     return f"\nfloors, between two samples of the data: {listed}\n" if floors else "\n"
-
-
-def _plot_seeds(path, curves, ylabel, title, references=None, **plot_kwargs):
-    """Draw curves over the seeds, see `plot_curves`; print a line instead if the steps of a kind's runs differ.
-
-    Args:
-        path: path of the PNG.
-        curves: dict kind -> list of (steps, values). Kinds without values are left out.
-        ylabel: str.
-        title: str.
-        references: dict name -> value; None for a value that was not measured.
-        **plot_kwargs: further arguments of `plot_curves`.
-    """
-    steps = {kind: {tuple(x) for x, _ in curves_of_kind} for kind, curves_of_kind in curves.items()}
-    curves = {kind: curves_of_kind for kind, curves_of_kind in curves.items() if steps[kind] != {()}}
-    if any(len(steps[kind]) > 1 for kind in curves):
-        print(f"not drawn: {path} (the seeds were measured at different steps)", flush=True)
-    elif curves:
-        references = {name: value for name, value in (references or {}).items() if value is not None}
-        plot_curves(path, curves, "step", ylabel, title, references=references, **plot_kwargs)
 
 
 def _samples_over_training(run_dir, is_toy, rows=2, columns=4):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from common.errors import UserError
+from common.errors import UserError, one_line
 
 # Older files name their weights by attributes and layers that have other names today: old name -> new name.
 RENAMED = {"normalise": "batch_norm"}
@@ -31,27 +31,44 @@ def also_saved_as(old_name):
     return register
 
 
-def load_model(path):
+def load_model(path, input_shape=None, output_shape=None):
     """Return a network that a run saved, not compiled.
 
     Args:
         path: path of the `.keras` file.
+        input_shape: shape of an example that the network must take as its only input; None in it is any length
+            (default: any inputs).
+        output_shape: shape that its only output must have for an example, in the same way.
 
     Raises:
-        UserError: if the file is missing or damaged.
+        UserError: if the file is missing or damaged, or holds a network of other shapes.
     """
     import keras
 
     import common.models.layers
     import common.models.spectral_norm  # noqa: F401 - registers layers that a saved network may contain
 
-    if not Path(path).exists():
+    if not Path(path).is_file():  # reading a pipe would never end
         raise UserError(f"{path} is missing: give a finished run, or finish this one with --resume")
     try:
         with tempfile.TemporaryDirectory() as folder:
-            return keras.models.load_model(_with_new_names(path, folder), compile=False)
+            model = keras.models.load_model(_with_new_names(path, folder), compile=False)
     except Exception as error:  # a damaged archive fails in many ways
-        raise UserError(f"{path} is damaged ({str(error).splitlines()[0]}); train again or restore it") from None
+        raise UserError(f"{path} is damaged ({one_line(error)[:200]}); train again or restore it") from None
+    for kind, expected in (("input", input_shape), ("output", output_shape)):
+        received = [tuple(tensor.shape[1:]) for tensor in getattr(model, f"{kind}s", None) or ()]
+        if expected is not None and not (len(received) == 1 and _fits(received[0], expected)):
+            one = str(tuple(expected)).replace("None", "any")
+            raise UserError(
+                f"{path} is another network: one {kind} of shape {one} is needed here, not {received}; "
+                "give another run, train again or restore it"
+            )
+    return model
+
+
+def _fits(shape, expected):
+    """Return whether a shape is the expected one, in which None is any length."""
+    return len(shape) == len(expected) and all(b in (None, a) for a, b in zip(shape, expected, strict=True))
 
 
 def _with_new_names(path, folder):

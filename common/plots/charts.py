@@ -48,6 +48,26 @@ def plot_curves(path, series, xlabel, ylabel, title="", logy=False, references=N
     _save_figure(path, figure, axes)
 
 
+def plot_seeds(path, curves, ylabel, title, references=None, **plot_kwargs):
+    """Draw curves over the seeds, see `plot_curves`; print a line instead if the steps of a kind's runs differ.
+
+    Args:
+        path: path of the PNG.
+        curves: dict kind -> list of (steps, values), one per seed. Kinds without values are left out.
+        ylabel: str.
+        title: str.
+        references: dict name -> value; None for a value that was not measured.
+        **plot_kwargs: further arguments of `plot_curves`.
+    """
+    steps = {kind: {tuple(x) for x, _ in curves_of_kind} for kind, curves_of_kind in curves.items()}
+    curves = {kind: curves_of_kind for kind, curves_of_kind in curves.items() if steps[kind] != {()}}
+    if any(len(steps[kind]) > 1 for kind in curves):
+        print(f"not drawn: {path} (the seeds were measured at different steps)", flush=True)
+    elif curves:
+        references = {name: value for name, value in (references or {}).items() if value is not None}
+        plot_curves(path, curves, "step", ylabel, title, references=references, **plot_kwargs)
+
+
 def plot_bars(path, groups, ylabel, title="", references=None):
     """Draw a bar chart into a PNG: a bar for the mean over seeds, and a point for every value.
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from common.errors import UserError
 from common.files import read_json, write_json
-from common.training.run_files import check_run_files
+from common.training.run_files import check_run_files, read_config
 
 # Flags that may change on resume: a resumed run may be longer, and its folders may have moved.
 RESUMABLE_CHANGES = {"steps", "epochs", "resume", "out", "data_dir"}
@@ -91,7 +91,7 @@ def open_run(args, article, images, fixed_flags=(), fingerprint=None):
         raise UserError(f"{run_dir} holds a run already: add --resume to continue it, or delete it to start again")
     _lock(run_dir)
     if (run_dir / "config.json").exists():
-        _check_same(read_json(run_dir / "config.json"), config, run_dir, RESUMABLE_CHANGES.difference(fixed_flags))
+        _check_same(read_config(run_dir), config, run_dir, RESUMABLE_CHANGES.difference(fixed_flags))
         for stale in run_dir.rglob(".part-*"):  # of a process that was killed while it wrote
             stale.unlink(missing_ok=True)
         check_run_files(run_dir)
@@ -138,8 +138,6 @@ def _say_what_else_was_begun(run_dir, args):
 
 def _check_same(old, new, run_dir, may_change):
     """Refuse, by name, to go on with a run under other settings."""
-    if not isinstance(old, dict) or not isinstance(old.get("flags"), dict):
-        raise UserError(f"{run_dir}/config.json is damaged (it names no flags); use another --out")
     saved_flags, now = old["flags"], new["flags"]
     if old.get("images") != new["images"]:
         raise UserError(f"{run_dir} was started with {old.get('images')} images, the data now has {new['images']}")

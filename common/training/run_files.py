@@ -1,10 +1,13 @@
-"""The files of a run directory that a resumed run reads, and what each must hold."""
+"""The files of a run directory that a resumed run or another script reads, and what each must hold."""
 
+import argparse
 import json
 import math
 import os
 from pathlib import Path
 
+from common.data.catalog import NAMES
+from common.data.toy_2d import TOYS
 from common.errors import UserError
 from common.files import read_json
 from common.training.log import read_log
@@ -12,6 +15,81 @@ from common.training.log import read_log
 
 def _number(value):
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _int_from(low):
+    return lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= low
+
+
+def _or_none(valid):
+    return lambda value: value is None or valid(value)
+
+
+def _dataset(value):
+    return value in (*NAMES, *TOYS) or (isinstance(value, str) and value.startswith("folder:"))
+
+
+RESTORE = "restore it, or train again with another --out"
+FLAGS = {  # flags of a run that other scripts read: what each must be, and its check
+    "dataset": ("a data set", _dataset),
+    "size": ("a number of pixels", _int_from(1)),
+    "seed": ("a whole number", _int_from(0)),
+    "limit": ("a number of images or null", _or_none(_int_from(1))),
+    "data_dir": ("a path or null", _or_none(lambda value: isinstance(value, str))),
+    "features": ("features or null", _or_none(lambda value: value in ("classifier", "pixels", "inception"))),
+}
+
+
+def read_config(run_dir):
+    """Return the content of `config.json` of a run, a dict with a dict "flags".
+
+    Raises:
+        UserError: if it is missing or damaged.
+    """
+    path = Path(run_dir) / "config.json"
+    if not path.exists():
+        raise UserError(f"{path} is missing: name the folder of a run")
+    try:
+        config = read_json(path)
+    except UserError as error:
+        raise UserError(f"{error}; {RESTORE}") from None
+    if not isinstance(config, dict) or not isinstance(config.get("flags"), dict):
+        raise UserError(f"{path} is damaged (it names no flags); {RESTORE}")
+    return config
+
+
+def read_flags(run_dir, *names):
+    """Return flags of a finished run as `argparse.Namespace`. One that is newer than the run is None.
+
+    Args:
+        run_dir: path of the run directory.
+        *names: names of `FLAGS`.
+
+    Raises:
+        UserError: if `config.json` is missing or damaged, or if one of these flags is not what it must be.
+    """
+    flags = read_config(run_dir)["flags"]
+    for name in names:
+        expected, is_valid = FLAGS[name]
+        if not is_valid(flags.get(name)):
+            received = json.dumps(flags.get(name))[:80]
+            raise UserError(
+                f"{run_dir}/config.json is damaged: its flag {name} must be {expected}. Received: {received}; {RESTORE}"
+            )
+    return argparse.Namespace(**{name: flags.get(name) for name in names})
+
+
+def read_metrics(run_dir):
+    """Return the metrics in `results.json` of a finished run, a dict name -> number.
+
+    Raises:
+        UserError: if the file is missing or damaged.
+    """
+    results = read_json(Path(run_dir) / "results.json")
+    metrics = results.get("metrics") if isinstance(results, dict) else None
+    if not isinstance(metrics, dict) or not all(map(_number, metrics.values())):
+        raise UserError(f"{run_dir}/results.json is damaged: it has no metrics; delete it to measure them again")
+    return metrics
 
 
 def _by_step(valid):

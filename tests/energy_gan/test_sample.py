@@ -50,7 +50,8 @@ def test_sampling_from_a_run(tmp_path, monkeypatch, images, flags):
         dataset, shape = f"folder:{write_pngs(tmp_path / 'faces', faces)}", (16, 16, 3)
     keras.utils.set_random_seed(0)
     critic, generator = save_networks(tmp_path, shape)
-    run_flags = {"dataset": dataset, "size": shape[0], "seed": 0, "limit": None, "data_dir": None, "features": None}
+    run_flags = {"dataset": dataset, "size": shape[0], "seed": 0, "limit": None, "data_dir": None}
+    run_flags["features"] = "pixels" if images else None
     write_json(tmp_path / "config.json", {"flags": run_flags})
     monkeypatch.setattr(sample, "FRAMES", 6)
     arguments = [str(tmp_path), "--steps", "20", "--step-size", "0.05", "--chains", "80", *flags]
@@ -81,12 +82,12 @@ def test_sampling_from_a_run(tmp_path, monkeypatch, images, flags):
     assert not (folder / "figures/frame.png").exists()
 
 
-def test_a_critic_without_scores_has_no_energy(tmp_path):
-    save_networks(tmp_path, (2,))
-    x = keras.Input((2,))
-    keras.Model(x, layers.Dense(3)(x)).save(tmp_path / "critic.keras")
-    write_json(tmp_path / "config.json", {"flags": {"dataset": "8gaussians"}})
-    assert "Received: a critic with scores of shape (3,)" in error_line("energy_gan/sample.py", tmp_path)
+def test_data_of_other_channels_than_the_networks_is_one_line(tmp_path):
+    save_networks(tmp_path, (16, 16, 3))
+    grey = write_pngs(tmp_path / "grey", np.random.default_rng(0).integers(0, 256, (8, 16, 16), np.uint8))
+    write_json(tmp_path / "config.json", {"flags": {"dataset": f"folder:{grey}", "size": 16, "seed": 0}})
+    line = error_line("energy_gan/sample.py", tmp_path)
+    assert f"folder:{grey} is not the data of" in line and "(16, 16, 3), not (16, 16, 1)" in line
 
 
 def test_acceptance_rules_script(tmp_path):
