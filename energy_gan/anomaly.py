@@ -70,6 +70,7 @@ def energy_and_slope(critic, images):
 
 def run(args):
     from common.data.images import load_images
+    from common.metrics.sample_size import is_enough
     from common.models.inference import load_model
     from common.plots.charts import plot_bars
     from common.training.run_files import read_flags
@@ -80,13 +81,15 @@ def run(args):
     run_dirs = run_variants(Path(__file__).with_name("train.py"), "--without", args.digits, output_dir, args)
     rows = {}
     for digit in args.digits:
+        flags = read_flags(run_dirs[f"{digit}-0"], "size", "data_dir", "limit")  # the same for all seeds
+        test = load_images(args.dataset, flags.size, "test", flags.data_dir, limit=flags.limit)
+        positive = test.labels == digit
+        counts = {f"test images of {digit}": positive.sum(), "test images of other digits": (~positive).sum()}
+        if not is_enough(f"AUPRC without {digit}", 1, counts):
+            continue
         auprc = {"energy": [], "slope": []}
         for seed in range(args.seeds):
-            run_dir = run_dirs[f"{digit}-{seed}"]
-            flags = read_flags(run_dir, "size", "data_dir", "limit")
-            test = load_images(args.dataset, flags.size, "test", flags.data_dir, limit=flags.limit)
-            positive = test.labels == digit
-            critic = load_model(run_dir / "critic.keras", test.array.shape[1:], (1,))
+            critic = load_model(run_dirs[f"{digit}-{seed}"] / "critic.keras", test.array.shape[1:], (1,))
             scores = energy_and_slope(critic, np.asarray(test.array))
             for name, score in zip(auprc, scores, strict=True):
                 auprc[name].append(average_precision(score, positive))
@@ -99,8 +102,10 @@ def run(args):
             row["published"] = [PUBLISHED[digit]]
         rows[f"without {digit}"] = row
     text = write_table(output_dir, "", rows, args)
-    plot_bars(output_dir / "figures/auprc.png", rows, "area under the precision-recall curve", args.dataset)
-    print(text, output_dir / "figures/auprc.png", sep="\n")
+    print(text)
+    if rows:
+        plot_bars(output_dir / "figures/auprc.png", rows, "area under the precision-recall curve", args.dataset)
+        print(output_dir / "figures/auprc.png")
 
 
 if __name__ == "__main__":

@@ -64,6 +64,9 @@ def three_splits(name, args, stream):
 
     Returns:
         List of three arrays, uint8 images or float32 points.
+
+    Raises:
+        UserError: if there are fewer than 4 held-out images, 2 for each split that is not trained on.
     """
     import numpy as np
 
@@ -75,6 +78,11 @@ def three_splits(name, args, stream):
     train, test = (
         load_images(name, args.size, split, args.data_dir, limit=args.limit).array for split in ("train", "test")
     )
+    if len(test) < 4:
+        raise UserError(
+            f"{name} has too few held-out images: at least 4 are needed, half to choose the step and half to measure "
+            f"the bound. Received: {len(test)}; add images, or raise --limit"
+        )
     train, test = (np.random.default_rng([args.seed, stream]).permutation(images) for images in (train, test))
     return [train, test[: len(test) // 2], test[len(test) // 2 :]]
 
@@ -134,11 +142,12 @@ def run(args):
 
     from common.data.images import to_float
     from common.experiments.setup import begin_run, set_precision_and_seed
-    from common.files import read_json, write_json
+    from common.files import write_json
     from common.models.inference import predict
     from common.plots.charts import plot_curves
     from common.training.loop import train
     from common.training.run_dir import write_results
+    from common.training.run_files import read_history
 
     toy = args.dataset in TOYS
     if toy != (args.against in TOYS):
@@ -156,7 +165,7 @@ def run(args):
 
     # {step: [bound on the second split, bound on the third, its standard error]}
     path = run_dir / "bounds.json"
-    bounds = read_json(path) if path.exists() else {}
+    bounds = read_history(path)
     as_float = (lambda x: x) if toy else to_float
 
     def measure(step):

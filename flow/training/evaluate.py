@@ -55,8 +55,8 @@ def likelihood(density, images, draws=1):
         draws: int, draws of u per image. Their average probability is a tighter bound (importance sampling).
 
     Returns:
-        Dict of `log_likelihood` (nats on [0, 1]^dims, mean over images), `bits_per_dim` (mean over images) and
-        `bits_per_dim/standard_error` (over images).
+        Dict of `log_likelihood` (nats on [0, 1]^dims, mean over images), `bits_per_dim` (mean over images) and, of 2
+        images or more, `bits_per_dim/standard_error` (over images).
     """
     images = np.asarray(images)
     log_probs = np.stack([np.asarray(predict(density, images), "float64").reshape(-1) for _ in range(draws)])
@@ -64,12 +64,10 @@ def likelihood(density, images, draws=1):
     log_prob = largest + np.log(np.exp(log_probs - largest).mean(0))  # log of the mean probability
     dims = math.prod(images.shape[1:])
     bits = bits_per_dim(log_prob, dims)
-    standard_error = bits.std() / math.sqrt(len(bits))
-    return {
-        "log_likelihood": float(log_prob.mean()),
-        "bits_per_dim": float(bits.mean()),
-        "bits_per_dim/standard_error": float(standard_error),
-    }
+    means = {"log_likelihood": float(log_prob.mean()), "bits_per_dim": float(bits.mean())}
+    if len(bits) < 2:
+        return means
+    return means | {"bits_per_dim/standard_error": float(bits.std() / math.sqrt(len(bits)))}
 
 
 def losses(trainer, images):

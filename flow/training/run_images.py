@@ -99,6 +99,7 @@ def run_on_images(args, article, build, references, *, data_dependent_init, prio
             return {}
         return pca_frechet(to_uint8(samples), train_subset, test_subset)
 
+    is_enough("bits_per_dim/standard_error", 2, {"held-out images": len(test)})
     has_distance = is_enough("pca_frechet", 2, {"training images": len(images.array), "held-out images": len(test)})
     distances = {std: distance(std) if has_distance else {} for std in {args.std, *STDS}}
     last_interval = {name: value for row in rows[-1:] for name, value in row.items() if name not in ("step", "seconds")}

@@ -10,6 +10,8 @@ from keras import ops
 from common.data.images import Images
 from common.errors import UserError
 from common.experiments.sample_space import leave_out
+from common.files import write_json
+from energy_gan import anomaly
 from energy_gan.anomaly import average_precision, energy_and_slope
 from energy_gan.energy_maps import maps
 
@@ -50,6 +52,30 @@ def test_energy_and_slope_of_images():
     energy, slope = energy_and_slope(critic, images)
     np.testing.assert_allclose(energy, (images.reshape(7, -1) / 127.5 - 1) @ w + 1, rtol=1e-3, atol=1e-3)
     np.testing.assert_allclose(slope, np.full(7, np.linalg.norm(w)), rtol=1e-5)
+
+
+def test_digit_that_no_test_image_shows_is_not_measured(tmp_path, monkeypatch, capsys):
+    x = keras.Input((16, 16, 1))
+    critic = keras.Model(x, ops.mean(x, (1, 2)))
+    for digit in (1, 4):
+        write_json(tmp_path / f"{digit}-0/config.json", {"flags": {"size": 16}})
+        critic.save(tmp_path / f"{digit}-0/critic.keras")
+    test = Images("mnist", np.zeros((3, 16, 16, 1), "uint8"), list("abc"), np.array([4, 7, 7]), tuple("0123456789"), [])
+    monkeypatch.setattr("common.data.images.load_images", lambda *args, **kwargs: test)
+    monkeypatch.setattr(
+        anomaly, "run_variants", lambda *args: {f"{digit}-0": tmp_path / f"{digit}-0" for digit in (1, 4)}
+    )
+
+    def run(*digits):
+        args = anomaly.make_parser().parse_args(["--seeds", "1", "--digits", *digits, "--out", str(tmp_path)])
+        args.forwarded = []
+        anomaly.run(args)
+        return capsys.readouterr().out
+
+    printed = run("1", "4")
+    assert "not measured: AUPRC without 1 (at least 1 are needed; there are only 0 test images of 1)" in printed
+    assert "| without 4 | 0.333 |" in printed and "| without 1 |" not in printed
+    assert "auprc.png" not in run("1"), "nothing to draw"
 
 
 def test_leave_out_a_class():

@@ -85,7 +85,9 @@ def test_sampling_from_a_run(tmp_path, monkeypatch, images, flags):
 def test_data_of_other_channels_than_the_networks_is_one_line(tmp_path):
     save_networks(tmp_path, (16, 16, 3))
     grey = write_pngs(tmp_path / "grey", np.random.default_rng(0).integers(0, 256, (8, 16, 16), np.uint8))
-    write_json(tmp_path / "config.json", {"flags": {"dataset": f"folder:{grey}", "size": 16, "seed": 0}})
+    write_json(
+        tmp_path / "config.json", {"flags": {"dataset": f"folder:{grey}", "size": 16, "seed": 0, "features": "pixels"}}
+    )
     line = error_line("energy_gan/sample.py", tmp_path)
     assert f"folder:{grey} is not the data of" in line and "(16, 16, 3), not (16, 16, 1)" in line
 

@@ -1,12 +1,13 @@
 """The scripts that train f-GANs and critics, end to end, as a user starts them."""
 
+import argparse
 import json
 
 import numpy as np
 import pytest
 
 from common.errors import UserError
-from fgan.estimate import pair_samples
+from fgan.estimate import pair_samples, three_splits
 from tests.helpers.arrays import assert_not_blank
 from tests.helpers.scripts import error_line, run_script
 
@@ -40,6 +41,23 @@ def test_estimate_measures_on_samples_that_the_critic_has_not_seen(home, tmp_pat
     assert max(bounds, key=lambda step: bounds[step][0]) == str(int(metrics["best_step"]))
     assert bounds[str(int(metrics["best_step"]))][1:] == [metrics["bound"], metrics["standard_error"]]
     assert_not_blank(results.parent / "figures/bound.png")
+
+
+def test_estimate_refuses_too_few_held_out_images_before_it_trains(tmp_path, monkeypatch):
+    pixels = np.random.default_rng(0).integers(0, 256, (19, 16, 16, 3), np.uint8)
+    counts = {"lfw": {"train": 19, "test": 3}, "celeba": {"train": 19, "test": 4}}
+
+    def load_images(name, size, split, *args, **kwargs):
+        return argparse.Namespace(array=pixels[: counts[name][split]])
+
+    monkeypatch.setattr("common.data.images.load_images", load_images)
+    flags = ["--preset", "smoke", "--size", "16", "--out", tmp_path / "runs"]
+    for pair in (["--dataset", "lfw", "--against", "celeba"], ["--dataset", "celeba", "--against", "lfw"]):
+        line = error_line("fgan/estimate.py", *pair, *flags)
+        assert "lfw has too few held-out images" in line and "Received: 3; add images" in line
+    assert not (tmp_path / "runs").exists()
+    args = argparse.Namespace(size=16, data_dir=None, limit=None, seed=0)
+    assert [len(split) for split in three_splits("celeba", args, 0)] == [19, 2, 2]
 
 
 def test_pairs_of_samples():

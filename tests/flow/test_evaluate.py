@@ -48,6 +48,12 @@ def test_the_density_is_that_of_the_dequantised_image(log_prior):
     assert (log_probs.std(0) > 0).all(), "u is drawn in every call"
 
 
+def test_a_single_image_has_no_standard_error(views):
+    one, two = (evaluate.likelihood(views.density, IMAGES[:n]) for n in (1, 2))
+    assert one.keys() == {"log_likelihood", "bits_per_dim"}
+    assert two["bits_per_dim/standard_error"] > 0
+
+
 def test_interpolations_are_straight_lines_between_the_originals(views):
     left, right = IMAGES[:2], IMAGES[2:4]
     picture = evaluate.interpolations(views.encoder, views.sampler, left, right, steps=3)
