@@ -119,16 +119,24 @@ def replica_id_and_count():
 
 
 def scale_loss(loss):
-    """Return the loss divided by the number of replicas.
+    """Return the loss divided by the number of replicas: the sum of their gradients is then that of the mean loss."""
+    _, count = replica_id_and_count()
+    return loss / count if count > 1 else loss
 
-    `tf.distribute` sums the gradients of the replicas; with this scaling the sum is their mean.
+
+def sum_gradients_first(optimizer):
+    """Make a built optimiser sum the gradients of all replicas before it clips them or looks for infinite ones.
+
+    Keras sums them last. Then each replica would clip its own share, and under float16 an overflow on any replica but
+    the first would reach the weights.
     """
-    if _name() == "tensorflow":
-        import tensorflow as tf
-
-        count = tf.distribute.get_strategy().num_replicas_in_sync
-        return loss / count if count > 1 else loss
-    return loss
+    inner = getattr(optimizer, "inner_optimizer", optimizer)  # of a loss scale
+    if _name() != "tensorflow" or inner._distribution_strategy.num_replicas_in_sync == 1:
+        return
+    sum_over_replicas, apply = inner._all_reduce_sum_gradients, optimizer.apply
+    summed_pairs = lambda gradients, variables: sum_over_replicas(zip(gradients, variables, strict=True))
+    optimizer.apply = lambda *args: apply(*zip(*summed_pairs(*args), strict=True))
+    inner._all_reduce_sum_gradients = list  # they are summed already
 
 
 class Devices:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
+import common.models.networks  # noqa: F401 - its import takes a number of Python's generator, which must not be inside a build
 import energy_gan.train
 import fgan.estimate
 import fgan.train
@@ -19,7 +20,7 @@ IMAGES, PLANE = ("--size", "16", "--width", "8"), ("--dataset", "8gaussians", "-
 FLOWS = (glow, nice, realnvp)
 # name -> (script, flags)
 SCRIPTS = {
-    "ogan": (ogan.train, ("--size", "16", "--critic", "head", "--self-modulated", "--spectral-norm")),
+    "ogan": (ogan.train, ("--size", "16", "--critic", "head", "--self-modulated")),
     "ogan-alternating": (
         ogan.train,
         ("--size", "16", "--trainer", "alternating", "--gan", "gan_qp", "--latent-loss", "mse"),
@@ -34,7 +35,7 @@ SCRIPTS = {
     "glow": (glow, ()),
     "nice": (nice, ("--noise", "uniform")),
     "realnvp": (realnvp, ("--dataset", "mnist")),
-    "realnvp-plane": (realnvp, ("--width", "8")),
+    "realnvp-plane": (realnvp, ("--couplings", "1", "--width", "8")),
 }
 
 

@@ -96,6 +96,44 @@ def test_a_distributed_run_resumes_on_one_device_and_back(kind, tmp_path):
         np.testing.assert_allclose(a, b, atol=1e-6)
 
 
+def linear_step(halves, distribute, clipnorm=None):
+    """Make a step of SGD at rate 1 on the mean of w x, whose gradient is the mean of the batch.
+
+    Args:
+        halves: list of two points, each of which fills a half of the batch.
+        distribute: bool.
+        clipnorm: float, largest norm of the gradient, or None.
+
+    Returns:
+        (w after the step, from 0; optimiser).
+    """
+    devices = backend.distribution(distribute)
+    with devices:
+        x = keras.Input((2,))
+        score = layers.Dense(1, use_bias=False, kernel_initializer="zeros")(x)
+        model = SingleLoss(x, {"score": score}, lambda score: {"loss": score})
+        model.compile(keras.optimizers.SGD(1.0, global_clipnorm=clipnorm))
+    batch = np.repeat(np.array(halves, "float32"), BATCH // 2, axis=0)
+    with devices.fitting():
+        model.fit(batch, batch_size=BATCH, shuffle=False, verbose=0)
+    return numpy(model.trainable_variables[0])[:, 0], model.optimizer
+
+
+@pytest.mark.parametrize("distribute", [False, True])
+def test_the_sum_of_the_gradients_is_clipped(distribute):
+    """It is (15, 20), of norm 25. Each device's share, (15, 0) or (0, 20), has another direction."""
+    weight, _ = linear_step([[30, 0], [0, 40]], distribute, clipnorm=5.0)
+    np.testing.assert_allclose(weight, [-3, -4], rtol=1e-5)
+
+
+def test_a_float16_overflow_on_one_device_skips_the_step_on_all():
+    """The initial scale 2^15 times 20 is beyond float16, and on the first device all gradients are 0."""
+    keras.config.set_dtype_policy("mixed_float16")
+    weight, optimizer = linear_step([[0, 0], [30, 40]], True)
+    np.testing.assert_array_equal(weight, 0)
+    assert float(numpy(optimizer.dynamic_scale)) == 2**14
+
+
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="JAX draws in one global program")
 def test_replicas_draw_different_noise_that_together_is_one_draw():
     import tensorflow as tf
