@@ -11,6 +11,7 @@ from common.errors import UserError
 from common.experiments.setup import begin_run
 from common.training.ema import WeightEMA
 from common.training.loop import train
+from flow.training import evaluate
 from tests.helpers.arrays import numpy
 from tests.helpers.tiny_trainers import tiny
 
@@ -99,6 +100,14 @@ def test_a_flow_with_averages_resumes_on_one_device(tmp_path, monkeypatch):
     parts = fit(tmp_path / "parts", False, 2)
     for expected, actual in zip(whole, parts, strict=True):
         np.testing.assert_allclose(actual, expected, atol=1e-6)
+
+
+def test_losses_of_a_number_of_samples_that_the_devices_cannot_share():
+    with backend.distribution(True):
+        trainer, _, points, _ = build("realnvp-plane")
+    points = np.resize(points, (evaluate.BATCH_SIZE + 1, 2))  # one device gets no part of the last batch
+    expected = numpy(trainer.loss_function(**trainer(points))["loss"]).mean()
+    assert evaluate.losses(trainer, points) == {"loss": pytest.approx(expected, rel=1e-5)}
 
 
 def test_a_batch_that_the_devices_cannot_share_gets_one_line(tmp_path):

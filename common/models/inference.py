@@ -105,7 +105,8 @@ def _new_name(name):
 def predict(model, array, batch_size=128):
     """Return the output of a model for an array, in inference mode.
 
-    The model sees full batches only (the last one is padded), because JAX compiles again for every shape.
+    The model sees full batches only (the last one is padded): JAX compiles again for every shape, and of a smaller one
+    some devices would get no part.
 
     Args:
         model: `keras.Model` with one input.
@@ -113,8 +114,11 @@ def predict(model, array, batch_size=128):
         batch_size: int (default 128).
 
     Returns:
-        Numpy array, (n, ...).
+        Numpy array, (n, ...), or a dict of such arrays if the model returns one.
     """
     missing = -len(array) % batch_size
     padded = np.concatenate([array, array[:1].repeat(missing, 0)]) if missing else array
-    return model.predict(padded, batch_size=batch_size, verbose=0)[: len(array)]
+    outputs = model.predict(padded, batch_size=batch_size, verbose=0)
+    if isinstance(outputs, dict):
+        return {name: values[: len(array)] for name, values in outputs.items()}
+    return outputs[: len(array)]
