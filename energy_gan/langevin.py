@@ -15,6 +15,7 @@ from keras import ops
 
 from common import backend
 from common.errors import UserError
+from common.models.inference import check_outputs
 
 
 def log_proposal(start, end, step_size, drift=0.5):
@@ -134,7 +135,8 @@ def sample_chain(energy, z, steps, step_size, rule="mala", seed=0, every=1, batc
         UserError: if an energy is NaN or infinite.
     """
     step = MarkovStep(energy, step_size, rule, seed)
-    batches = np.array_split(np.asarray(z, "float32"), -(-len(z) // batch_size))
+    z = np.asarray(z, "float32")
+    batches = np.array_split(z, -(-len(z) // batch_size))
     states = [step.state(ops.convert_to_tensor(batch)) for batch in batches]
     all_chains = lambda name: np.concatenate([ops.convert_to_numpy(state[name]) for state in states])
     energies, acceptance, trajectory, saved_steps = [], [], [], []
@@ -147,8 +149,13 @@ def sample_chain(energy, z, steps, step_size, rule="mala", seed=0, every=1, batc
             acceptance.append(all_chains("accepted").mean())
             progress_bar.update(t)
         energies.append(all_chains("energy")[:, 0])
-        if not np.isfinite(energies[-1]).all():
-            raise UserError(f"an energy is not finite after {t} steps of size {step_size:g}: take smaller steps")
+        if t == 0:
+            check_outputs(energy, z, energies[0])
+        elif not np.isfinite(energies[-1]).all():
+            chain = np.flatnonzero(~np.isfinite(energies[-1]))[0]
+            raise UserError(
+                f"the energy of chain {chain} is not finite after {t} steps of size {step_size:g}: take smaller steps"
+            )
         if t % every == 0 or t == steps:
             trajectory.append(all_chains("z"))
             saved_steps.append(t)

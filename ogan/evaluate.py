@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from common.data.checks import check_finite
 from common.data.images import to_float
 from common.data.splits import fixed_random_subset
 from common.metrics.pca import pca_codes
@@ -40,7 +39,7 @@ def encode(encoder, images):
     """
     as_float = to_float if images.dtype == np.uint8 else np.asarray
     batches = (images[i : i + BATCH] for i in range(0, len(images), BATCH))
-    codes = check_finite("the encoder's codes", np.concatenate([predict(encoder, as_float(x)) for x in batches]))
+    codes = np.concatenate([predict(encoder, as_float(x)) for x in batches])
     codes = codes - codes.mean(-1, keepdims=True)
     return codes / np.maximum(codes.std(-1, keepdims=True), 1e-6)
 
@@ -56,7 +55,7 @@ def decode(generator, codes, code_scale=CODE_SCALE):
     Raises:
         UserError: if an image is not finite.
     """
-    return check_finite("the generator's images", predict(generator, np.asarray(code_scale * codes, "float32")))
+    return predict(generator, np.asarray(code_scale * codes, "float32"))
 
 
 def sample_latents(n, latent_dim, seed):

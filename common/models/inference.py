@@ -12,6 +12,7 @@ from common.errors import UserError, one_line
 
 # Older files name their weights by attributes and layers that have other names today: old name -> new name.
 RENAMED = {"normalise": "batch_norm"}
+ADVICE = "lower --learning-rate, or use an earlier checkpoint"
 
 
 def also_saved_as(old_name):
@@ -115,10 +116,98 @@ def predict(model, array, batch_size=128):
 
     Returns:
         Numpy array, (n, ...), or a dict of such arrays if the model returns one.
+
+    Raises:
+        UserError: if an input, a weight or an output is not finite, see `check_outputs`.
     """
     missing = -len(array) % batch_size
     padded = np.concatenate([array, array[:1].repeat(missing, 0)]) if missing else array
     outputs = model.predict(padded, batch_size=batch_size, verbose=0)
     if isinstance(outputs, dict):
-        return {name: values[: len(array)] for name, values in outputs.items()}
-    return outputs[: len(array)]
+        outputs = {name: values[: len(array)] for name, values in outputs.items()}
+    else:
+        outputs = outputs[: len(array)]
+    check_outputs(model, array, outputs)
+    return outputs
+
+
+def check_outputs(model, inputs, outputs):
+    """Refuse inputs, weights and outputs of a model that are not finite.
+
+    The error names the first such row or weight and, of outputs, the first layer that returned such a value. Weights
+    are checked by themselves, because the relu of some backends returns 0 for NaN.
+
+    Args:
+        model: `keras.Model`, or a function that calls one.
+        inputs: array (n, ...).
+        outputs: array (n, ...), or dict of such arrays, what the model returned for them.
+
+    Raises:
+        UserError: if a value is NaN or infinite.
+    """
+    from keras import ops
+
+    name = getattr(model, "name", "the model")
+    _check_rows(f"inputs of {name}", inputs)
+    for weight in getattr(model, "weights", ()):
+        if "float" in weight.dtype and not ops.all(ops.isfinite(weight)):
+            raise UserError(f"the weight {weight.path} of {name} is NaN or infinite; {ADVICE}")
+    for values in outputs.values() if isinstance(outputs, dict) else [outputs]:
+        _check_rows(f"outputs of {name}", values, lambda row: _first_layer_not_finite(model, inputs[row : row + 1]))
+
+
+def _check_rows(what, values, layer_of=lambda row: None):
+    """Raise `UserError` if some rows of an array are not finite; `layer_of` returns where the first of them began."""
+    finite = _finite(values)
+    bad = np.flatnonzero(~finite.all(axis=tuple(range(1, finite.ndim))))
+    if len(bad):
+        layer = layer_of(bad[0])
+        origin = f", which began in layer {layer}" if layer else ""
+        raise UserError(
+            f"{len(bad)} of the {len(values)} {what} are NaN or infinite, the first in row {bad[0]}{origin}; {ADVICE}"
+        )
+
+
+def _finite(values):
+    """Return whether each entry of an array is finite; integers are."""
+    values = np.asarray(values)
+    return np.ones(values.shape, bool) if values.dtype.kind in "biu" else np.isfinite(values)
+
+
+def _first_layer_not_finite(model, inputs):
+    """Run a model and return the name of the first layer that returns a value that is not finite, or None.
+
+    Args:
+        model: `keras.Model`, or a function that calls one.
+        inputs: array (n, ...).
+
+    Returns:
+        Names from the outermost to the innermost layer, "generator/dense_2".
+    """
+    import keras
+    from keras import ops
+
+    call, path, found = keras.Operation.__call__, [], []
+
+    def is_broken(output):
+        try:
+            return not _finite(ops.convert_to_numpy(output)).all()
+        except Exception:  # inside a transformation of JAX a tensor has no value
+            return False
+
+    def watched_call(operation, *args, **kwargs):
+        path.append(operation.name)
+        try:
+            outputs = call(operation, *args, **kwargs)
+            if not found and any(map(is_broken, keras.tree.flatten(outputs))):
+                found.append("/".join(path[isinstance(model, keras.Operation) :]))
+            return outputs
+        finally:
+            path.pop()
+
+    keras.Operation.__call__ = watched_call  # a layer inside a layer is seen only here
+    try:
+        model(inputs)
+    finally:
+        keras.Operation.__call__ = call
+    return found[0] if found else None

@@ -93,9 +93,10 @@ def run_on_images(args, article, build, references, *, data_dependent_init, prio
     train_subset, test_subset = (np.asarray(fixed_random_subset(x, n)) for x in (images.array, test))
 
     def distance(std):
-        samples = evaluate.predict(views.sampler, np.float32(std) * new_z)
-        if not np.isfinite(samples).all():
-            print(f"not measured: pca_frechet/std_{std} (samples of that temperature are not finite)", flush=True)
+        try:
+            samples = evaluate.predict(views.sampler, np.float32(std) * new_z)
+        except UserError as error:
+            print(f"not measured: pca_frechet/std_{std} ({error})", flush=True)
             return {}
         return pca_frechet(to_uint8(samples), train_subset, test_subset)
 

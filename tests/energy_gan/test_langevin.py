@@ -1,5 +1,6 @@
 """Langevin chains and acceptance rules, against distributions that are known (article 6331)."""
 
+import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -132,8 +133,22 @@ def test_the_same_seed_gives_the_same_chains():
 
 
 def test_steps_that_are_too_large_raise_one_line():
-    with pytest.raises(UserError, match=r"not finite after \d+ steps of size 5: take smaller steps$"):
+    with pytest.raises(
+        UserError, match=r"the energy of chain \d is not finite after \d+ steps of size 5: take smaller steps$"
+    ):
         run_chains(double_well, np.ones((10, 2), "float32"), 50, 5.0, "langevin")
+
+
+def test_energy_that_is_no_number_from_the_start_names_the_layer_or_the_latent():
+    z = np.ones((5, 2), "float32")
+    broken = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3, name="broken")])
+    broken.layers[0].bias.assign([1, np.nan, 1])
+    energy = lambda z: ops.sum(broken(z), -1, keepdims=True)
+    with pytest.raises(UserError, match=r"5 of the 5 outputs of the model .* layer \w+/broken;"):
+        run_chains(energy, z, 5, 0.1)
+    z[3, 1] = np.nan
+    with pytest.raises(UserError, match=r"1 of the 5 inputs of the model .* first in row 3"):
+        run_chains(normal_energy, z, 5, 0.1)
 
 
 @pytest.mark.parametrize("rho", [-0.5, 0.0, 0.9])

@@ -46,6 +46,34 @@ def fit(trainer, points, run_dir, steps=12, **train_kwargs):
     return train(trainer, points, run_dir, **train_kwargs)
 
 
+@pytest.mark.parametrize("direction", ["forward", "inverse"])
+def test_error_names_the_coupling_that_overflows(direction):
+    steps = [AffineCoupling(mlp(8, 1, 4), swap=i == 1, name=f"coupling_{i}") for i in range(3)]
+    flow = Chain([Actnorm(), *steps], name="flow")
+    x = keras.Input((4,))
+    z, log_det = flow(x)
+    model = keras.Model(x, log_normal(z) + log_det if direction == "forward" else flow.inverse(x)[0], name=direction)
+    assert np.isfinite(evaluate.predict(model, POINTS)).all()
+    steps[1].net.layers[-1].bias.assign(np.full(4, 200.0 if direction == "forward" else -200.0))  # exp(200) is infinite
+    with pytest.raises(UserError, match=rf"64 of the 64 outputs of {direction} .* layer flow/coupling_1;"):
+        evaluate.predict(model, POINTS)
+
+
+def test_samples_that_become_nan_in_training_name_the_step_and_the_weight(tmp_path):
+    trainer, flow = small_flow()
+    z = keras.Input((4,))
+    sampler = keras.Model(z, flow.inverse(z)[0], name="sampler")
+    net = flow.layers[2].net
+
+    def draw(step):
+        if step == 8:
+            net.layers[0].bias.assign(np.full(8, np.nan))  # relu makes 0 of it on TensorFlow
+        evaluate.predict(sampler, POINTS)
+
+    with pytest.raises(UserError, match=rf"at step 8: the weight .*{net.layers[0].name}/bias of sampler is NaN"):
+        train(trainer, POINTS, tmp_path, batch_size=8, steps=12, save_every=4, seed=0, on_interval=draw)
+
+
 def test_a_nan_is_undone_and_never_saved(tmp_path):
     trainer, _ = small_flow()
     guard = CollapseGuard(tmp_path, trainer.training_state)

@@ -20,10 +20,13 @@ N = 12  # values of an image of 2 x 2 pixels in colour
 class Linear:
     """A stand-in for a Keras network: x -> x @ matrix + offset, of the shape `shape`."""
 
-    def __init__(self, matrix, shape, offset=0.0):
-        self.matrix, self.shape, self.offset = np.asarray(matrix, "float32"), shape, offset
+    def __init__(self, matrix, shape, offset=0.0, name=None):
+        self.matrix, self.shape, self.offset, self.name = np.asarray(matrix, "float32"), shape, offset, name
 
     def predict(self, x, batch_size, verbose):
+        return self(x)
+
+    def __call__(self, x):
         return (np.reshape(x, (len(x), -1)) @ self.matrix + self.offset).reshape(len(x), *self.shape)
 
 
@@ -247,9 +250,10 @@ def test_figures_show_images_drawn_by_lot(tmp_path):
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_networks_that_give_no_numbers_are_named(value):
-    bad_encoder, bad_generator = Linear(np.eye(N), (N,), value), Linear(np.eye(N), (2, 2, 3), value)
+    bad_encoder = Linear(np.eye(N), (N,), value, "encoder")
+    bad_generator = Linear(np.eye(N), (2, 2, 3), value, "generator")
     for measure in (evaluate.reconstruction_metrics, lambda e, g, x, _: evaluate.reconstructions(e, g, x)):
-        with pytest.raises(UserError, match="the encoder's codes must be finite"):
+        with pytest.raises(UserError, match="3 of the 3 outputs of encoder are NaN or infinite"):
             measure(bad_encoder, GENERATOR, images(3), np.zeros((2, 2, 3)))
-        with pytest.raises(UserError, match="the generator's images must be finite"):
+        with pytest.raises(UserError, match="3 of the 3 outputs of generator are NaN or infinite"):
             measure(ENCODER, bad_generator, images(3), np.zeros((2, 2, 3)))

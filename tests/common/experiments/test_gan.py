@@ -81,7 +81,8 @@ def run(tmp_path, monkeypatch):
         return run_gan(args, "stub", build, {})[0]
 
     monkeypatch.setattr(gan, "train", train)
-    monkeypatch.setattr(gan, "predict", lambda model, z: keras.ops.convert_to_numpy(model(z)))  # without compiling
+    without_compiling = lambda model, z, batch_size, verbose: keras.ops.convert_to_numpy(model(z))
+    monkeypatch.setattr(keras.Model, "predict", without_compiling)
     return run_once
 
 
@@ -107,7 +108,7 @@ def test_a_single_training_image_is_refused_before_the_training(run, tmp_path):
 @pytest.mark.parametrize("dataset", ["lfw", "8gaussians"])
 @pytest.mark.parametrize("bias", [np.nan, np.inf])
 def test_outputs_that_are_no_numbers_are_not_drawn(run, tmp_path, dataset, bias):
-    with pytest.raises(UserError, match=r"the generator's (images|points) must be finite"):
+    with pytest.raises(UserError, match=r"the weight .*dense\S*/kernel of generator is NaN or infinite"):
         run(bias=bias, dataset=dataset)
     assert not list(tmp_path.rglob("*.png"))
 

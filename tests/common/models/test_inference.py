@@ -2,11 +2,13 @@
 
 import zipfile
 
+import keras
 import numpy as np
 import pytest
+from keras import layers, ops
 
 from common.errors import UserError
-from common.models.inference import load_model, predict
+from common.models.inference import check_outputs, load_model, predict
 from tests.helpers.arrays import numpy
 from tests.helpers.scripts import ROOT
 
@@ -55,3 +57,66 @@ def test_predict_returns_one_row_per_row_from_full_batches(n):
 
     rows = np.arange(3 * n, dtype="float32").reshape(n, 3)
     np.testing.assert_array_equal(predict(Double(), rows), 2 * rows)
+
+
+def small_generator():
+    """Return a generator z (n, 3) -> (n, 4, 4, 1), and the layer in its middle."""
+    middle = layers.Dense(5, "relu", name="middle")
+    sizes = [layers.Dense(6, "tanh", name="first"), middle, layers.BatchNormalization(), layers.Dense(16, name="last")]
+    return keras.Sequential([keras.Input((3,)), *sizes, layers.Reshape((4, 4, 1))], name="generator"), middle
+
+
+Z = np.random.default_rng(0).normal(size=(7, 3)).astype("float32")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_error_names_a_weight_that_is_not_finite(value):
+    """TensorFlow's relu returns 0 for NaN, so that the outputs alone would not show it."""
+    model, middle = small_generator()
+    z = keras.Input((3,))
+    energy = keras.Model(z, ops.sum(ops.square(model(z)), (1, 2)), name="energy")
+    assert np.isfinite(predict(energy, Z)).all()
+    kernel = numpy(middle.kernel)
+    kernel[2, 1] = value
+    middle.kernel.assign(kernel)
+    for network in (model, energy):
+        with pytest.raises(UserError, match=f"the weight .*middle/kernel of {network.name} is NaN or infinite;"):
+            predict(network, Z)
+
+
+def test_error_names_the_layer_in_which_the_outputs_overflowed():
+    model, middle = small_generator()
+    middle.kernel.assign(np.full((6, 5), 3e38))
+    middle.bias.assign(np.full(5, 3e38))
+    ones = np.ones((2, 3), "float32")
+    model.layers[0].kernel.assign(np.ones((3, 6)))
+    with pytest.raises(UserError, match=r"2 of the 2 outputs of generator .* first in row 0, .* layer middle;"):
+        predict(model, ones)
+    z = keras.Input((3,))
+    energy = keras.Model(z, ops.sum(ops.square(model(ops.exp(z))), (1, 2)), name="energy")
+    with pytest.raises(UserError, match=r"outputs of energy .* layer generator/middle;"):
+        predict(energy, ones)
+    middle.bias.assign(np.zeros(5))
+    middle.kernel.assign(np.ones((6, 5)))
+    huge = np.where(np.arange(7) == 4, 1e3, 1.0)[:, None].astype("float32") * np.ones((7, 3), "float32")
+    square = keras.Model(z, ops.square(model(z)) + ops.exp(z)[:, None, None, :1], name="square")
+    with pytest.raises(UserError, match=r"1 of the 7 outputs of square .* first in row 4, .* layer exp"):
+        predict(square, huge)
+
+
+def test_error_names_the_latent_that_is_not_finite():
+    model, _ = small_generator()
+    for value in (np.nan, np.inf):  # tanh(inf) = 1: the outputs alone would not show it
+        z = Z.copy()
+        z[3] = value
+        with pytest.raises(UserError, match=r"1 of the 7 inputs of generator .* first in row 3"):
+            predict(model, z)
+
+
+def test_outputs_that_are_not_reproduced_are_an_error_too():
+    model, _ = small_generator()
+    with pytest.raises(UserError, match="1 of the 7 outputs of generator are NaN or infinite, the first in row 6;"):
+        check_outputs(model, Z, np.where(np.arange(7) < 6, 0, np.inf))
+    with pytest.raises(UserError, match="1 of the 7 outputs of generator are NaN or infinite, the first in row 2;"):
+        check_outputs(model, Z, {"loss": np.arange(7), "bound": np.where(np.arange(7) == 2, np.nan, 0)})
+    assert check_outputs(model, Z, np.arange(7)) is None
