@@ -121,7 +121,7 @@ def gan_parser(description, presets):
 
 
 def default_features(args):
-    """Return the default of `gan_parser`'s --features, or None for 2-D points, which are measured as they are."""
+    """Return the default of --features, or None for 2-D points, which are measured as they are."""
     if args.dataset in TOYS:
         return None
     return "classifier" if is_digit_like(args.dataset) else "pixels"
@@ -154,8 +154,8 @@ def apply_preset(args, args_parser, presets, **derived):
         args: parsed flags of `args_parser`; changed in place.
         args_parser: the parser.
         presets: dict of preset name -> {flag: value}.
-        **derived: flag=function of `args`, for a default that depends on other flags. It is called in the order given,
-            with the preset applied, if the flag has no value yet.
+        **derived: flag=function of `args`, for a default that depends on other flags, as `default_features` does. It
+            is called with the preset applied, if the flag has no value yet.
 
     Returns:
         `args`.
@@ -181,8 +181,8 @@ def apply_preset(args, args_parser, presets, **derived):
     for flag, value in preset.items():
         if getattr(args, flag) is None and not (flag == "steps" and args.epochs):
             setattr(args, flag, value)
-    for flag, default in derived.items():
-        if getattr(args, flag) is None:
+    for flag, default in {"features": default_features, **derived}.items():
+        if getattr(args, flag, "no such flag") is None:
             setattr(args, flag, default(args))
     return args
 

@@ -10,7 +10,7 @@ python energy_gan/train.py --energy hinge --momentum 0 --n-energy 1             
 
 import argparse
 
-from common.cli import apply_preset, default_features, float_in, gan_parser, main, nonnegative_int
+from common.cli import apply_preset, float_in, gan_parser, main, nonnegative_int
 from common.data.toy_2d import TOYS
 from common.errors import UserError
 from common.flag_types import count_int
@@ -129,7 +129,7 @@ def run(args):
     from common.experiments.gan import run_gan
 
     toy = args.dataset in TOYS
-    apply_preset(args, make_parser(), PLANE_PRESETS if toy else PRESETS, features=default_features)
+    apply_preset(args, make_parser(), PLANE_PRESETS if toy else PRESETS)
     if args.entropy == "correlation" and args.latent_dim < 3:
         raise UserError(
             "--entropy correlation needs --latent-dim 3 at least, because two numbers only have a correlation of 1 or "

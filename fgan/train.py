@@ -5,7 +5,7 @@ python fgan/train.py --dataset 8gaussians --divergence kl      # in the plane
 python fgan/train.py --divergence js --swap-roles              # cartoon faces drawn by code, D(q||p) instead of D(p||q)
 """
 
-from common.cli import apply_preset, default_features, gan_parser, main
+from common.cli import apply_preset, gan_parser, main
 from common.data.toy_2d import TOYS
 from fgan.names import NAMES
 
@@ -76,7 +76,7 @@ def run(args):
     from common.experiments.gan import run_gan
 
     toy = args.dataset in TOYS
-    apply_preset(args, make_parser(), PLANE_PRESETS if toy else PRESETS, features=default_features)
+    apply_preset(args, make_parser(), PLANE_PRESETS if toy else PRESETS)
     run_gan(args, ARTICLE, build, REFERENCES)
 
 

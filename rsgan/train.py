@@ -10,7 +10,7 @@ The methods are listed in `rsgan/methods.py`; the wiring of the networks is in `
 
 import argparse
 
-from common.cli import apply_preset, default_features, float_in, gan_parser, main
+from common.cli import apply_preset, float_in, gan_parser, main
 from common.data.toy_2d import TOYS
 from common.errors import UserError
 from common.flag_types import count_int
@@ -149,7 +149,7 @@ def run(args):
     method = METHODS[args.loss]
     presets = PLANE_PRESETS if args.dataset in TOYS else PRESETS
     spectral_norm = lambda args: method.spectral_norm
-    apply_preset(args, make_parser(), presets, features=default_features, spectral_norm=spectral_norm)
+    apply_preset(args, make_parser(), presets, spectral_norm=spectral_norm)
     if args.penalty_weight and not method.penalty:
         raise UserError(f"--penalty-weight: {args.loss} has no penalty; leave it out, or choose another --loss")
     if args.trainer == "single" and (args.n_d or args.n_g):

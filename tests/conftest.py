@@ -2,8 +2,12 @@
 
 import os
 
+from tests.helpers.threads import ONE_THREAD
+
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+if "PYTEST_XDIST_WORKER" in os.environ:  # the workers share the cores, so that more threads would only wait
+    os.environ.update(ONE_THREAD)
 if os.environ["KERAS_BACKEND"] == "jax":  # two virtual devices for the tests of --distribute
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=2"
 

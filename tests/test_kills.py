@@ -6,6 +6,7 @@ import pytest
 
 from tests import soak
 from tests.helpers.scripts import environment
+from tests.helpers.threads import ONE_THREAD
 
 COMMAND = "energy_gan/train.py --dataset 25gaussians --preset smoke --steps 60 --every 13 --n-energy 2"
 
@@ -14,6 +15,8 @@ COMMAND = "energy_gan/train.py --dataset 25gaussians --preset smoke --steps 60 -
 def test_three_kills_change_no_file(seed, tmp_path, home, monkeypatch):
     for name, value in environment(home, "tensorflow").items():
         monkeypatch.setenv(name, value)
+    for name in ONE_THREAD:  # equal to the last bit with as many threads as a user has
+        monkeypatch.delenv(name, raising=False)
     whole = soak.run_whole(COMMAND, tmp_path / "whole")
     cut, hits = soak.run_with_kills(COMMAND, tmp_path / "cut", 3, random.Random(seed), report=lambda line: None)
     assert len(hits) == 3

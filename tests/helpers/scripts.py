@@ -12,6 +12,8 @@ from unittest import mock
 import imageio.v3 as iio
 import pytest
 
+from tests.helpers.threads import ONE_THREAD
+
 ROOT = Path(__file__).parents[2]
 SMOKE = ["ogan/train.py", "--preset", "smoke"]
 # a `sitecustomize.py` that makes TensorFlow and PyTorch look as if they were not installed
@@ -33,6 +35,7 @@ def environment(home, backend):
         backend: "tensorflow" or "jax"; the latter hides TensorFlow.
     """
     env = {k: v for k, v in os.environ.items() if not k.startswith(("TF_", "KERAS", "DATA_DIR"))}
+    env |= {name: os.environ[name] for name in ONE_THREAD if name in os.environ}
     env |= {"KERAS_HOME": str(home / "cache"), "KERAS_BACKEND": backend}
     return env | ({"PYTHONPATH": str(home)} if backend == "jax" else {})
 

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from common.cli import apply_preset, default_features, gan_parser
+from common.cli import apply_preset, gan_parser
 from common.data.images import Images
 from common.errors import UserError
 from common.experiments import gan, sample_space
@@ -77,7 +77,7 @@ def run(tmp_path, monkeypatch):
         monkeypatch.setattr(sample_space, "load_images", load_images)
         parser = gan_parser("", PRESETS)
         words = ["--preset", "smoke", "--dataset", dataset, "--out", str(tmp_path), "--resume"]
-        args = apply_preset(parser.parse_args(words), parser, PRESETS, features=default_features)
+        args = apply_preset(parser.parse_args(words), parser, PRESETS)
         return run_gan(args, "stub", build, {})[0]
 
     monkeypatch.setattr(gan, "train", train)
