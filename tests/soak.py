@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[1]
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 TIMES = {"seconds", "train_seconds", "images_per_second"}  # names whose values are times
 SCRIPTS = {
-    "ogan": "ogan/train.py --dataset toy_faces --preset smoke --steps 60 --every 7",
+    "ogan": "ogan/train.py --dataset toy_faces --preset smoke --steps 400 --every 25",
     "glow": "flow/glow.py --dataset toy_faces --preset smoke --steps 60 --every 7",
     "rsgan": "rsgan/train.py --dataset 25gaussians --preset smoke --steps 400 --every 30",
     "energy_gan": "energy_gan/train.py --dataset 25gaussians --preset smoke --steps 400 --every 31 --n-energy 2",

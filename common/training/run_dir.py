@@ -110,22 +110,22 @@ def accept_run(run_dir):
 
 
 _PENDING = {}  # run directory -> its new config.json
-_LOCKS = {}  # run directory -> open file; the lock goes with the process
+_LOCKS = {}  # run directory -> descriptor of its open `.lock`; the lock goes with the process
 
 
 def _lock(run_dir):
     key = run_dir.resolve()
     if key in _LOCKS:
         return
-    file = open(run_dir / ".lock", "a")  # noqa: SIM115 - it stays open as long as the process lives
+    descriptor = os.open(run_dir / ".lock", os.O_WRONLY | os.O_CREAT, 0o666)
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        file.close()
+        os.close(descriptor)
         raise UserError(f"{run_dir} is being trained by another process: wait for it, or use another --out") from None
     except OSError:  # a file system without locks
         pass
-    _LOCKS[key] = file
+    _LOCKS[key] = descriptor
 
 
 def _say_what_else_was_begun(run_dir, args):

@@ -7,10 +7,10 @@ import runpy
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from unittest import mock
 
 import imageio.v3 as iio
-import pytest
 
 from tests.helpers.threads import ONE_THREAD
 
@@ -46,6 +46,44 @@ def run_script(home, backend, *arguments):
     return subprocess.run(command, cwd=ROOT, env=environment(home, backend), capture_output=True, text=True)
 
 
+def run_here(script, *arguments):
+    """Run a script in this process, as a user starts it, and return its exit code. It prints to stdout and stderr.
+
+    Args:
+        script: path, absolute or from the root of the repository.
+        *arguments: command-line arguments.
+    """
+    with mock.patch.object(sys, "argv", [str(script), *map(str, arguments)]):
+        try:
+            runpy.run_path(str(ROOT / script), run_name="__main__")
+        except SystemExit as stop:
+            return stop.code or 0
+    return 0
+
+
+def run_comparison(monkeypatch, home, script, *arguments):
+    """Run a script that starts trainings, and those too, in this process. All must succeed.
+
+    This saves the start of many processes. Real ones are started in `tests/common/experiments/test_sweep.py`.
+
+    Args:
+        monkeypatch: the fixture.
+        home: Path, value of the fixture `home`.
+        script: str, path from the root of the repository.
+        *arguments: command-line arguments.
+    """
+    import common.models.networks  # noqa: F401 - it draws a number on import, here before the first seed is set
+    from common.experiments import sweep
+
+    def run(command, env, stdout, stderr):
+        with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stdout):
+            return subprocess.CompletedProcess(command, run_here(*command[1:]))
+
+    monkeypatch.setattr(sweep, "subprocess", SimpleNamespace(run=run, STDOUT=subprocess.STDOUT))
+    monkeypatch.setenv("KERAS_HOME", str(home / "cache"))
+    assert run_here(script, *arguments) == 0
+
+
 def error_line(script, *arguments):
     """Run a script in this process, where it must fail with exit code 2 and one line on stderr. Return that line.
 
@@ -54,10 +92,8 @@ def error_line(script, *arguments):
         *arguments: command-line arguments.
     """
     stderr = io.StringIO()
-    command = [script, *map(str, arguments)]
-    with mock.patch.object(sys, "argv", command), contextlib.redirect_stderr(stderr), pytest.raises(SystemExit) as stop:
-        runpy.run_path(str(ROOT / script), run_name="__main__")
-    assert stop.value.code == 2
+    with contextlib.redirect_stderr(stderr):
+        assert run_here(script, *arguments) == 2
     (line,) = stderr.getvalue().splitlines()
     return line
 

@@ -1,14 +1,14 @@
 """Speed ratios: the arithmetic with a fake clock, and the scripts that print them, as a user starts them."""
 
 import re
-import subprocess
-import sys
 
+import keras
 import pytest
 
 from common.experiments import benchmark
 from common.experiments.benchmark import print_ratios, random_image_batches, ratio, time_interleaved
-from tests.helpers.scripts import ROOT, environment
+from common.training.alternating import Alternating
+from tests.helpers.scripts import run_here
 
 
 def test_jobs_are_called_once_to_compile_and_then_in_turn(monkeypatch):
@@ -43,39 +43,30 @@ def test_random_batches_are_noise_of_the_size_of_images():
     assert batches[0].std() == pytest.approx(2 / 12**0.5, rel=0.05)  # uniform on [-1, 1]
 
 
-# a `sitecustomize.py` with a clock that shows the number of batches trained or predicted so far, in seconds
-STEP_CLOCK = """
-import functools, time
-import keras
-from common.training.alternating import Alternating
+@pytest.fixture
+def bench(monkeypatch, capsys):
+    """A function that runs a script in which a batch takes one second, and returns the lines that it prints."""
+    clock = [0.0]
 
-clock = [0.0]
+    def count(cls, name, steps):
+        method = getattr(cls, name)
 
-def count(cls, name, steps):
-    method = getattr(cls, name)
+        def counted(self, x, **kwargs):
+            clock[0] += steps(x, **kwargs)
+            return method(self, x, **kwargs)
 
-    @functools.wraps(method)
-    def counted(self, x, **kwargs):
-        clock[0] += steps(x, **kwargs)
-        return method(self, x, **kwargs)
+        monkeypatch.setattr(cls, name, counted)
 
-    setattr(cls, name, counted)
+    count(keras.Model, "fit", lambda x, steps_per_epoch, **kwargs: steps_per_epoch)
+    count(Alternating, "fit", lambda x, steps_per_epoch, **kwargs: steps_per_epoch)
+    count(keras.Model, "predict", lambda x, batch_size, **kwargs: len(x) / batch_size)
+    monkeypatch.setattr(benchmark.time, "perf_counter", lambda: clock[0])
 
-count(keras.Model, "fit", lambda x, steps_per_epoch, **kwargs: steps_per_epoch)
-count(Alternating, "fit", lambda x, steps_per_epoch, **kwargs: steps_per_epoch)
-count(keras.Model, "predict", lambda x, batch_size, **kwargs: len(x) / batch_size)
-time.perf_counter = lambda: clock[0]
-"""
+    def run(script, *arguments):
+        assert run_here(script, *arguments, "--size", "16", "--batch-size", "4") == 0
+        return capsys.readouterr().out.splitlines()
 
-
-def run_with_step_clock(home, folder, *arguments):
-    """Run a script on TensorFlow, where a batch takes one second, and return the lines that it prints."""
-    (folder / "sitecustomize.py").write_text(STEP_CLOCK)
-    env = environment(home, "tensorflow") | {"PYTHONPATH": str(folder)}
-    command = [sys.executable, *arguments, "--size", "16", "--batch-size", "4"]
-    process = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
-    assert process.returncode == 0, process.stderr
-    return process.stdout.splitlines()
+    return run
 
 
 @pytest.mark.parametrize(
@@ -87,15 +78,15 @@ def run_with_step_clock(home, folder, *arguments):
     ],
     ids=lambda value: value[0].partition("/")[0],
 )
-def test_bench_compares_steps_of_both_players(home, tmp_path, arguments, expected):
+def test_bench_compares_steps_of_both_players(bench, arguments, expected):
     baseline, other, batches = expected
-    assert run_with_step_clock(home, tmp_path, *arguments) == [
+    assert bench(*arguments) == [
         f"{baseline}: 1000 ms for one step of both players",
         f"{other} / {baseline}: {batches:.2f} (from {batches:.2f} to {batches:.2f})",
     ]
 
 
-def test_bench_of_the_flow_compares_batches(home, tmp_path):
-    header, row = run_with_step_clock(home, tmp_path, "flow/bench.py", "--mixing", "1x1")
+def test_bench_of_the_flow_compares_batches(bench):
+    header, row = bench("flow/bench.py", "--mixing", "1x1")
     assert re.split(r"\s{2,}", header) == ["mixing", "forward", "inverse", "training step"]
     assert re.split(r"\s{2,}", row) == ["1x1", "1000.0 ms", "1.00x", "1.00x"]
