@@ -28,8 +28,8 @@ TIMES = {"seconds", "train_seconds", "images_per_second"}  # names whose values 
 SCRIPTS = {
     "ogan": "ogan/train.py --dataset toy_faces --preset smoke --steps 400 --every 25",
     "glow": "flow/glow.py --dataset toy_faces --preset smoke --steps 60 --every 7",
-    "rsgan": "rsgan/train.py --dataset 25gaussians --preset smoke --steps 400 --every 30",
-    "energy_gan": "energy_gan/train.py --dataset 25gaussians --preset smoke --steps 400 --every 31 --n-energy 2",
+    "rsgan": "rsgan/train.py --dataset 25gaussians --preset smoke --steps 2000 --every 50",
+    "energy_gan": "energy_gan/train.py --dataset 25gaussians --preset smoke --steps 2000 --every 51 --n-energy 2",
 }
 
 

@@ -55,7 +55,7 @@ def test_a_flow_in_the_plane(home, tmp_path):
 
 def test_the_mixings_are_compared_under_equal_conditions(home, tmp_path, monkeypatch):
     kinds = ["reverse", "shuffle", "1x1", "exp"]
-    run_comparison(monkeypatch, home, "flow/compare.py", *IMAGES, "--seeds", "1", "--out", tmp_path)
+    run_comparison(monkeypatch, home, "flow/compare.py", *IMAGES, "--levels", "1", "--seeds", "1", "--out", tmp_path)
     comparison_dir = tmp_path / "flow/mixing-toy_faces"
     rows = (comparison_dir / "table.md").read_text().splitlines()
     assert [row.split("|")[1].strip() for row in rows[2:]] == kinds
