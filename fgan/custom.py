@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from common.backend import input_gradient
-from fgan.divergences import MAX_LOG_RATIO, Divergence, _soft_clip
+from fgan.divergences import MAX_LOG_RATIO, Divergence, soft_clip
 
 
 def numeric_conjugate(f, t):
@@ -67,7 +67,7 @@ def from_f(name, f):
 
     def ratio(v):
         """Return e^v, soft-clipped on both sides so that u^2 and 1/u^2 do not overflow either."""
-        return ops.exp(-_soft_clip(-_soft_clip(v, 15.0), 15.0))
+        return ops.exp(-soft_clip(-soft_clip(v, 15.0), 15.0))
 
     def on_numpy(function, u):
         positive = np.maximum(u, math.exp(-MAX_LOG_RATIO))

@@ -106,7 +106,7 @@ def _in_float32(function):
     return functools.wraps(function)(lambda v: function(ops.cast(v, "float32")))
 
 
-def _soft_clip(v, limit=30.0):
+def soft_clip(v, limit=30.0):
     """Return v up to `limit`, and limit + log(1 + v - limit) above it (soft clipping).
 
     Above `limit` the activation grows logarithmically, so exp(v) becomes linear (its tangent). T and -g(T) share the
@@ -167,8 +167,8 @@ _ROWS = (
         derivative=lambda u: 1 + np.log(u),
         conjugate=lambda t: np.exp(t - 1),
         t_range=(-INF, INF),
-        activation=_soft_clip,
-        negative_conjugate=lambda v: -ops.exp(_soft_clip(v) - 1),
+        activation=soft_clip,
+        negative_conjugate=lambda v: -ops.exp(soft_clip(v) - 1),
         optimal_score=lambda u: 1 + np.log(u),
         gaussian_closed_form=lambda m: m**2 / 2,
     ),
@@ -179,8 +179,8 @@ _ROWS = (
         derivative=lambda u: -1 / u,
         conjugate=lambda t: -1 - np.log(-t),
         t_range=(-INF, 0.0),
-        activation=lambda v: -ops.exp(_soft_clip(v)),
-        negative_conjugate=lambda v: 1 + _soft_clip(v),
+        activation=lambda v: -ops.exp(soft_clip(v)),
+        negative_conjugate=lambda v: 1 + soft_clip(v),
         optimal_score=lambda u: -np.log(u),
         gaussian_closed_form=lambda m: m**2 / 2,
     ),
@@ -191,8 +191,8 @@ _ROWS = (
         derivative=lambda u: 1 - u**-2,
         conjugate=lambda t: 2 - 2 * np.sqrt(1 - t),
         t_range=(-INF, 1.0),
-        activation=lambda v: -ops.expm1(_soft_clip(v)),
-        negative_conjugate=lambda v: 2 * ops.expm1(_soft_clip(v) / 2),
+        activation=lambda v: -ops.expm1(soft_clip(v)),
+        negative_conjugate=lambda v: 2 * ops.expm1(soft_clip(v) / 2),
         optimal_score=lambda u: -2 * np.log(u),
         gaussian_closed_form=lambda m: math.expm1(m**2),
     ),
@@ -203,8 +203,8 @@ _ROWS = (
         derivative=lambda u: 2 * (u - 1),
         conjugate=lambda t: t**2 / 4 + t,
         t_range=(-2.0, INF),
-        activation=lambda v: ops.exp(_soft_clip(v, 15.0)) - 2,
-        negative_conjugate=lambda v: 1 - ops.exp(2 * _soft_clip(v, 15.0)) / 4,
+        activation=lambda v: ops.exp(soft_clip(v, 15.0)) - 2,
+        negative_conjugate=lambda v: 1 - ops.exp(2 * soft_clip(v, 15.0)) / 4,
         optimal_score=lambda u: np.log(2 * u),
         gaussian_closed_form=lambda m: math.expm1(m**2),
     ),
@@ -215,8 +215,8 @@ _ROWS = (
         derivative=lambda u: 1 - 1 / np.sqrt(u),
         conjugate=lambda t: 1 / (1 - t) - 1,
         t_range=(-INF, 1.0),
-        activation=lambda v: -ops.expm1(-_soft_clip(-_soft_clip(v))),
-        negative_conjugate=lambda v: -ops.expm1(_soft_clip(-_soft_clip(v))),
+        activation=lambda v: -ops.expm1(-soft_clip(-soft_clip(v))),
+        negative_conjugate=lambda v: -ops.expm1(soft_clip(-soft_clip(v))),
         optimal_score=lambda u: -np.log(u) / 2,
         gaussian_closed_form=lambda m: -2 * math.expm1(-(m**2) / 8),
     ),
@@ -227,8 +227,8 @@ _ROWS = (
         derivative=lambda u: 1 + np.log(u) - 1 / u,
         conjugate=lambda t: _jeffrey_conjugate(t, np),
         t_range=(-INF, INF),
-        activation=_soft_clip,
-        negative_conjugate=lambda v: -_jeffrey_conjugate(_soft_clip(v), ops),
+        activation=soft_clip,
+        negative_conjugate=lambda v: -_jeffrey_conjugate(soft_clip(v), ops),
         optimal_score=lambda u: 1 + np.log(u) - 1 / u,
         gaussian_closed_form=lambda m: m**2,
     ),

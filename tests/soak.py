@@ -39,10 +39,11 @@ def run_whole(command, out):
     return run_directory(out)
 
 
-def run_with_kills(command, out, kills, rng, report=print):
+def run_with_kills(command, out, kills, rng, report=print, longest=0.5):
     """Run a training that is stopped `kills` times, and return (its run directory, the signals that hit it).
 
-    A signal may come at any moment from the first file of the run on; one that comes after the end is not counted.
+    A signal may come at any moment up to `longest` seconds after a new row of the log; one that comes after the end of
+    the run is not counted.
     """
     hits, begun = [], time.monotonic()
     words = [sys.executable, *command.split(), "--out", str(out), "--resume"]
@@ -53,7 +54,7 @@ def run_with_kills(command, out, kills, rng, report=print):
             while process.poll() is None and not any(out.rglob("config.json")):
                 time.sleep(0.05)
             wait_for_news(process, out, before)
-            time.sleep(rng.uniform(0, 0.5))
+            time.sleep(rng.uniform(0, longest))
             number = rng.choice(SIGNALS)
             if process.poll() is None:
                 process.send_signal(number)

@@ -8,7 +8,7 @@ from tests import soak
 from tests.helpers.scripts import environment
 from tests.helpers.threads import ONE_THREAD
 
-COMMAND = "energy_gan/train.py --dataset 25gaussians --preset smoke --steps 480 --every 40 --n-energy 2"
+COMMAND = "energy_gan/train.py --dataset 25gaussians --preset smoke --steps 480 --every 24 --n-energy 2"
 
 
 @pytest.mark.parametrize("seed", [1])
@@ -18,7 +18,8 @@ def test_three_kills_change_no_file(seed, tmp_path, home, monkeypatch):
     for name in ONE_THREAD:  # equal to the last bit with as many threads as a user has
         monkeypatch.delenv(name, raising=False)
     whole = soak.run_whole(COMMAND, tmp_path / "whole")
-    cut, hits = soak.run_with_kills(COMMAND, tmp_path / "cut", 3, random.Random(seed), report=lambda line: None)
+    rng, silent = random.Random(seed), lambda line: None
+    cut, hits = soak.run_with_kills(COMMAND, tmp_path / "cut", 3, rng, silent, longest=0.1)
     assert len(hits) == 3
     assert soak.differences(whole, cut) == []
 

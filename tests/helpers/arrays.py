@@ -15,6 +15,17 @@ def numpy64(x):
     return numpy(x).astype("float64")
 
 
+def state_of(model):
+    """Return a function that puts all variables of a model back to their values of now."""
+    state = [numpy(v) for v in model.variables]
+
+    def restore():
+        for variable, value in zip(model.variables, state, strict=True):
+            variable.assign(value)
+
+    return restore
+
+
 def assert_not_blank(*paths, least=5):
     """Fail if the standard deviation of a picture's pixels (0 to 255) is not above `least`."""
     for path in paths:

@@ -8,7 +8,7 @@ from keras import ops
 from common.cli import apply_preset
 from common.losses.correlation import correlation
 from ogan import train
-from tests.helpers.arrays import numpy, numpy64
+from tests.helpers.arrays import numpy, numpy64, state_of
 from tests.helpers.autodiff import weight_gradients
 
 RNG = np.random.default_rng(0)
@@ -27,17 +27,6 @@ def resolve(*flags):
 def head_of(model):
     """Return the weights of the network between code and score, [] if there is none."""
     return [v for layer in model.layers if layer.name == "head" for v in layer.trainable_variables]
-
-
-def state_of(model):
-    """Return a function that puts all variables of a model back to their values of now."""
-    state = [numpy(v) for v in model.variables]
-
-    def restore():
-        for variable, value in zip(model.variables, state, strict=True):
-            variable.assign(value)
-
-    return restore
 
 
 def largest(gradients):

@@ -14,7 +14,7 @@ from common.models.spectral_norm import SpectralNormalized
 from rsgan import train
 from rsgan.losses import Clip, method_losses, penalty_of
 from rsgan.methods import METHODS
-from tests.helpers.arrays import numpy
+from tests.helpers.arrays import numpy, state_of
 from tests.helpers.autodiff import gradient, weight_gradients
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (12, 32, 32, 1), dtype=np.uint8)
@@ -33,17 +33,6 @@ def build(loss, *flags, shape=(32, 32, 1)):
 def head_of(model):
     """Return T-GAN's network that scores a pair, `None` if there is none."""
     return next((layer for layer in model.layers if layer.name == "head"), None)
-
-
-def state_of(model):
-    """Return a function that puts all variables of a model back to their values of now."""
-    state = [numpy(v) for v in model.variables]
-
-    def restore():
-        for variable, value in zip(model.variables, state, strict=True):
-            variable.assign(value)
-
-    return restore
 
 
 def test_every_loss_and_penalty_has_a_method():
