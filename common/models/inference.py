@@ -1,5 +1,8 @@
 """Load a saved network and predict with it."""
 
+import contextlib
+import importlib
+import json
 import os
 import re
 import tempfile
@@ -35,6 +38,8 @@ def also_saved_as(old_name):
 def load_model(path, input_shape=None, output_shape=None):
     """Return a network that a run saved, not compiled.
 
+    The layers of this repository need no import of yours. Layers of your own do: import their module first.
+
     Args:
         path: path of the `.keras` file.
         input_shape: shape of an example that the network must take as its only input; None in it is any length
@@ -42,18 +47,21 @@ def load_model(path, input_shape=None, output_shape=None):
         output_shape: shape that its only output must have for an example, in the same way.
 
     Raises:
-        UserError: if the file is missing or damaged, or holds a network of other shapes.
+        UserError: if the file is missing or damaged, contains layers that are not known here, or holds a network of
+            other shapes.
     """
     import keras
-
-    import common.models.layers
-    import common.models.spectral_norm  # noqa: F401 - registers layers that a saved network may contain
 
     if not Path(path).is_file():  # reading a pipe would never end
         raise UserError(f"{path} is missing: give a finished run, or finish this one with --resume")
     try:
+        unknown = _register_layers(path)
+        if unknown:
+            raise UserError(f"{path} contains {', '.join(unknown)}: import what defines that first, then load it")
         with tempfile.TemporaryDirectory() as folder:
             model = keras.models.load_model(_with_new_names(path, folder), compile=False)
+    except UserError:
+        raise
     except Exception as error:  # a damaged archive fails in many ways
         raise UserError(f"{path} is damaged ({one_line(error)[:200]}); train again or restore it") from None
     for kind, expected in (("input", input_shape), ("output", output_shape)):
@@ -65,6 +73,40 @@ def load_model(path, input_shape=None, output_shape=None):
                 "give another run, train again or restore it"
             )
     return model
+
+
+def _register_layers(path):
+    """Import the modules that define the layers of a saved network, and return the names of layers still unknown.
+
+    Keras finds a layer only after the module that registers it is imported; the file names that module.
+    """
+    import keras
+
+    import common.models.spectral_norm  # noqa: F401 - files of earlier versions name other modules than these two
+    from common.models.layers import PACKAGE
+
+    layers = {}  # registered name -> module
+
+    def add_layers(node):
+        if isinstance(node, dict) and node.get("registered_name") and node.get("module"):
+            layers[node["registered_name"]] = node["module"]
+        for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+            add_layers(child)
+
+    with zipfile.ZipFile(path) as archive:
+        add_layers(json.loads(archive.read("config.json")))
+    root = Path(__file__).parents[2]
+    for name, module in layers.items():
+        package = module.split(".")[0]
+        if name.startswith(f"{PACKAGE}>") and (root / package / "__init__.py").is_file():
+            for candidate in (module, f"{package}.layers"):  # the second one if the module has moved since
+                with contextlib.suppress(ModuleNotFoundError):
+                    importlib.import_module(candidate)
+    return [
+        f"{name} (of {module})"
+        for name, module in layers.items()
+        if module.split(".")[0] not in ("keras", "builtins") and keras.saving.get_registered_object(name) is None
+    ]
 
 
 def _fits(shape, expected):

@@ -1,6 +1,6 @@
 """Invertible layers, the networks inside couplings, and the likelihood of a flow.
 
-Importing this package registers all layers, so that `keras.models.load_model` can read a saved flow.
+Importing this package registers all layers with Keras. `common.models.load` does so by itself.
 """
 
 from flow.layers.actnorm import Actnorm, ConditionalActnorm, Scale

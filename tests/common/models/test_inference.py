@@ -1,5 +1,8 @@
 """Loading saved networks, including files in which layers have older names; prediction in full batches."""
 
+import os
+import subprocess
+import sys
 import zipfile
 
 import keras
@@ -8,9 +11,11 @@ import pytest
 from keras import layers, ops
 
 from common.errors import UserError
+from common.models import load
 from common.models.inference import check_outputs, load_model, predict
 from tests.helpers.arrays import numpy
 from tests.helpers.scripts import ROOT
+from tests.helpers.tiny_trainers import tiny
 
 SAVED = ROOT / "tests/saved"  # networks and their outputs, written by the first version of this repository
 INPUTS = {
@@ -44,6 +49,48 @@ def test_error_names_the_missing_or_damaged_file(tmp_path):
         archive.writestr("notes.txt", "no network")
     with pytest.raises(UserError, match=r"other\.keras is damaged"):
         load_model(tmp_path / "other.keras")
+
+
+# finds the layers of the networks that the arguments name, in a process that has imported nothing else
+FIND_LAYERS = """
+import sys
+from common.models.inference import _register_layers
+for path in sys.argv[1:]:
+    assert not _register_layers(path), path
+"""
+
+
+def test_saved_networks_of_every_article_load_without_further_imports(tmp_path):
+    paths = sorted(SAVED.glob("*.keras"))
+    for name in ("ogan", "rsgan-tsgan", "fgan", "energy-ebgan-jsd", "glow", "realnvp-plane"):
+        trained = tiny(name)
+        networks = {layer for player in trained.players() for layer in player.layers if isinstance(layer, keras.Model)}
+        if name in ("glow", "realnvp-plane"):
+            x = keras.Input(trained.samples.shape[1:])
+            networks = {keras.Model(x, trained.network(x), name="flow")}
+        for network in networks:
+            paths.append(tmp_path / f"{name}-{network.name}.keras")
+            network.save(paths[-1])
+            assert load(paths[-1]).output_shape == network.output_shape
+    assert len(paths) > 12
+    env = os.environ | {"KERAS_BACKEND": "numpy", "PYTHONPATH": str(ROOT)}  # it starts in a second
+    words = [sys.executable, "-c", FIND_LAYERS, *map(str, paths)]
+    done = subprocess.run(words, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_error_names_the_layers_that_must_be_imported(tmp_path):
+    @keras.saving.register_keras_serializable("mine")
+    class Halved(layers.Layer):
+        def call(self, x):
+            return x / 2
+
+    x = keras.Input((2,))
+    keras.Model(x, Halved()(x)).save(tmp_path / "mine.keras")
+    assert load_model(tmp_path / "mine.keras").output_shape == (None, 2)
+    del keras.saving.get_custom_objects()["mine>Halved"]
+    with pytest.raises(UserError, match=r"mine\.keras contains mine>Halved \(of .*\): import what defines that first"):
+        load_model(tmp_path / "mine.keras")
 
 
 @pytest.mark.parametrize("n", [1, 127, 128, 129])
