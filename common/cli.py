@@ -1,6 +1,5 @@
 """Command-line flags that the scripts share, presets, and one-line errors with exit code 2."""
 
-import argparse
 import functools
 import os
 import sys
@@ -20,24 +19,12 @@ from common.flag_types import (
     nonnegative_int,
     output_folder,
     positive_int,
+    run_folder,
     sample_int,
     width_int,
 )
+from common.parsers import Parser
 from common.streams import guarded
-
-
-class Parser(argparse.ArgumentParser):
-    """An `argparse` parser that answers a wrong flag with one line and exit code 2."""
-
-    RAW = argparse.RawDescriptionHelpFormatter
-
-    def __init__(self, **kwargs):
-        # No abbreviations: `ablation.py --seed 5` must reach the training script, not be read as --seeds.
-        super().__init__(allow_abbrev=False, **kwargs)
-
-    def error(self, message):
-        """Print the message as one line and exit with code 2."""
-        self.exit(2, f"{self.prog}: error: {one_line(message)} (--help lists all flags)\n")
 
 
 def parser(description, presets, default_dataset="toy_faces", toys=False, sizes=SIZES):
@@ -81,7 +68,15 @@ def parser(description, presets, default_dataset="toy_faces", toys=False, sizes=
     add(
         "--out", type=output_folder, default="runs", help="folder that holds the run directories (default runs)"
     )  # fmt: skip
-    add("--resume", action="store_true", help="continue the run from its last checkpoint, or start it if there is none")
+    add(
+        "--resume", nargs="?", const=True, default=False, type=run_folder, metavar="RUN_DIR",
+        help="go on with the run in the folder RUN_DIR, with its flags; without RUN_DIR, go on with the run that has "
+        "these flags, or begin it if there is none",
+    )  # fmt: skip
+    add(
+        "--new", action="store_true",
+        help="let --resume begin a run although runs with the same data and seed, but other flags, are there",
+    )  # fmt: skip
     add(
         "--mixed-precision", choices=["float16", "bfloat16"],
         help="compute in half precision and keep the weights in float32 (default: all in float32)",
@@ -138,6 +133,7 @@ FLAGS_NOT_IN_RUN_NAME = {
     "seed",
     "out",
     "resume",
+    "new",
     "distribute",
 }
 
@@ -170,14 +166,15 @@ def apply_preset(args, args_parser, presets, **derived):
     preset = presets[args.preset]
     changes = []
     for flag, value in vars(args).items():
-        if flag in FLAGS_NOT_IN_RUN_NAME or value in (args_parser.get_default(flag), preset.get(flag)):
+        if flag in {*FLAGS_NOT_IN_RUN_NAME, "variant"} or value in (args_parser.get_default(flag), preset.get(flag)):
             continue
         name = flag.replace("_", "-")
         if isinstance(value, bool):
             changes.append(name if value else f"no-{name}")
         else:
             changes.append(f"{name}-{value}")
-    args.variant = "-".join([args.preset, *changes])
+    if not isinstance(args.resume, str):  # a run that is named keeps the variant of its `config.json`
+        args.variant = "-".join([args.preset, *changes])
     for flag, value in preset.items():
         if getattr(args, flag) is None and not (flag == "steps" and args.epochs):
             setattr(args, flag, value)

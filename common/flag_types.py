@@ -91,6 +91,14 @@ def existing_folder(text):
     return path
 
 
+def run_folder(text):
+    """Return the path of a run directory, with ~ expanded."""
+    path = existing_folder(text)
+    if not os.path.isfile(os.path.join(path, "config.json")):
+        raise ArgumentTypeError(f"{shown(text)} is not the folder of a run: it has no config.json")
+    return path
+
+
 def data_folder(text):
     """Return the path of --data-dir, with ~ expanded: a folder that can be read, or a known download itself."""
     path = _expand(text)

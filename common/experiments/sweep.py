@@ -42,7 +42,7 @@ def sweep(script, jobs, sweep_dir, workers=1, failed=None):
     """Run a training script once per job; a job that has finished before is not run again.
 
     Args:
-        script: path of a training script that takes --out and --resume.
+        script: path of a training script that takes --out, --resume and --new.
         jobs: dict name -> list of flags. The output of a job goes to `<sweep_dir>/<name>/log.txt`.
         sweep_dir: path, folder of all jobs.
         workers: int, number of jobs at the same time. With more than 1 they share the memory of a GPU.
@@ -60,7 +60,7 @@ def sweep(script, jobs, sweep_dir, workers=1, failed=None):
 
     def run_job(name, flags):
         job_dir = Path(sweep_dir) / name
-        arguments = list(map(str, [script, *flags, "--out", job_dir, "--resume"]))
+        arguments = list(map(str, [script, *flags, "--out", job_dir, "--resume", "--new"]))
         try:
             job_dir.mkdir(parents=True, exist_ok=True)
             log = open(job_dir / "log.txt", "a")  # noqa: SIM115 - closed below
@@ -155,7 +155,7 @@ def _has_flags(config, arguments):
             return value is True
         return [str(v) for v in (value if isinstance(value, list) else [value])] in (values, _as_numbers(values))
 
-    return all(agrees(*item) for item in given.items() if item[0] not in ("out", "resume"))
+    return all(agrees(*item) for item in given.items() if item[0] not in ("out", "resume", "new"))
 
 
 def _as_numbers(words):

@@ -24,7 +24,7 @@ from common.reproduce.record import read_record
 from common.reproduce.run_files import read_run
 from common.reproduce.schema import summarise
 
-HIDDEN_SETTINGS = {"out", "data_dir", "resume"}  # they name paths, which do not affect the results
+HIDDEN_SETTINGS = {"out", "data_dir", "resume", "new"}  # they name paths, which do not affect the results
 
 
 def make_parser():

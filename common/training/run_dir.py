@@ -13,10 +13,8 @@ from pathlib import Path
 
 from common.errors import UserError
 from common.files import read_json, write_json
+from common.parsers import RESUMABLE_CHANGES
 from common.training.run_files import check_run_files, read_config
-
-# Flags that may change on resume: a resumed run may be longer, and its folders may have moved.
-RESUMABLE_CHANGES = {"steps", "epochs", "resume", "out", "data_dir"}
 
 
 def versions():
@@ -64,7 +62,7 @@ def run_name(args):
 
 
 def open_run(args, article, images, fixed_flags=(), fingerprint=None):
-    """Make or reopen `<out>/<article>/<run name>/` and return its path.
+    """Make or reopen `<out>/<article>/<run name>/`, or the folder that --resume names, and return its path.
 
     The directory is locked: it belongs to this process until that ends. `config.json` (every flag, the number of
     training images, versions and git commit) is written now for a new run, and by `accept_run` for one that goes on.
@@ -79,9 +77,12 @@ def open_run(args, article, images, fixed_flags=(), fingerprint=None):
 
     Raises:
         UserError: if the run exists and --resume was not given, was started with other settings or other data, or is
-            being trained by another process.
+            being trained by another process; if --resume finds only runs with other flags, and --new was not given.
     """
-    run_dir = Path(args.out) / article / run_name(args)
+    is_named = isinstance(args.resume, str)
+    run_dir = Path(args.resume) if is_named else Path(args.out) / article / run_name(args)
+    if args.resume and not args.new and not (run_dir / "config.json").exists():
+        _refuse_beside_others(run_dir, args)
     config = {"article": article, **provenance(args), "images": int(images), "images_fingerprint": fingerprint}
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
@@ -91,14 +92,15 @@ def open_run(args, article, images, fixed_flags=(), fingerprint=None):
         raise UserError(f"{run_dir} holds a run already: add --resume to continue it, or delete it to start again")
     _lock(run_dir)
     if (run_dir / "config.json").exists():
-        _check_same(read_config(run_dir), config, run_dir, RESUMABLE_CHANGES.difference(fixed_flags))
+        old = read_config(run_dir)
+        if is_named:
+            config["command"] = old.get("command")  # it names the flags, which the new one leaves out
+        _check_same(old, config, run_dir, RESUMABLE_CHANGES.difference(fixed_flags))
         for stale in run_dir.rglob(".part-*"):  # of a process that was killed while it wrote
             stale.unlink(missing_ok=True)
         check_run_files(run_dir)
         _PENDING[run_dir] = config
     else:
-        if args.resume:
-            _say_what_else_was_begun(run_dir, args)
         write_json(run_dir / "config.json", config)
     return run_dir
 
@@ -128,17 +130,22 @@ def _lock(run_dir):
     _LOCKS[key] = descriptor
 
 
-def _say_what_else_was_begun(run_dir, args):
-    """Print which runs of the same data and seed --resume does not mean: their settings, and so their names, differ."""
+def _refuse_beside_others(run_dir, args):
+    """Refuse to begin a run where --resume may mean another one: of the same data and seed, with other flags."""
     start, end = run_name(args).split(f"-{args.variant}-s")
-    others = sorted(p.parent.name for p in run_dir.parent.glob(f"{glob.escape(start)}-*-s{end}/config.json"))
+    others = sorted(str(p.parent) for p in run_dir.parent.glob(f"{glob.escape(start)}-*-s{end}/config.json"))
     if others:
-        print(f"note: nothing to resume in {run_dir}, so it begins; started with other settings: {', '.join(others)}")
+        raise UserError(
+            f"nothing to resume in {run_dir}: go on with a run of other flags by --resume RUN_DIR "
+            f"({', '.join(others)}), or begin this one with --new"
+        )
 
 
 def _check_same(old, new, run_dir, may_change):
     """Refuse, by name, to go on with a run under other settings."""
     saved_flags, now = old["flags"], new["flags"]
+    if old.get("article", new["article"]) != new["article"]:
+        raise UserError(f"{run_dir} is a run of {old['article']}, not of {new['article']}: use the script of that one")
     if old.get("images") != new["images"]:
         raise UserError(f"{run_dir} was started with {old.get('images')} images, the data now has {new['images']}")
     if old.get("images_fingerprint") not in (None, new["images_fingerprint"]):

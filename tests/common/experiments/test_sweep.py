@@ -47,7 +47,7 @@ def stub(tmp_path):
 # Writes its run as `train.py` does: in a folder named after the flags, with the flags in `config.json`.
 TRAINING = """
 import json, os, pathlib, shlex, sys
-flags = dict(zip(sys.argv[1:-1:2], sys.argv[2::2]))
+flags = dict(zip(sys.argv[1:-2:2], sys.argv[2:-2:2]))
 out = pathlib.Path(flags.pop("--out"))
 run = out / "article" / "-".join(f"{k[2:]}={v}" for k, v in flags.items())
 run.mkdir(parents=True, exist_ok=True)

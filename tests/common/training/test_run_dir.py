@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 
@@ -17,7 +18,7 @@ from tests.helpers.scripts import ROOT
 def make_args(tmp_path, **changes):
     flags = {
         "dataset": "mnist", "size": 32, "variant": "quick", "seed": 0, "steps": 10, "epochs": None,
-        "out": str(tmp_path), "resume": False, "lam": 0.5, "data_dir": None,
+        "out": str(tmp_path), "resume": False, "new": False, "lam": 0.5, "data_dir": None,
     }  # fmt: skip
     return argparse.Namespace(**(flags | changes))
 
@@ -180,9 +181,25 @@ def test_a_moved_folder_is_known_by_its_images(tmp_path):
         open_run(moved, "ogan", 5, fingerprint=8)
 
 
-def test_a_resume_that_begins_a_run_says_what_else_was_begun(tmp_path, capsys):
+def test_a_resume_begins_a_run_beside_others_only_with_new(tmp_path):
+    open_run(make_args(tmp_path, variant="quick", seed=1, resume=True), "ogan", 5)  # nothing is there at all
     open_run(make_args(tmp_path, variant="paper"), "ogan", 5)
-    open_run(make_args(tmp_path, variant="quick", seed=1), "ogan", 5)
+    with pytest.raises(UserError, match=r"nothing to resume in .*RUN_DIR \(.*/mnist-32-paper-s0\), or .* --new$"):
+        open_run(make_args(tmp_path, variant="quick", resume=True), "ogan", 5)
+    assert not (tmp_path / "ogan/mnist-32-quick-s0").exists()
+    assert open_run(make_args(tmp_path, variant="quick", resume=True, new=True), "ogan", 5).name == "mnist-32-quick-s0"
     open_run(make_args(tmp_path, variant="quick", resume=True), "ogan", 5)
-    (line,) = capsys.readouterr().out.splitlines()
-    assert "nothing to resume" in line and "mnist-32-paper-s0" in line and "s1" not in line
+
+
+def test_a_named_run_goes_on_whatever_its_name(tmp_path):
+    run_dir = open_run(make_args(tmp_path, variant="paper"), "ogan", 5)
+    command = read_json(run_dir / "config.json")["command"]
+    moved = tmp_path / "my run"
+    shutil.copytree(run_dir, moved)
+    args = make_args(tmp_path, variant="paper", resume=str(moved), steps=99)
+    assert open_run(args, "ogan", 5) == moved
+    accept_run(moved)
+    config = read_json(moved / "config.json")
+    assert config["flags"]["steps"] == 99 and config["command"] == command
+    with pytest.raises(UserError, match=r"my run is a run of ogan, not of flow/glow"):
+        open_run(args, "flow/glow", 5)

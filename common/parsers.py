@@ -1,0 +1,94 @@
+"""The `argparse` parser of all scripts: one-line errors, "did you mean", presets in --help, and --resume RUN_DIR."""
+
+import argparse
+import difflib
+import os
+
+from common.errors import UserError, one_line
+from common.files import read_json
+
+# Flags that may change on resume: a resumed run may be longer, and its folders may have moved.
+RESUMABLE_CHANGES = {"steps", "epochs", "resume", "new", "out", "data_dir"}
+
+
+class Parser(argparse.ArgumentParser):
+    """An `argparse` parser that answers a wrong flag with one line and exit code 2.
+
+    With `--resume RUN_DIR` the flags that are left out are those of that run.
+    """
+
+    RAW = argparse.RawDescriptionHelpFormatter
+
+    def __init__(self, **kwargs):
+        # No abbreviations: `ablation.py --seed 5` must reach the training script, not be read as --seeds.
+        super().__init__(allow_abbrev=False, **kwargs)
+        self.advice = "--help lists all flags"
+
+    def error(self, message):
+        """Print the message as one line and exit with code 2."""
+        self.exit(2, f"{self.prog}: error: {one_line(message)} ({self.advice})\n")
+
+    def parse_known_args(self, args=None, namespace=None):
+        """Parse flags as `argparse` does; with --resume RUN_DIR, take those that are left out from the run."""
+        parsed, unknown = super().parse_known_args(args, namespace)
+        if not isinstance(getattr(parsed, "resume", None), str):
+            return parsed, unknown
+        left_out = object()
+        given, _ = super().parse_known_args(args, argparse.Namespace(**dict.fromkeys(vars(parsed), left_out)))
+        given = {flag: value for flag, value in vars(given).items() if value is not left_out}
+        return self._flags_of_run(parsed.resume, given), unknown
+
+    def _flags_of_run(self, run_dir, given):
+        """Return the flags of a run, with those that were given in place of its own if they may change."""
+        path = os.path.join(run_dir, "config.json")
+        try:
+            flags = read_json(path)["flags"]
+            variant, out = flags.pop("variant"), flags.pop("out")
+        except UserError as error:
+            self.error(error)
+        except (TypeError, KeyError, AttributeError):
+            self.error(f"{path} is damaged (it does not name the flags of a run): restore it")
+        actions = {action.dest: action for action in self._actions}
+        for flag in flags.keys() - actions.keys():
+            self.error(f"argument --resume: {run_dir} has the flag --{flag.replace('_', '-')}: use the script it names")
+        if "out" in given:
+            self.error("argument --out: leave it out, a run that goes on stays where it is")
+        for flag, value in given.items():
+            moved = all(str(name).startswith("folder:") for name in (value, flags.get(flag)))  # checked by its images
+            if flag not in RESUMABLE_CHANGES and not moved and value != flags.get(flag):
+                was = flags.get(flag)
+                self.error(f"argument --{flag.replace('_', '-')}: {run_dir} was started with {was}, not {value}")
+        skipped = {*given, "resume", "new"}
+        if {"steps", "epochs"} & given.keys():
+            skipped |= {"steps", "epochs"}
+        elif flags.get("epochs"):  # its steps follow from them
+            skipped.add("steps")
+        words = [word for flag in flags if flag not in skipped for word in _words(actions[flag], flags[flag])]
+        advice, self.advice = self.advice, f"as {path} says"
+        args, _ = super().parse_known_args(words)
+        self.advice = advice
+        return argparse.Namespace(**{**vars(args), **given, "variant": variant, "out": out})
+
+    def _check_value(self, action, value):
+        """Refuse a value that is not among the choices, and name a similar one."""
+        try:
+            super()._check_value(action, value)
+        except argparse.ArgumentError as error:
+            similar = difflib.get_close_matches(str(value).lower(), map(str, action.choices), 1)
+            raise argparse.ArgumentError(action, error.message + did_you_mean(similar)) from None
+
+
+def did_you_mean(similar):
+    """Return "; did you mean X?" for the first of a list of names, "" for an empty list."""
+    return f"; did you mean {similar[0]}?" if similar else ""
+
+
+def _words(action, value):
+    """Return the command line of one flag with a value of `config.json`, [] if the flag was left out."""
+    if value is None or (value is False and action.nargs == 0 and len(action.option_strings) == 1):
+        return []
+    if isinstance(value, bool):
+        return [action.option_strings[0 if value else -1]]
+    if isinstance(value, list):
+        return [action.option_strings[0], *map(str, value)]
+    return [f"{action.option_strings[0]}={value}"]
