@@ -4,6 +4,7 @@ import argparse
 import difflib
 import os
 
+from common.data.toy_2d import TOYS
 from common.errors import UserError, one_line
 from common.files import read_json
 
@@ -63,6 +64,8 @@ class Parser(argparse.ArgumentParser):
             skipped |= {"steps", "epochs"}
         elif flags.get("epochs"):  # its steps follow from them
             skipped.add("steps")
+        if flags.get("dataset") in TOYS:  # their size 2 is no value of --size
+            skipped.add("size")
         words = [word for flag in flags if flag not in skipped for word in _words(actions[flag], flags[flag])]
         advice, self.advice = self.advice, f"as {path} says"
         args, _ = super().parse_known_args(words)

@@ -41,6 +41,12 @@ def test_a_named_run_gives_its_flags(run_dir):
     assert vars(resume(run_dir, "--epochs", "2"))["steps"] is None, "they follow from the epochs"
 
 
+def test_a_named_run_of_points_has_no_size(tmp_path):
+    write_json(tmp_path / "config.json", {"flags": FLAGS | {"dataset": "8gaussians", "size": 2}})
+    args = resume(str(tmp_path))
+    assert (args.dataset, args.variant) == ("8gaussians", "any-name")
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
