@@ -60,7 +60,7 @@ def parser(description, presets, default_dataset="toy_faces", toys=False, sizes=
         "--size", type=functools.partial(image_size, sizes=sizes),
         help=f"height and width of the images in pixels: {', '.join(map(str, sizes))}",
     )  # fmt: skip
-    add("--batch-size", type=batch_int, help="number of samples per training step")
+    add("--batch-size", type=batch_int, help="samples per training step, over all devices")
     length = p.add_mutually_exclusive_group()
     length.add_argument("--epochs", type=positive_int, help="length of the training in passes over the data")
     length.add_argument("--steps", type=positive_int, help="length of the training in steps, one batch each")

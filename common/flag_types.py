@@ -109,6 +109,14 @@ def data_folder(text):
     return path
 
 
+def script_path(text):
+    """Return the path of a script in Python that can be read, with ~ expanded."""
+    path = _expand(text)
+    if not stat.S_ISREG(_mode(path, text)) or not path.endswith(".py"):
+        raise ArgumentTypeError(f"{shown(text)} is not a script; name a file such as rsgan/train.py")
+    return path
+
+
 def images_path(text):
     """Return the path of a folder or archive that can be read, with ~ expanded."""
     path = _expand(text)

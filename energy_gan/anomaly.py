@@ -17,7 +17,8 @@ import numpy as np
 
 from common.cli import main, nonnegative_int
 from common.errors import UserError
-from common.experiments.sweep import comparison_dir, run_variants, sweep_parser, write_table
+from common.experiments.sweep import comparison_dir, run_variants, sweep_parser
+from common.experiments.tables import write_table
 
 DIGITS = (1, 4, 5, 7, 9)
 PUBLISHED = {1: 0.281, 4: 0.401, 5: 0.402, 7: 0.290, 9: 0.342}  # AUPRC of MEG, table of arXiv 1901.08508

@@ -12,7 +12,8 @@ are not trained again.
 from pathlib import Path
 
 from common.cli import main
-from common.experiments.sweep import comparison_dir, run_variants, sweep_parser, write_table
+from common.experiments.sweep import comparison_dir, run_variants, sweep_parser
+from common.experiments.tables import write_table
 
 OPTIONS = {
     "mixing": ("reverse", "shuffle", "1x1", "exp"),

@@ -11,7 +11,8 @@ repeated.
 from pathlib import Path
 
 from common.cli import main
-from common.experiments.sweep import comparison_dir, run_variants, sweep_parser, write_table
+from common.experiments.sweep import comparison_dir, run_variants, sweep_parser
+from common.experiments.tables import write_table
 
 LATENT_LOSSES = ("correlation", "mse", "none")
 TABLE_COLUMNS = {  # title: metric

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 import pytest
 
+from common.experiments import compare
 from common.reproduce import __main__ as reproduce
 from common.reproduce import report
 from tests.helpers.commands import LISTS, unknown_flags
@@ -21,7 +22,7 @@ FOLDERS = ("common", "tests", *LISTS)
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.md"))])
 READMES = [path for path in DOCUMENTS if path.name in ("README.md", "README.zh.md")]
 CURRENT = [path for path in DOCUMENTS if path.name != "CHANGELOG.md"]  # it also names commands of earlier versions
-MODULES = {"common.reproduce": reproduce, "common.reproduce.report": report}
+MODULES = {"common.reproduce": reproduce, "common.reproduce.report": report, "common.experiments.compare": compare}
 
 
 def for_each(documents):

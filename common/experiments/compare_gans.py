@@ -5,13 +5,13 @@ import re
 from pathlib import Path
 
 import imageio.v3 as iio
-import numpy as np
 
 from common.data.toy_2d import TOYS
 from common.errors import UserError
 from common.experiments.gan import MetricHistory
 from common.experiments.sample_space import ImageSpace
-from common.experiments.sweep import KILLED, comparison_dir, run_variants, write_table
+from common.experiments.sweep import KILLED, comparison_dir, run_variants
+from common.experiments.tables import lowest, write_table
 from common.plots.animation import of_usual_size
 from common.plots.charts import blank_figure, plot_seeds, write_figure
 from common.training.run_files import read_metrics
@@ -86,6 +86,24 @@ def compare_gans(args, article, flag, kinds, single_seed_kinds=(), name="compare
     single_seed_args = argparse.Namespace(**vars(args) | {"seeds": 1})
     run_dirs |= run_variants(script, flag, single_seed_kinds, output_dir, single_seed_args, failed)
 
+    report_gans(args, output_dir, flag, kinds, single_seed_kinds, run_dirs, failed)
+
+
+def report_gans(args, output_dir, flag, kinds, single_seed_kinds, run_dirs, failed):
+    """Write and print the results of finished GANs side by side; see `compare_gans`.
+
+    Args:
+        args: see `compare_gans`.
+        output_dir: path of the folder to write to.
+        flag: see `compare_gans`.
+        kinds: see `compare_gans`.
+        single_seed_kinds: see `compare_gans`.
+        run_dirs: dict "<kind>-<seed>" -> run directory.
+        failed: dict "<kind>-<seed>" -> reason, of the trainings that failed.
+
+    Raises:
+        UserError: see `compare_gans`.
+    """
     finished = {run_name: FinishedRun(run_dir) for run_name, run_dir in run_dirs.items()}
     runs = {
         kind: [finished[f"{kind}-{seed}"] for seed in range(args.seeds) if f"{kind}-{seed}" in finished]
@@ -94,8 +112,7 @@ def compare_gans(args, article, flag, kinds, single_seed_kinds=(), name="compare
     runs = {kind: runs_of_kind for kind, runs_of_kind in runs.items() if runs_of_kind}
     kinds = [kind for kind in kinds if kind in runs]
     if not kinds:
-        names = {reason: [name for name in failed if failed[name] == reason] for reason in failed.values()}
-        raise UserError("; ".join(f"{', '.join(names[reason])}: {reason}" for reason in names))
+        raise UserError(reasons_of(failed))
 
     # table
     is_toy = args.dataset in TOYS
@@ -112,7 +129,7 @@ def compare_gans(args, article, flag, kinds, single_seed_kinds=(), name="compare
         footer += "not measured: the distances; there are too few images, see log.txt in the folder of a run\n"
     without_recall = [run_name for run_name, run in finished.items() if run.metrics.get("recall") == 0]
     if without_recall:
-        footer += f"recall 0, so that precision says nothing: {', '.join(without_recall)}\n"
+        footer += f"recall 0, so that precision and density say nothing: {', '.join(without_recall)}\n"
     footer += "".join(f"failed: {run_name}: {reason}\n" for run_name, reason in failed.items())
     text = write_table(output_dir, flag.removeprefix("--"), rows, args, footer, failed=failed)
 
@@ -136,10 +153,20 @@ def compare_gans(args, article, flag, kinds, single_seed_kinds=(), name="compare
     )
 
     print(text)
-    if all(row.get(distance) for row in rows.values()):
-        print("nearest to the data:", min(rows, key=lambda kind: np.mean(rows[kind][distance])))
+    if distance in columns and len(kinds) > 1:
+        print("nearest to the data:", lowest({kind: rows[kind][distance] for kind in kinds}))
     print(f"{figures}/samples.png")
-    # a killed training says nothing about its kind, unlike one that diverged
+    refuse_killed(failed)
+
+
+def reasons_of(failed):
+    """Return the reasons of failed trainings in one line, each once."""
+    names = {reason: [name for name in failed if failed[name] == reason] for reason in failed.values()}
+    return "; ".join(f"{', '.join(names[reason])}: {reason}" for reason in names)
+
+
+def refuse_killed(failed):
+    """Raise `UserError` if a training was killed: it says nothing about its kind, unlike one that diverged."""
     killed = [f"{run_name}: {reason}" for run_name, reason in failed.items() if reason.startswith(KILLED)]
     if killed:
         raise UserError(f"{'; '.join(killed)}; run the same command again to repeat them")

@@ -7,13 +7,17 @@ import re
 import shlex
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
 
 from common.cli import Parser, dataset
 from common.errors import UserError
-from common.files import atomic_write, read_json, write_json
+from common.experiments.gpus import gpu_environments
+from common.files import read_json
 from common.flag_types import count_int, output_folder
+from common.training.log import format_duration
 
 KILLED = "killed by signal"
 # Let two runs share one GPU: by default TensorFlow and JAX each reserve nearly all its memory.
@@ -31,7 +35,10 @@ def sweep_parser(description, default_dataset, toys=()):
         toys: names that --dataset takes besides those of images.
     """
     p = Parser(description=description, formatter_class=Parser.RAW)
-    p.add_argument("--dataset", type=functools.partial(dataset, toys=toys), default=default_dataset)
+    p.add_argument(
+        "--dataset", type=functools.partial(dataset, toys=toys), default=default_dataset,
+        help=f"training data, as the training script takes it (default {default_dataset})",
+    )  # fmt: skip
     p.add_argument("--seeds", type=count_int, default=3, help="number of seeds, from 0 on (default 3)")
     p.add_argument("--jobs", type=count_int, default=1, help="number of trainings at the same time (default 1)")
     p.add_argument("--out", type=output_folder, default="runs", help="folder that holds all results (default runs)")
@@ -45,7 +52,8 @@ def sweep(script, jobs, sweep_dir, workers=1, failed=None):
         script: path of a training script that takes --out, --resume and --new.
         jobs: dict name -> list of flags. The output of a job goes to `<sweep_dir>/<name>/log.txt`.
         sweep_dir: path, folder of all jobs.
-        workers: int, number of jobs at the same time. With more than 1 they share the memory of a GPU.
+        workers: int, number of jobs at the same time. With more than 1 they share the GPUs, each on one of them unless
+            it has the flag --distribute, and the memory of a GPU.
         failed: dict that receives {name: `failure_reason`} of the jobs that fail while the others go on. If `None`, a
             failure raises `UserError`.
 
@@ -57,6 +65,10 @@ def sweep(script, jobs, sweep_dir, workers=1, failed=None):
             `results.json` is its own.
     """
     env = (GPU_SHARING_ENV if workers > 1 else {}) | os.environ
+    free_gpus = SimpleQueue()
+    for gpu_env in gpu_environments(workers):
+        free_gpus.put(gpu_env)
+    ended, seconds = [], []  # names of jobs; how long those took that had no results before
 
     def run_job(name, flags):
         job_dir = Path(sweep_dir) / name
@@ -67,8 +79,16 @@ def sweep(script, jobs, sweep_dir, workers=1, failed=None):
         except OSError as error:
             raise UserError(f"cannot write to {job_dir}: {error.strerror}; choose another --out") from None
         before = _file_states(job_dir)
+        print(f"{name}: begun; {len(ended)} of {len(jobs)} have ended; {job_dir}/log.txt", flush=True)
+        started_at, gpu_env = time.monotonic(), free_gpus.get()
+        job_env = env if "--distribute" in arguments else env | gpu_env
         with log:
-            process = subprocess.run([sys.executable, *arguments], env=env, stdout=log, stderr=subprocess.STDOUT)
+            process = subprocess.run([sys.executable, *arguments], env=job_env, stdout=log, stderr=subprocess.STDOUT)
+        free_gpus.put(gpu_env)
+        ended.append(name)
+        duration = time.monotonic() - started_at
+        if not before and not process.returncode:
+            seconds.append(duration)
         if process.returncode:
             reason = failure_reason(process.returncode, job_dir / "log.txt")
             if failed is None:
@@ -77,7 +97,10 @@ def sweep(script, jobs, sweep_dir, workers=1, failed=None):
             print(f"{name}: {reason}", flush=True)
             return None
         run_dir = find_run(job_dir, arguments, before)
-        print(f"{name}: {run_dir}/results.json", flush=True)
+        remaining = len(jobs) - len(ended)
+        estimate = remaining * sum(seconds) / len(seconds) / workers if remaining and seconds else None
+        time_left = f"; about {format_duration(estimate)} left" if estimate else ""
+        print(f"{name}: ended after {format_duration(duration)}{time_left}; {run_dir}/results.json", flush=True)
         return run_dir
 
     with ThreadPoolExecutor(workers) as pool:
@@ -206,51 +229,3 @@ def comparison_dir(args, article, name):
     if len(folder.encode()) > 200:  # file systems allow 255 bytes
         folder = f"{folder[:40]}-{hashlib.sha256(folder.encode()).hexdigest()[:16]}"
     return Path(args.out) / article / folder
-
-
-def write_table(output_dir, row_header, rows, args, footer="", **extra_results):
-    """Write `results.json` and `table.md` of a comparison.
-
-    Args:
-        output_dir: path of the folder to write to.
-        row_header: str, head of the first column.
-        rows: dict kind -> {column: list of numbers, one per seed}.
-        args: parsed flags of `sweep_parser`.
-        footer: str, text under the table.
-        **extra_results: entries of `results.json` besides "metrics", "seeds" and "train_flags".
-
-    Returns:
-        The text of `table.md`.
-    """
-    metrics = {
-        f"{column}/{kind}/{i}": float(value)
-        for kind, row in rows.items()
-        for column, values in row.items()
-        for i, value in enumerate(values)
-    }
-    results = {"metrics": metrics, "seeds": args.seeds, "train_flags": args.forwarded, **extra_results}
-    write_json(output_dir / "results.json", results)
-    text = table(row_header, rows) + footer
-    atomic_write(output_dir / "table.md", lambda path: path.write_text(text, encoding="utf-8"))
-    return text
-
-
-def table(row_header, rows):
-    """Return a Markdown table whose cells are "mean (minimum to maximum)" over seeds, or one number if all agree.
-
-    Args:
-        row_header: str, head of the first column.
-        rows: dict row -> {column: list of numbers, one per seed}. A row may lack columns, or have empty ones.
-    """
-    columns = list(dict.fromkeys(column for row in rows.values() for column in row))
-
-    def cell(values):
-        if min(values) == max(values):
-            return f"{values[0]:,.0f}" if float(values[0]).is_integer() else f"{values[0]:.3f}"
-        return f"{sum(values) / len(values):.3f} ({min(values):.3f} to {max(values):.3f})"
-
-    lines = [f"| {row_header} | {' | '.join(columns)} |", f"|---|{'---|' * len(columns)}"]
-    for name, row in rows.items():
-        cells = [cell(row[column]) if row.get(column) else "" for column in columns]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"

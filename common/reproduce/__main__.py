@@ -20,6 +20,7 @@ import time
 
 from common.cli import Parser, dataset, main
 from common.errors import UserError
+from common.experiments.gpus import gpu_environments
 from common.flag_types import count_int, data_folder, nonempty
 from common.keras_settings import check_chosen_backend
 from common.reproduce import plan
@@ -59,7 +60,8 @@ def run_all(runs, jobs, data_dir, on_change, stop_signals):
     Raises:
         KeyboardInterrupt: if `stop_signals` ended it.
     """
-    running = {}  # key -> (run, process)
+    running = {}  # key -> (run, process, its variables of `gpu_environments`)
+    free_gpus = gpu_environments(jobs)
     running_elsewhere = set()  # keys, so that each is reported once
     last_report = time.monotonic()
 
@@ -73,11 +75,11 @@ def run_all(runs, jobs, data_dir, on_change, stop_signals):
             report(run, f"blocked, {run.reason}")
         elif len(running) < jobs and (not run.needs or run.needs.state == "finished"):
             try:
-                process = run.start(data_dir)
+                process = run.start(data_dir, free_gpus[0])
             except OSError as error:  # the disk is full, or something lies where the run's folder should be
                 raise UserError(f"cannot start {run.key}: {error}") from None
             if process:
-                running[run.key] = run, process
+                running[run.key] = run, process, free_gpus.pop(0)
                 on_dataset = f" on {run.dataset}" if run.dataset else ""
                 report(run, f"started{on_dataset}; {run.log}")
             elif run.state == "finished":
@@ -93,9 +95,10 @@ def run_all(runs, jobs, data_dir, on_change, stop_signals):
                 if run.state == "waiting":
                     start_if_possible(run)
             time.sleep(0.1)
-            ended = [(run, process) for run, process in running.values() if process.poll() is not None]
-            for run, process in ended:
+            ended = [entry for entry in running.values() if entry[1].poll() is not None]
+            for run, process, gpu_env in ended:
                 del running[run.key]
+                free_gpus.append(gpu_env)
                 run.end(process.returncode)
                 outcome = "finished" if run.state == "finished" else f"FAILED, {run.reason}"
                 report(run, f"{outcome}, after {run.seconds / 60:.1f} min; {time_left(runs, jobs)}")
@@ -108,8 +111,8 @@ def run_all(runs, jobs, data_dir, on_change, stop_signals):
             done = f"{done_count(runs)} of {len(runs)} runs are done"
             raise KeyboardInterrupt(f"{done}; run the same command again to continue")
     finally:
-        stop([process for _, process in running.values()])
-        for run, _ in running.values():
+        stop([process for _, process, _ in running.values()])
+        for run, _, _ in running.values():
             run.end(None)
         on_change()
 

@@ -136,13 +136,14 @@ class Run:
         self.seconds = saved.get("seconds", 0.0)
         self.save_state()
 
-    def start(self, data_dir):
+    def start(self, data_dir, env=None):
         """Start the process in its own group, so Ctrl-C is delivered exactly once, by us.
 
         The process inherits a lock on `<run_dir>.lock`: it may outlive the program that started it.
 
         Args:
             data_dir: str or None, passed to the script as $DATA_DIR.
+            env: dict of further environment variables (default none).
 
         Returns:
             subprocess.Popen, or None if another process still runs it or has finished it.
@@ -165,7 +166,7 @@ class Run:
                 return subprocess.Popen(
                     [sys.executable, *self.command],
                     cwd=ROOT,
-                    env=GPU_SHARING_ENV | os.environ | data_env,
+                    env=GPU_SHARING_ENV | os.environ | data_env | (env or {}),
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,

@@ -71,3 +71,10 @@ def images_per_second(rows, batch_size):
         if b["seconds"] > a["seconds"]
     ]
     return sorted(pace)[len(pace) // 2] if pace else 0.0
+
+
+def format_duration(seconds):
+    """Return a duration as text, e.g. "45 s", "12 min" or "3.5 h"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -22,7 +22,7 @@ from common.data.batches import EndlessBatches
 from common.errors import UserError
 from common.files import atomic_write
 from common.training import checkpoint
-from common.training.log import format_log, read_log
+from common.training.log import format_duration, format_log, read_log
 from common.training.run_dir import accept_run
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # Ctrl-C, a scheduler, a terminal that was closed
@@ -288,10 +288,3 @@ class _finish_step_on_interrupt:
     def __exit__(self, *error):
         for number, handler in self.previous_handlers.items():
             signal.signal(number, handler)
-
-
-def format_duration(seconds):
-    """Return a duration as text, e.g. "45 s", "12 min" or "3.5 h"."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

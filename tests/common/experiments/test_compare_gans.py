@@ -64,14 +64,14 @@ def test_the_table_has_a_row_per_kind_and_the_floors_below(compare, capsys):
     assert table.splitlines() == [
         "| loss | FID | half-way | seconds |",
         "|---|---|---|---|",
-        "| bad | 3.500 (3.000 to 4.000) | 7 | 60 |",
-        "| good | 1.500 (1.000 to 2.000) | 7 | 60 |",
+        "| bad | 3.5 (3.0 to 4.0) | 7 | 60 |",
+        "| good | 1.5 (1.0 to 2.0) | 7 | 60 |",
         "| once | 2 | 7 | 60 |",
         "",
         "floors, between two samples of the data: FID 0.250, half-way, of fewer samples, 0.500",
     ]
     output = capsys.readouterr().out
-    assert output == f"{table}\nnearest to the data: good\n{compare.output_dir}/figures/samples.png\n"
+    assert output == f"{table}\nnearest to the data: good, with every seed\n{compare.output_dir}/figures/samples.png\n"
     results = json.loads((compare.output_dir / "results.json").read_text())
     assert results["metrics"]["FID/bad/1"] == 4 and results["failed"] == {}
     figures = compare.output_dir / "figures"
@@ -156,9 +156,9 @@ def test_a_metric_that_one_run_lacks_is_left_out_of_its_mean(compare, change_run
     compare(["good", "bad"])
     assert (compare.output_dir / "table.md").read_text().splitlines()[2:4] == [
         "| good | 2 | 7 | 60 |",
-        "| bad | 3.500 (3.000 to 4.000) | 7 | 60 |",
+        "| bad | 3.5 (3.0 to 4.0) | 7 | 60 |",
     ]
-    assert "nearest to the data: good" in capsys.readouterr().out
+    assert "nearest to the data: undecided; it takes at least two seeds of each" in capsys.readouterr().out
 
 
 def test_a_recall_of_0_is_named_below_the_table(compare, change_runs):
@@ -167,7 +167,7 @@ def test_a_recall_of_0_is_named_below_the_table(compare, change_runs):
     change_runs(lambda run_dir: edit_metrics(run_dir, lambda m: precision_1(m, recall[run_dir.parent.name])))
     compare(["good", "bad"])
     last = (compare.output_dir / "table.md").read_text().splitlines()[-1]
-    assert last == "recall 0, so that precision says nothing: good-0, bad-0, bad-1"
+    assert last == "recall 0, so that precision and density say nothing: good-0, bad-0, bad-1"
 
 
 def empty_picture(run_dir):

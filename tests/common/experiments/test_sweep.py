@@ -8,6 +8,7 @@ import pytest
 
 from common.errors import UserError
 from common.experiments import sweep as module
+from common.experiments.gpus import gpu_environments
 from common.experiments.sweep import (
     GPU_SHARING_ENV,
     KILLED,
@@ -16,7 +17,6 @@ from common.experiments.sweep import (
     find_run,
     run_variants,
     sweep,
-    table,
 )
 from common.reproduce import plan
 
@@ -206,17 +206,34 @@ def test_variants_are_kinds_times_seeds(stub, tmp_path):
     assert list(runs) == ["good-0", "good-1"] and sorted(failed) == ["bad-0", "bad-1"]
 
 
-def test_the_table_shows_the_range_over_seeds():
-    rows = {"one": {"FID": [1.0, 2.0, 6.0], "modes": [25.0, 25.0, 25.0]}, "two": {"FID": [0.5], "modes": [24.5]}}
-    assert table("entropy", rows).splitlines() == [
-        "| entropy | FID | modes |",
-        "|---|---|---|",
-        "| one | 3.000 (1.000 to 6.000) | 25 |",
-        "| two | 0.500 | 24.500 |",
-    ]
-    rows["two"]["published"], rows["one"]["published"] = [0.3], []
-    assert table("entropy", rows).splitlines()[0] == "| entropy | FID | modes | published |"
-    assert table("entropy", rows).splitlines()[2:] == [
-        "| one | 3.000 (1.000 to 6.000) | 25 |  |",
-        "| two | 0.500 | 24.500 | 0.300 |",
-    ]
+def test_a_line_tells_when_a_training_begins_and_ends_and_how_long_it_takes(stub, tmp_path, monkeypatch, capsys):
+    clock = iter(range(0, 90_000, 600))
+    monkeypatch.setattr(module, "time", argparse.Namespace(monotonic=lambda: next(clock)))
+    jobs = {name: ["--loss", "good", "--seed", i] for i, name in enumerate("ab")}
+    sweep(stub, jobs, tmp_path)
+    begun, ended, *others = capsys.readouterr().out.splitlines()
+    assert begun == f"a: begun; 0 of 2 have ended; {tmp_path}/a/log.txt"
+    assert ended == f"a: ended after 10 min; about 10 min left; {tmp_path}/a/stub/results.json"
+    assert "b: begun; 1 of 2" in others[0] and "b: ended after 10 min; /" in others[1] and len(others) == 2
+    sweep(stub, jobs, tmp_path)
+    assert " left" not in capsys.readouterr().out, "those that were finished say nothing about the others"
+
+
+@pytest.mark.parametrize(
+    ("gpus", "jobs", "expected"),
+    [("0,1", 3, "010"), ("3", 2, "--"), ("", 2, "--"), ("0,1", 1, "-"), ("GPU-a, GPU-b", 2, ["GPU-a", "GPU-b"])],
+)
+def test_jobs_at_the_same_time_have_a_gpu_each(monkeypatch, gpus, jobs, expected):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", gpus)
+    chosen = [env.get("CUDA_VISIBLE_DEVICES", "-") for env in gpu_environments(jobs)]
+    assert chosen == list(expected)
+
+
+def test_gpus_are_asked_of_the_driver(tmp_path, monkeypatch):
+    (tmp_path / "nvidia-smi").write_text("#!/bin/sh\necho 0\necho 1\n")
+    (tmp_path / "nvidia-smi").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert [env["CUDA_VISIBLE_DEVICES"] for env in gpu_environments(2)] == ["0", "1"]
+    (tmp_path / "nvidia-smi").write_text("#!/bin/sh\necho no driver\nexit 9\n")
+    assert gpu_environments(2) == [{}, {}]

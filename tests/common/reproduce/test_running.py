@@ -136,9 +136,9 @@ def test_a_finished_run_may_disappear_while_others_run(project, monkeypatch):
     assert project.reproduce("--only", "stubs/one") == 0
     start = plan.Run.start
 
-    def delete_and_start(run, data_dir):
+    def delete_and_start(run, *others):
         shutil.rmtree(project.run_dir("one"), ignore_errors=True)
-        return start(run, data_dir)
+        return start(run, *others)
 
     monkeypatch.setattr(plan.Run, "start", delete_and_start)
     assert project.reproduce() == 0
