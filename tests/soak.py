@@ -119,10 +119,8 @@ def main():
     args = parser.parse_args()
     rng, survived, failed = random.Random(args.seed), 0, []
     os.chdir(ROOT)
-    for number in {*SIGNALS} - {
-        signal.SIGKILL
-    }:  # the trainings would inherit what `nohup` or a background shell ignores
-        if signal.getsignal(number) is signal.SIG_IGN:
+    for number in SIGNALS:
+        if signal.getsignal(number) is signal.SIG_IGN:  # by `nohup` or a background shell; trainings inherit that
             signal.signal(number, signal.SIG_DFL)
     for i, name in enumerate(args.only):
         kills = (args.kills - i + len(args.only) - 1) // len(args.only)
