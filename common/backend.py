@@ -287,14 +287,14 @@ def sync_jax_state(model):
 
 
 def tensorboard(log_dir):
-    """Return a list with Keras's TensorBoard callback, or print a note and return [] if TensorFlow is not installed.
+    """Return (`tf.summary`, a writer of event files into a folder), or None, with a note, without TensorFlow.
 
     Args:
         log_dir: path of the folder for the event files.
     """
     if importlib.util.find_spec("tensorflow") is None:
         print("TensorBoard is off: it needs TensorFlow, which is not installed here (log.csv has the same numbers)")
-        return []
-    import keras
+        return None
+    import tensorflow as tf
 
-    return [keras.callbacks.TensorBoard(str(log_dir), write_graph=False)]
+    return tf.summary, tf.summary.create_file_writer(str(log_dir))

@@ -81,7 +81,7 @@ def test_two_devices_make_the_step_of_one(name):
 
 
 def test_a_flow_with_averages_resumes_on_one_device(tmp_path, monkeypatch):
-    monkeypatch.setattr("common.backend.tensorboard", lambda log_dir: [])
+    monkeypatch.setattr("common.backend.tensorboard", lambda log_dir: None)
 
     def fit(run_dir, distribute, steps):
         devices = backend.distribution(distribute)

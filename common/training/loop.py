@@ -24,6 +24,7 @@ from common.files import atomic_write
 from common.training import checkpoint
 from common.training.log import format_duration, format_log, read_log
 from common.training.run_dir import accept_run
+from common.training.tensorboard import tensorboard_writer
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # Ctrl-C, a scheduler, a terminal that was closed
 
@@ -48,7 +49,7 @@ class TrainingLog(keras.callbacks.Callback):
         self.step = 0
         self.seconds = 0.0  # spent in training steps, over all parts of a resumed run
         self.stop_requested = False
-        self.progress_bar = None
+        self.progress_bar = self.tensorboard = None
         self.rows = []
 
     def variables(self):
@@ -116,6 +117,7 @@ class TrainingLog(keras.callbacks.Callback):
         self.rows.append(row)
         atomic_write(self.run_dir / "log.csv", lambda path: path.write_text(format_log(self.rows), encoding="utf-8"))
         self.call_on_interval()
+        self.tensorboard(row)
         self._save()
         if not self.progress_bar:
             remaining = (self.total_steps - self.step) * self.seconds / self.step
@@ -221,15 +223,16 @@ def train(
         if not checkpoint_callback.rows:
             print(f"note: {run_dir}/log.csv is missing, so the results lack what it held")
         return checkpoint_callback.rows
+    checkpoint_callback.tensorboard = tensorboard_writer(run_dir)
     if start:
         print(f"going on from step {start}")
     else:
         checkpoint_callback.call_on_interval()
-    tensorboard = backend.tensorboard(Path(run_dir) / "tensorboard")
+        checkpoint_callback.tensorboard({"step": 0})
     with _finish_step_on_interrupt(checkpoint_callback), devices.fitting():
         for length, first, last in split_into_epochs(start, steps, save_every):
             data = EndlessBatches(images, batch_size, seed=seed, flip=flip, start=checkpoint_callback.step, dtype=dtype)
-            all_callbacks = [*callbacks, *([averages] if averages else []), checkpoint_callback, *tensorboard]
+            all_callbacks = [*callbacks, *([averages] if averages else []), checkpoint_callback]
             fit_kwargs = {"steps_per_epoch": length, "initial_epoch": first, "epochs": last, "shuffle": False}
             trainer.fit(data, callbacks=all_callbacks, verbose=0, **fit_kwargs)
             if checkpoint_callback.stop_requested and checkpoint_callback.step < steps:

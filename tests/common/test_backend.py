@@ -60,7 +60,7 @@ def test_fit_trains_a_gradient_penalty():
 
 def test_tensorboard_is_off_without_tensorflow(monkeypatch, capsys):
     monkeypatch.setattr(backend.importlib.util, "find_spec", lambda name: None)
-    assert backend.tensorboard("anywhere") == []
+    assert backend.tensorboard("anywhere") is None
     assert "TensorBoard is off" in capsys.readouterr().out
 
 

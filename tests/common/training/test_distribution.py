@@ -69,7 +69,7 @@ def fit(run_dir, kind, distribute, steps=6, seen=None):
 
 @pytest.fixture(autouse=True)
 def no_tensorboard(monkeypatch):
-    monkeypatch.setattr("common.backend.tensorboard", lambda log_dir: [])
+    monkeypatch.setattr("common.backend.tensorboard", lambda log_dir: None)
 
 
 @pytest.mark.parametrize("kind", ["single", "alternating"])

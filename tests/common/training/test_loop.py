@@ -97,7 +97,7 @@ def assert_equal_states(one, other):
 
 @pytest.fixture(autouse=True)
 def _no_tensorboard(monkeypatch):
-    monkeypatch.setattr("common.backend.tensorboard", lambda log_dir: [])
+    monkeypatch.setattr("common.backend.tensorboard", lambda log_dir: None)
 
 
 @pytest.fixture(scope="module")
@@ -241,7 +241,7 @@ def test_intervals_end_on_multiples_and_at_the_end(start, steps, calls):
 
 @pytest.mark.skipif(importlib.util.find_spec("tensorflow") is None, reason="TensorBoard needs TensorFlow")
 @pytest.mark.parametrize("kind", KINDS)
-def test_tensorboard_logs_both_kinds_of_training(tmp_path, kind):
+def test_keras_own_tensorboard_callback_takes_both_kinds_of_training(tmp_path, kind):
     trainer, _ = gan(kind)
     tensorboard = keras.callbacks.TensorBoard(str(tmp_path), write_graph=False)
     trainer.fit(EndlessBatches(IMAGES, 8), steps_per_epoch=3, callbacks=[tensorboard], verbose=0, shuffle=False)
