@@ -82,7 +82,8 @@ def draw(path, results):
     """
     from common.plots.charts import COLOURS, blank_figure, write_figure
 
-    figure = blank_figure(9.6, 4.4)
+    figure = blank_figure(9.6, 4.7)
+    figure.suptitle("Which rule keeps the distribution N(0, 1)?", fontsize=11)
     panels = figure.subplots(1, len(results))
     for axes, (step_size, by_rule) in zip(panels, results.items(), strict=True):
         for colour, (rule, label) in zip(COLOURS, RULE_LABELS.items(), strict=False):

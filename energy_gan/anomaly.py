@@ -74,6 +74,7 @@ def run(args):
     from common.metrics.sample_size import is_enough
     from common.models.inference import load_model
     from common.plots.charts import plot_bars
+    from common.plots.words import in_words
     from common.training.run_files import read_flags
 
     if args.dataset not in ("mnist", "fashion_mnist"):
@@ -105,7 +106,8 @@ def run(args):
     text = write_table(output_dir, "", rows, args)
     print(text)
     if rows:
-        plot_bars(output_dir / "figures/auprc.png", rows, "area under the precision-recall curve", args.dataset)
+        title = f"A digit that was left out of {in_words(args.dataset)}: is it found?"
+        plot_bars(output_dir / "figures/auprc.png", rows, "area under the precision-recall curve", title)
         print(output_dir / "figures/auprc.png")
 
 

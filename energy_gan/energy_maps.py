@@ -37,9 +37,10 @@ def draw_maps(path, critic, generator, args):
     from common.experiments.sample_space import PlaneSpace
     from common.models.inference import predict
     from common.plots.planes import plot_panels_2d
+    from common.plots.words import in_words
 
     data = PlaneSpace(args)
     z = np.random.default_rng([args.seed, 3]).standard_normal((data.n, args.latent_dim), "float32")
     energy, density = maps(critic, data.extent)
     panels = {"data": data.reference, "samples": predict(generator, z), "energy U": energy, "e^-U / Z": density}
-    plot_panels_2d(path, panels, data.extent)
+    plot_panels_2d(path, panels, data.extent, f"{in_words(args.dataset)}, {args.steps:,} steps")

@@ -183,6 +183,8 @@ def save_animation(path, frames):
             axes.clear()
             draw(axes, **panel)
         figure.canvas.draw()
+            step = f"step {len(panel['path']) - 1}"
+            axes.text(0.99, 0.03, step, transform=axes.transAxes, ha="right", va="bottom", fontsize=8)
         # Later frames keep the layout of the first: the axes stay in place, and drawing is faster.
         figure.set_layout_engine("none")
         images.append(np.asarray(figure.canvas.buffer_rgba())[..., :3].copy())
@@ -198,7 +200,8 @@ def portraits(path, games):
     """
     from common.plots.charts import COLOURS, blank_figure, write_figure
 
-    figure = blank_figure(7.2, 5.2)
+    figure = blank_figure(7.2, 5.6)
+    figure.suptitle("Dirac GANs: the fake (line) and the real sample (red)", fontsize=11)
     for axes, (name, ((lowest, highest), theta)) in zip(figure.subplots(2, 3).flat, games.items(), strict=True):
         axes.plot(*theta.T, color=COLOURS[0], linewidth=0.8)
         axes.plot(*theta[3 * len(theta) // 4 :].T, color=COLOURS[4], linewidth=1.4)
@@ -208,6 +211,8 @@ def portraits(path, games):
         axes.set_title(f"{name}\n" + rf"late $|\theta|$: {lowest:.3f} to {highest:.3f}", fontsize=9)
         axes.tick_params(labelsize=7)
     write_figure(path, figure)
+        axes.set_xlabel(r"$\theta_1$", fontsize=8)
+        axes.set_ylabel(r"$\theta_2$", fontsize=8)
 
 
 # counting

@@ -81,33 +81,42 @@ def draw(folder, sample_space, frames, saved_steps, u, u_data):
     import numpy as np
 
     from common.plots.charts import plot_curves
-    from common.plots.images import WHITE, image_grid, save_gif, save_png
+    from common.plots.animation import caption_of_step, caption_width, with_caption
+    from common.plots.images import WHITE, image_grid, save_gif
+    from common.plots.labels import save_labelled
     from common.plots.planes import plot_panels_2d
 
+    from common.plots.words import in_words
     low, high = np.quantile(u, [0.1, 0.9], axis=1)
     lines = {"nine of ten chains are below": high, "mean": u.mean(1), "one of ten is below": low}
     series = {name: (saved_steps, line) for name, line in lines.items()}
-    plot_curves(folder / "energy.png", series, "step", "energy U", references={"mean over the data": u_data})
+    title = f"Energy of the samples along the chains, {in_words(sample_space.args.dataset)}"
+    plot_curves(folder / "energy.png", series, "step", "energy U", title, references={"mean over the data": u_data})
 
     columns = np.linspace(0, len(saved_steps) - 1, TIMELINE_COLUMNS).round().astype(int)
     if frames.ndim == 3:
+    before_after, timeline = "Samples before and after the chains", "Chains over their steps"
         panels = {"data": sample_space.reference, "before": frames[0], "after": frames[-1]}
-        plot_panels_2d(folder / "before-after.png", panels, sample_space.extent)
+        plot_panels_2d(folder / "before-after.png", panels, sample_space.extent, before_after)
         panels = {f"step {saved_steps[i]}": frames[i] for i in columns}
-        plot_panels_2d(folder / "timeline.png", panels, sample_space.extent)
+        plot_panels_2d(folder / "timeline.png", panels, sample_space.extent, timeline)
     else:
         scale = max(1, 64 // sample_space.args.size)
         before, after = (image_grid(images[: GRID_SIDE**2], GRID_SIDE, scale=scale) for images in frames[[0, -1]])
         white = np.full((len(before), 32, before.shape[2]), WHITE, "uint8")
-        save_png(folder / "before-after.png", np.concatenate([before, white, after], 1))
+        both = np.concatenate([before, white, after], 1)
+        save_labelled(folder / "before-after.png", both, before_after, ["before", "after"])
         by_chain = frames[columns, :GRID_SIDE].swapaxes(0, 1)  # (chains, columns, ...): one row per chain
         images = by_chain.reshape(-1, *by_chain.shape[2:])
-        save_png(folder / "timeline.png", image_grid(images, TIMELINE_COLUMNS, scale=scale))
+        steps = [caption_of_step(saved_steps[i]) for i in columns]
+        save_labelled(folder / "timeline.png", image_grid(images, TIMELINE_COLUMNS, scale=scale), timeline, steps)
 
     pictures = []
-    for samples in frames:
+    captions = [caption_of_step(step) for step in saved_steps]
+    width = max(map(caption_width, captions))
+    for samples, caption in zip(frames, captions, strict=True):
         sample_space.show(folder / "frame.png", samples)
-        pictures.append(iio.imread(folder / "frame.png", mode="RGB"))
+        pictures.append(with_caption(iio.imread(folder / "frame.png", mode="RGB"), caption, width))
     (folder / "frame.png").unlink()
     save_gif(folder / "chain.gif", pictures)
 

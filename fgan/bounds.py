@@ -129,6 +129,7 @@ def draw(path, exact, paths):
     """
     from common.plots.charts import COLOURS, blank_figure, write_figure
 
+    from common.plots.words import in_words
     figure = blank_figure(9.6, 7.2)
     panels = figure.subplots(3, 3, sharex=True).flat
     for name, axes in zip(PANEL_ORDER, panels, strict=True):
@@ -138,13 +139,15 @@ def draw(path, exact, paths):
             axes.fill_between(steps, bounds.min(0), bounds.max(0), color=colour, alpha=0.25, linewidth=0)
             axes.axhline(exact[name, m], color=colour, linestyle="--", linewidth=1.0, label=f"D, m = {m:g}")
         top = exact[name, max(SHIFTS)]
-        axes.set(title=name, ylim=(-0.12 * top, 1.12 * top))  # kl and neyman start below 0, where T(0) is not f'(1)
+        # kl and neyman start below 0, where T(0) is not f'(1)
+        axes.set(title=in_words(name), ylim=(-0.12 * top, 1.12 * top))
         axes.set_xscale("symlog", linthresh=steps[1])  # linear up to the first measurement, to show step 0
         axes.set_xlim(0, steps[-1])
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(color="#e4e4e8", linewidth=0.8)
     figure.supxlabel("step", fontsize=10)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False)
+    figure.supylabel("bound of the divergence", fontsize=10)
     write_figure(path, figure)
 
 

@@ -115,20 +115,23 @@ def draw_f_and_g(path, rows):
     """Draw f on (0, 4] and g into a PNG for each row, with the ends of the range of f' as dashed lines."""
     from common.plots.charts import COLOURS, blank_figure, write_figure
 
+    from common.plots.words import in_words
     figure = blank_figure(11.0, 6.4)
     for row, subfigure in zip(rows, figure.subfigures(3, 3, wspace=0.03, hspace=0.04).flat, strict=True):
-        subfigure.suptitle(row.name, fontsize=10, fontweight="bold")
+        subfigure.suptitle(in_words(row.name), fontsize=10, fontweight="bold")
         left, right = subfigure.subplots(1, 2)
         u = np.linspace(0.004, 4, 1000)
         left.plot(u, row.f(u), color=COLOURS[0], linewidth=1.8)
         left.plot(1, 0, "o", color=COLOURS[0], markersize=4)
-        style_axes(left, title="f(u)", xlim=(0, 4), ylim=padded_limits(row.f(u[u > 0.1])))
+        style_axes(left, title="f(u)", xlabel="u", xlim=(0, 4), ylim=padded_limits(row.f(u[u > 0.1])))
         low, high = row.t_range
         t = np.linspace(max(low - 0.5, -3), min(high, 3), 1000)
         right.plot(t, row.conjugate(t), color=COLOURS[1], linewidth=1.8)
         for end in filter(np.isfinite, row.t_range):
             right.axvline(end, color="#55555f", linestyle="--", linewidth=0.9)
-        style_axes(right, title="g(t)", xlim=(t[0], t[-1] + 0.5), ylim=padded_limits(row.conjugate(t[:-40])))
+        style_axes(
+            right, title="g(t)", xlabel="t", xlim=(t[0], t[-1] + 0.5), ylim=padded_limits(row.conjugate(t[:-40]))
+        )
         for axes in (left, right):
             axes.title.set_fontsize(9)
     write_figure(path, figure)
@@ -141,6 +144,7 @@ def draw_tangents(path, rows):
     """
     from common.plots.charts import COLOURS, blank_figure, write_figure
 
+    from common.plots.words import in_words
     figure = blank_figure(11.0, 6.0)
     points = np.array(TANGENT_POINTS)[:, None]
     shown = (X > -4) & (X < 4.5)
@@ -152,7 +156,9 @@ def draw_tangents(path, rows):
         above.plot(u, lines.max(0), color=COLOURS[1], linewidth=1.6, label="the highest of three tangents")
         above.plot(u, row.f(u), color=COLOURS[0], linewidth=2.0, label="f(u)")
         above.plot(TANGENT_POINTS, row.f(TANGENT_POINTS), "o", color=COLOURS[0], markersize=4)
-        style_axes(above, title=row.name, xlabel="u = p/q", xlim=(0, 4), ylim=padded_limits(row.f(u[u > 0.1])))
+        style_axes(
+            above, title=in_words(row.name), xlabel="u = p/q", xlim=(0, 4), ylim=padded_limits(row.f(u[u > 0.1]))
+        )
 
         best = tangent(row, p / q, p, q)
         three = tangent(row, points, p, q).max(0)

@@ -145,6 +145,7 @@ def run(args):
     from common.files import write_json
     from common.models.inference import predict
     from common.plots.charts import plot_curves
+    from common.plots.words import in_words
     from common.training.loop import train
     from common.training.run_dir import write_results
     from common.training.run_files import read_history
@@ -195,7 +196,7 @@ def run(args):
         "held out": ([int(step) for step in bounds], [held_out for _, held_out, _ in bounds.values()]),
         "training": ([row["step"] for row in rows], [row["bound"] for row in rows]),
     }
-    title = f"{args.divergence} of {args.dataset} from {args.against}"
+    title = f"{in_words(args.divergence)} of {in_words(args.dataset)} from {in_words(args.against)}"
     plot_curves(run_dir / "figures/bound.png", series, "step", "bound of the divergence", title)
     write_results(run_dir, metrics, {"article": "https://kexue.fm/archives/6016"})
     print(f"{title}: at least {bound:.4f} +- {standard_error:.4f}")

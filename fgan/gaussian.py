@@ -176,15 +176,16 @@ def draw_fits(path, exact, fits):
     """
     from common.plots.charts import COLOURS, blank_figure, write_figure
 
+    from common.plots.words import in_words
     figure = blank_figure(8.0, 4.4)
     axes, x = figure.add_subplot(), np.linspace(-5, 7.5, 600)
     axes.fill_between(x, mixture(x), color="#dcdce2", label="the data")
     for i, name in enumerate(exact):
         colour, line_style = COLOURS[i % len(COLOURS)], "--" if i >= len(COLOURS) else "-"
         learned = normal(x, fits[name][0]["mu"], fits[name][0]["sigma"])
-        axes.plot(x, learned, label=name, linewidth=1.5, color=colour, linestyle=line_style)
+        axes.plot(x, learned, label=in_words(name), linewidth=1.5, color=colour, linestyle=line_style)
         axes.plot(x, normal(x, *exact[name][:2]), linewidth=0.9, color=colour, linestyle=":")
-    axes.set(xlabel="x", ylabel="density", title="learned (lines) and exact (dotted)")
+    axes.set(xlabel="x", ylabel="density", title="What each divergence fits: learned (lines) and exact (dotted)")
     axes.legend(frameon=False, fontsize=8)
     write_figure(path, figure)
 
@@ -232,7 +233,7 @@ def run(args):
         series[name] = [(p[:, 0], np.hypot(p[:, 1] - mu, p[:, 2] - sigma)) for p in paths]
     plot_curves(
         output_dir / "figures/curves.png", series, "step", "distance of (mu, sigma)",
-        title="from the exact optimum", logy=True,
+        title="Distance of the learned Gaussian from the exact optimum", logy=True,
     )  # fmt: skip
     print(text, *(output_dir / "figures" / name for name in ("fits.png", "curves.png")), sep="\n")
 

@@ -37,6 +37,7 @@ def run(args):
     import numpy as np
 
     from common.plots.charts import plot_seeds
+    from common.plots.words import in_words, seeds_in_words
     from common.training.log import log_curves, read_log
     from common.training.run_files import read_metrics
 
@@ -76,7 +77,7 @@ def run(args):
         return log_curves(log, metric).get(metric, ([], []))
 
     series = {kind: [curve(run_dirs[f"{kind}-{seed}"]) for seed in seeds] for kind in kinds}
-    title = f"the same Glow on {args.dataset}, {args.seeds} seed{'s' * (args.seeds > 1)}"
+    title = f"The same Glow on {in_words(args.dataset)}, {seeds_in_words(args.seeds)}, by {args.vary}"
     figure = output_dir / f"figures/{args.vary}.png"
     plot_seeds(figure, series, f"training {unit}", title)
     print(text, figure, sep="\n")

@@ -35,7 +35,8 @@ def make_parser():
 
 def run(args):
     from common.plots.charts import plot_bars
-    from common.plots.images import save_png
+    from common.plots.labels import save_labelled
+    from common.plots.words import in_words, seeds_in_words
     from common.training.run_files import read_metrics
 
     output_dir, latent_losses = comparison_dir(args, "ogan", "ablation"), args.latent_loss
@@ -47,11 +48,14 @@ def run(args):
     text = write_table(output_dir, "latent loss", rows, args)
 
     # the figures
-    save_png(output_dir / "figures/pictures.png", _side_by_side([runs[f"{name}-0"] for name in latent_losses]))
+    picture = _side_by_side([runs[f"{name}-0"] for name in latent_losses])
+    data = in_words(args.dataset)
+    title = f"O-GAN on {data}, by latent loss"
+    save_labelled(output_dir / "figures/pictures.png", picture, title, latent_losses, ("samples", "real, decoded"))
     # pca_frechet is larger than the others by far; they fit on one axis
     titles = [title for title in rows[latent_losses[0]] if title != "pca_frechet"]
     bars = {title: {name: rows[name][title] for name in latent_losses} for title in titles}
-    plot_bars(output_dir / "figures/ablation.png", bars, "value", f"O-GAN on {args.dataset}, {args.seeds} seeds")
+    plot_bars(output_dir / "figures/ablation.png", bars, "value", f"O-GAN on {data}, {seeds_in_words(args.seeds)}")
     print(text, f"{output_dir}/figures/ablation.png", sep="\n")
 
 
@@ -95,7 +99,8 @@ def _side_by_side(run_dirs, pixels=256, gutter=8):
     import numpy as np
 
     def corner(run_dir, name):
-        picture = iio.imread(run_dir / f"figures/{name}.png", mode="RGB")[:pixels, :pixels]
+        last = max((run_dir / name).glob("step-*.png"))
+        picture = iio.imread(last, mode="RGB")[:pixels, :pixels]
         return np.pad(picture, ((0, gutter), (0, gutter), (0, 0)), constant_values=255)
 
     columns = [np.concatenate([corner(d, name) for name in ("samples", "reconstructions")]) for d in run_dirs]

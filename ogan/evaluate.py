@@ -14,12 +14,15 @@ from common.metrics.sample_size import is_enough
 from common.models.inference import predict
 from common.plots.animation import save_training_gif
 from common.plots.charts import plot_curves
-from common.plots.images import image_grid, interpolation_rows, reconstruction_pairs, save_png
+from common.plots.images import image_grid, interpolation_rows, reconstruction_pairs
+from common.plots.labels import save_labelled
 from common.training.log import log_curves
 from ogan.codes import linear_probe_r2, mean_squared_error
 
 CODE_SCALE = 0.9  # the author multiplies a standardised code by this before decoding it
 OTHER_CODE_SCALES = (1.0, 0.8, 0.7, 0.6, 0.5)  # measured for comparison
+PAIR_COLUMNS = 8  # of the grid of reconstructions
+INTERPOLATION_STEPS = 8
 BATCH = 2048  # images converted to float at once
 FIGURE_IMAGES = 32  # held-out images in the figures
 
@@ -155,7 +158,7 @@ def interpolation_endpoints(images, max_rows=8):
     return images[:rows], images[rows : 2 * rows] if len(images) > 1 else images
 
 
-def interpolations(encoder, generator, left, right, scale=1, steps=8):
+def interpolations(encoder, generator, left, right, scale=1, steps=INTERPOLATION_STEPS):
     """Draw figure 6409-F3: decoded codes on the straight line between two codes, with the originals at both ends.
 
     Args:
@@ -179,7 +182,26 @@ def interpolations(encoder, generator, left, right, scale=1, steps=8):
 
 def reconstructions(encoder, generator, images, scale=1):
     """Draw figure 6409-F2: pairs of an original and, to its right, its reconstruction G(.9 N(E(x)))."""
-    return reconstruction_pairs(to_float(images), decode(generator, encode(encoder, images)), scale=scale)
+    pairs = to_float(images), decode(generator, encode(encoder, images))
+    return reconstruction_pairs(*pairs, columns=PAIR_COLUMNS, scale=scale)
+
+
+def save_reconstructions(path, picture, images):
+    """Save the picture of `reconstructions`, with its columns labelled, into a PNG.
+
+    Args:
+        path: path of the PNG.
+        picture: the picture.
+        images: str, what the originals are, e.g. "held-out images".
+    """
+    columns = ["real", "decoded"] * (PAIR_COLUMNS // 2)
+    save_labelled(path, picture, f"O-GAN: {images} and their reconstructions", columns)
+
+
+def save_interpolations(path, picture, images):
+    """Save the picture of `interpolations`, with its columns labelled, into a PNG; see `save_reconstructions`."""
+    steps = [f"{t:.2f}" for t in np.linspace(0, 1, INTERPOLATION_STEPS)]
+    save_labelled(path, picture, f"O-GAN: from one code to another, between {images}", ["real", *steps, "real"])
 
 
 def save_figures(run_dir, encoder, generator, images, z, rows, scale):
@@ -198,17 +220,16 @@ def save_figures(run_dir, encoder, generator, images, z, rows, scale):
         Paths of the files, in `<run_dir>/figures/`: five, without the curves of a lost log.
     """
     images = np.asarray(fixed_random_subset(images, FIGURE_IMAGES))
-    pictures = {
-        "samples.png": image_grid(predict(generator, z), 9, scale=scale),
-        "reconstructions.png": reconstructions(encoder, generator, images, scale),
-        "interpolations.png": interpolations(encoder, generator, *interpolation_endpoints(images), scale),
-    }
     folder = Path(run_dir) / "figures"
-    for name, picture in pictures.items():
-        save_png(folder / name, picture)
+    save_labelled(folder / "samples.png", image_grid(predict(generator, z), 9, scale=scale), "O-GAN: samples")
+    pairs = reconstructions(encoder, generator, images, scale)
+    save_reconstructions(folder / "reconstructions.png", pairs, "held-out images")
+    rows_of_steps = interpolations(encoder, generator, *interpolation_endpoints(images), scale)
+    save_interpolations(folder / "interpolations.png", rows_of_steps, "held-out images")
     curves = log_curves(rows, "z_corr", "critic_gap")
     if curves:  # a log that was lost leaves none
         plot_curves(folder / "curves.png", curves, "step", "mean over the batch", "O-GAN in training")
     save_training_gif(folder / "training.gif", sorted((Path(run_dir) / "samples").glob("step-*.png")))
-    written = [folder / name for name in (*pictures, "curves.png", "training.gif")]
+    names = ("samples.png", "reconstructions.png", "interpolations.png", "curves.png", "training.gif")
+    written = [folder / name for name in names]
     return [path for path in written if path.exists()]

@@ -67,7 +67,8 @@ def run(args):
     from common.errors import UserError
     from common.files import write_json
     from common.models.inference import load_model
-    from common.plots.images import neighbours, save_png
+    from common.plots.images import neighbours
+    from common.plots.labels import save_labelled
     from common.training.run_dir import provenance, write_results
     from common.training.run_files import read_flags
     from ogan import evaluate
@@ -100,16 +101,17 @@ def run(args):
     # pictures
     scale = max(1, 64 // size)
     left, right = evaluate.interpolation_endpoints(x)
-    pictures = {
-        "pairs.png": evaluate.reconstructions(E, G, x[:32], scale),
-        "interpolations.png": evaluate.interpolations(E, G, left, right, scale),
-    }
+    folder = run_dir / "reconstruct"
+    evaluate.save_reconstructions(folder / "pairs.png", evaluate.reconstructions(E, G, x[:32], scale), "your images")
+    steps = evaluate.interpolations(E, G, left, right, scale)
+    evaluate.save_interpolations(folder / "interpolations.png", steps, "your images")
+    pictures = ["pairs.png", "interpolations.png"]
     if neighbour_indices.shape[1]:
         matches = to_float(np.asarray(bank)[neighbour_indices])
-        pictures["neighbours.png"] = neighbours(to_float(x[:COLUMNS]), matches, scale=scale)
-    folder = run_dir / "reconstruct"
-    for name, picture in pictures.items():
-        save_png(folder / name, picture)
+        picture = neighbours(to_float(x[:COLUMNS]), matches, scale=scale)
+        rows = ["image", "nearest", *(f"{i}." for i in range(2, NEIGHBOURS + 1))][: matches.shape[1] + 1]
+        save_labelled(folder / "neighbours.png", picture, "Images and their neighbours in code space", rows=rows)
+        pictures.append("neighbours.png")
 
     # metrics
     metrics = evaluate.reconstruction_metrics(E, G, x, mean_image)

@@ -187,8 +187,8 @@ def test_ablation_of_grey_images(tmp_path, monkeypatch):
     finish(monkeypatch, ablation, tmp_path, metrics, names)
     for name in names:
         for file in ("samples", "reconstructions"):
-            (tmp_path / name / "figures").mkdir(exist_ok=True)
-            iio.imwrite(tmp_path / name / f"figures/{file}.png", np.arange(6400, dtype="uint8").reshape(80, 80))
+            (tmp_path / name / file).mkdir()
+            iio.imwrite(tmp_path / name / file / "step-0000003.png", np.arange(6400, dtype="uint8").reshape(80, 80))
     args = ablation.make_parser().parse_args(["--dataset", "mnist", "--seeds", "1", "--out", str(tmp_path)])
     args.forwarded = []
     ablation.run(args)

@@ -14,6 +14,7 @@ from common.experiments.sweep import KILLED, comparison_dir, run_variants
 from common.experiments.tables import lowest, write_table
 from common.plots.animation import of_usual_size
 from common.plots.charts import blank_figure, plot_seeds, write_figure
+from common.plots.words import in_words, seeds_in_words
 from common.training.run_files import read_metrics
 
 TABLE_COLUMNS = {
@@ -29,6 +30,7 @@ TABLE_COLUMNS = {
     "half-way": "half_way",
     "seconds": "train_seconds",
 }
+DATA_COLUMN = -1  # in the place of a step, before all of them
 GRID_STEPS = 6  # columns of the grid: the same latents at six steps of the training
 
 
@@ -136,10 +138,11 @@ def report_gans(args, output_dir, flag, kinds, single_seed_kinds, run_dirs, fail
     # figures
     figures = output_dir / "figures"
     grid = {kind: _samples_over_training(runs_of_kind[0].run_dir, is_toy) for kind, runs_of_kind in runs.items()}
-    _draw_grid(figures / "samples.png", {kind: grid[kind] for kind in kinds})
+    grid_title = f"Samples, {in_words(args.dataset)}: training from left to right, the same latents"
+    _draw_grid(figures / "samples.png", {kind: grid[kind] for kind in kinds}, grid_title)
     if single_seed_kinds:
-        _draw_grid(figures / "samples-all.png", grid)
-    title = f"{args.dataset}, {args.seeds} seed{'s' * (args.seeds > 1)}"
+        _draw_grid(figures / "samples-all.png", grid, grid_title)
+    title = f"{in_words(args.dataset)}, {seeds_in_words(args.seeds)}, by {in_words(flag.removeprefix('--'))}"
     plot_seeds(
         figures / "convergence.png",
         {kind: [run.distance_curve for run in runs[kind]] for kind in kinds},
@@ -190,7 +193,7 @@ def _samples_over_training(run_dir, is_toy, rows=2, columns=4):
     """Return {step: picture of the samples} at `GRID_STEPS` steps of a run, doubling towards its end.
 
     A picture shows the first `rows` x `columns` images, or of points the right half of the plot: the samples' panel.
-    Damaged pictures are left out.
+    The panel of the data, the left half, comes first, under the key `DATA_COLUMN`. Damaged pictures are left out.
     """
     names = re.compile(r"step-\d+\.png")
     paths = [path for path in sorted((run_dir / "samples").glob("step-*.png")) if names.fullmatch(path.name)]
@@ -207,34 +210,38 @@ def _samples_over_training(run_dir, is_toy, rows=2, columns=4):
         image_side = len(picture) // ImageSpace.columns
         step = int(path.stem.split("-")[1])
         if is_toy:
+            pictures.setdefault(DATA_COLUMN, picture[:, : picture.shape[1] // 2])
             pictures[step] = picture[:, picture.shape[1] // 2 :]
         else:
             pictures[step] = picture[: rows * image_side, : columns * image_side]
     return pictures
 
 
-def _draw_grid(path, pictures):
+def _draw_grid(path, pictures, title):
     """Draw 6110-F1: kinds down, training across; all pictures show the same latents.
 
     Args:
         path: PNG to write.
         pictures: dict kind -> {step: picture (h, w, 3)}. A step that a kind lacks stays blank. Without any step,
             nothing is written.
+        title: str.
     """
     steps = sorted({step for by_step in pictures.values() for step in by_step})
     if not steps:
         print(f"not drawn: {path} (there is no picture of the samples)", flush=True)
         return
     height, width = next(picture for by_step in pictures.values() for picture in by_step.values()).shape[:2]
-    figure = blank_figure(1.7 * len(steps) + 1.2, (1.7 * height / width + 0.02) * len(pictures) + 0.3)
+    figure = blank_figure(1.7 * len(steps) + 1.2, (1.7 * height / width + 0.02) * len(pictures) + 0.6)
+    figure.suptitle(title, fontsize=10, parse_math=False)
     axes = figure.subplots(len(pictures), len(steps), squeeze=False)
     for ax, step in zip(axes[0], steps, strict=True):
-        ax.set_title(f"step {step}", fontsize=8)
+        ax.set_title("data" if step == DATA_COLUMN else f"step {step:,}", fontsize=8)
     for row, (kind, by_step) in zip(axes, pictures.items(), strict=True):
         for ax, step in zip(row, steps, strict=True):
             ax.set(xticks=[], yticks=[])
+            ax.spines[:].set_visible(False)  # a step that a kind lacks would be an empty box
             if step in by_step:
                 interpolation = "antialiased" if by_step[step].shape[0] > 300 else "nearest"
                 ax.imshow(by_step[step], interpolation=interpolation)
-        row[0].set_ylabel(kind, parse_math=False, rotation=0, ha="right", va="center", fontsize=8)
+        row[0].set_ylabel(in_words(kind), parse_math=False, rotation=0, ha="right", va="center", fontsize=8)
     write_figure(path, figure)

@@ -12,6 +12,7 @@ from common.files import atomic_write, write_json
 from common.models.inference import predict
 from common.plots.animation import save_training_gif
 from common.plots.charts import plot_curves
+from common.plots.words import in_words
 from common.training.log import images_per_second, last_values, log_curves, train_seconds
 from common.training.loop import train
 from common.training.run_dir import write_results
@@ -117,7 +118,8 @@ def run_gan(args, article, build, references, fixed_flags=()):
 
     # figures
     figures = run_dir / "figures"
-    sample_space.show(figures / "samples.png", sample(sample_space.n, PROGRESS_STREAM))
+    title = f"Samples, {in_words(args.dataset)}, {args.steps:,} steps"
+    sample_space.show(figures / "samples.png", sample(sample_space.n, PROGRESS_STREAM), title)
     _plot_training(figures, rows, sample_space, distances, mode_counts)
     save_training_gif(figures / "training.gif", sorted((run_dir / "samples").glob("step-*.png")))
     print("pictures:", *sorted(figures.iterdir()), sep="\n  ")
@@ -137,13 +139,14 @@ def _plot_training(figures, rows, sample_space, distances, mode_counts):
     if sample_space.has_distance and distances.curve()[0]:
         plot_curves(
             figures / "distance.png", {"samples": distances.curve()}, "step", sample_space.distance_label, logy=True,
+            title="Samples in training: distance to the data",
             references={"between two samples of the data": sample_space.noise_floor},
         )  # fmt: skip
     if mode_counts.curve()[0]:
         plot_curves(
             figures / "modes.png", {"modes": mode_counts.curve()}, "step", "modes found",
-            references={"all": sample_space.modes}, title=f"of {sample_space.n} samples",
+            references={"all": sample_space.modes}, title=f"Modes that {sample_space.n:,} samples reach",
         )  # fmt: skip
     losses = log_curves(rows, *PLOTTED_LOSSES)
     if losses:
-        plot_curves(figures / "curves.png", losses, "step", "mean over the batch")
+        plot_curves(figures / "curves.png", losses, "step", "mean over the batch", "GAN in training")

@@ -32,6 +32,7 @@ from common.metrics.modes import mixture_modes, mode_coverage, modes_of_points
 from common.metrics.sample_size import is_enough
 from common.metrics.wasserstein import laplacian_wasserstein, sliced_wasserstein
 from common.plots.images import image_grid, save_png
+from common.plots.labels import save_labelled
 from common.plots.planes import plot_panels_2d
 
 N_DURING_TRAINING = 2000  # samples measured at every interval of a training
@@ -75,10 +76,17 @@ class ImageSpace:
         """Return the generator's outputs (n, h, w, c) in [-1, 1] as uint8 images."""
         return to_uint8(outputs)
 
-    def show(self, path, samples):
-        """Draw the first 81 samples into a PNG, 9 x 9. Images of less than 64 pixels are enlarged."""
+    def show(self, path, samples, title=""):
+        """Draw the first 81 samples into a PNG, 9 x 9, with the title above if there is one.
+
+        Images of less than 64 pixels are enlarged.
+        """
         scale = max(1, 64 // self.args.size)
-        save_png(path, image_grid(samples[: self.columns**2], self.columns, scale=scale))
+        grid = image_grid(samples[: self.columns**2], self.columns, scale=scale)
+        if title:
+            save_labelled(path, grid, title)
+        else:
+            save_png(path, grid)
 
     def distance(self, samples):
         """Return the Frechet distance of `n` samples, uint8, to as many held-out images."""
@@ -153,9 +161,9 @@ class PlaneSpace:
         """Return the generator's outputs (n, 2), the points."""
         return outputs
 
-    def show(self, path, samples):
-        """Draw the data and samples (n, 2) side by side into a PNG."""
-        plot_panels_2d(path, {"data": self.reference, "samples": samples}, self.extent)
+    def show(self, path, samples, title=""):
+        """Draw the data and samples (n, 2) side by side into a PNG, with the title above if there is one."""
+        plot_panels_2d(path, {"data": self.reference, "samples": samples}, self.extent, title)
 
     def distance(self, samples):
         """Return the sliced Wasserstein distance of `n` samples (n, 2) to as many fresh points."""

@@ -8,7 +8,9 @@ import numpy as np
 from common.data.checks import check_finite
 from common.files import atomic_write
 from common.plots.fonts import make_drawable, note_on_missing_fonts
+from common.plots.words import in_words
 
+DPI = 120
 COLOURS = ("#2f6c8f", "#d9643f", "#5c9c76", "#a8405c", "#d9a04e", "#6a5fa8", "#4a4a55")
 
 
@@ -18,7 +20,8 @@ def plot_curves(path, series, xlabel, ylabel, title="", logy=False, references=N
     Args:
         path: path of the PNG.
         series: dict name -> (x, y), or a list of such pairs, one per seed. Seeds are drawn as their mean, in a band
-            from the minimum to the maximum, and must share their x.
+            from the minimum to the maximum, and must share their x. The legend shows names as `in_words` writes them.
+            Whole numbers get ticks at whole numbers.
         xlabel: str, label of the x axis.
         ylabel: str, label of the y axis.
         title: str.
@@ -38,12 +41,16 @@ def plot_curves(path, series, xlabel, ylabel, title="", logy=False, references=N
         colour = COLOURS[i % len(COLOURS)]
         linestyle = "--" if i >= len(COLOURS) else "-"  # where the colours repeat
         marker = "o" if len(x) == 1 else None  # a line of one point would be invisible
-        axes.plot(x, ys.mean(0), color=colour, label=name, linewidth=1.8, linestyle=linestyle, marker=marker)
+        axes.plot(x, ys.mean(0), color=colour, label=in_words(name), linewidth=1.8, linestyle=linestyle, marker=marker)
         if len(ys) > 1:
             axes.fill_between(x, ys.min(0), ys.max(0), color=colour, alpha=0.2, linewidth=0)
     has_positive = any((ys > 0).any() for _, ys in curves.values())
     if logy and has_positive and all(value > 0 for value in (references or {}).values()):
         axes.set_yscale("log")
+    elif all(_is_whole(ys) for _, ys in curves.values()):
+        axes.yaxis.get_major_locator().set_params(integer=True)
+    if all(_is_whole(x) for x, _ in curves.values()):
+        axes.xaxis.get_major_locator().set_params(integer=True)
     _draw_references(axes, references)
     _save_figure(path, figure, axes)
 
@@ -95,12 +102,14 @@ def plot_bars(path, groups, ylabel, title="", references=None):
         ]
         positions = np.arange(len(groups)) + (i - (len(labels) - 1) / 2) * width
         present = [(x, v) for x, v in zip(positions, values, strict=True) if v.size]
-        axes.bar([x for x, _ in present], [v.mean() for _, v in present], 0.92 * width, color=colour, label=label)
+        axes.bar(
+            [x for x, _ in present], [v.mean() for _, v in present], 0.92 * width, color=colour, label=in_words(label)
+        )
         for x, v in present:
             if len(v) > 1:
                 axes.scatter([x] * len(v), v, s=14, color="white", edgecolor="#222222", linewidth=0.8, zorder=3)
     label_kwargs = {"rotation": 35, "ha": "right"} if len(groups) > 6 else {}
-    axes.set_xticks(range(len(groups)), list(groups), parse_math=False, **label_kwargs)
+    axes.set_xticks(range(len(groups)), list(map(in_words, groups)), parse_math=False, **label_kwargs)
     axes.set_xlim(-0.6, len(groups) - 0.4)
     axes.grid(visible=False, axis="x")
     _draw_references(axes, references)
@@ -123,12 +132,17 @@ def _stack_seeds(name, curves):
     return x, np.stack([y for _, y in pairs])
 
 
+def _is_whole(values):
+    """Return whether all values are whole numbers, such as steps or numbers of modes."""
+    return np.array_equal(values, np.round(values))
+
+
 def blank_figure(width, height):
     """Return an empty matplotlib figure of a width and height in inches, without pyplot and its windows."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # imported late, because it takes half a second
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
+    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 

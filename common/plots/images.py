@@ -108,7 +108,7 @@ def save_png(path, image):
     """
     import imageio.v3 as iio
 
-    image = _picture(image)
+    image = as_picture(image)
     atomic_write(path, lambda temporary: iio.imwrite(temporary, image, extension=".png"))
 
 
@@ -146,7 +146,7 @@ def _timed_images(frames, milliseconds, last_milliseconds):
     frame = next(frames, None)
     while frame is not None:
         following = next(frames, None)
-        picture = _picture(frame)
+        picture = as_picture(frame)
         shape = shape or picture.shape
         if picture.shape != shape:
             raise ValueError(f"The frames of a GIF must be all of one shape. Received: {shape} and {picture.shape}")
@@ -165,7 +165,7 @@ def _as_uint8_images(images, dimensions=4):
     return _to_bytes(images)
 
 
-def _picture(image):
+def as_picture(image):
     """Return a picture as uint8 (h, w, 3), or (h, w) if it is grey."""
     image = np.asarray(image)
     image = image[..., None] if image.ndim == 2 else image

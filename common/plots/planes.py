@@ -10,6 +10,7 @@ from common.plots.charts import COLOURS, blank_figure, write_figure
 PANELS_PER_ROW = 4
 PANEL_WIDTH = 2.6  # inches
 MARGIN = 0.4  # inches of that width for the tick labels; 1.5 times as much above and below a panel
+TITLE_HEIGHT = 0.3  # inches
 COLORMAP, FRAME_COLOUR = "magma", "#9a9aa4"
 
 
@@ -37,7 +38,7 @@ def grid_points(extent, m):
     return np.stack([x.reshape(-1), y.reshape(-1)], 1).astype("float32")
 
 
-def plot_panels_2d(path, panels, extent):
+def plot_panels_2d(path, panels, extent, title=""):
     """Draw panels side by side, at most four in a row, into a PNG. The same panels give the same bytes.
 
     Args:
@@ -57,10 +58,12 @@ def plot_panels_2d(path, panels, extent):
         raise ValueError(f"A plot needs at least one panel. Received: {panels}")
     columns, rows = min(len(panels), PANELS_PER_ROW), math.ceil(len(panels) / PANELS_PER_ROW)
     height = (PANEL_WIDTH - MARGIN) * (ymax - ymin) / (xmax - xmin) + 1.5 * MARGIN
-    figure = blank_figure(PANEL_WIDTH * columns, height * rows)
-    for i, (title, values) in enumerate(panels.items()):
+    figure = blank_figure(PANEL_WIDTH * columns, height * rows + TITLE_HEIGHT * bool(title))
+    if title:
+        figure.suptitle(title, fontsize=11, parse_math=False)
+    for i, (name, values) in enumerate(panels.items()):
         axes = figure.add_subplot(rows, columns, i + 1)
-        axes.set_title(title, fontsize=10, parse_math=False)
+        axes.set_title(name, fontsize=10, parse_math=False)
         axes.tick_params(labelsize=7, length=2, color=FRAME_COLOUR, labelcolor="#55555f")
         axes.locator_params(nbins=5, steps=[1, 2, 5, 10])
         axes.spines[:].set_color(FRAME_COLOUR)

@@ -12,11 +12,14 @@ from keras import ops
 from common.models import inference
 from common.plots.animation import save_training_gif
 from common.plots.charts import plot_curves
-from common.plots.images import WHITE, image_grid, interpolation_rows, save_png
+from common.plots.images import WHITE, image_grid, interpolation_rows
+from common.plots.labels import save_labelled
+from common.plots.words import in_words
 from common.training.log import log_curves
 from flow.layers.likelihood import UniformNoise, bits_per_dim, log_normal
 
 BATCH_SIZE = 100
+INTERPOLATION_STEPS = 8
 predict = functools.partial(inference.predict, batch_size=BATCH_SIZE)
 
 
@@ -119,7 +122,7 @@ def temperatures(sampler, z, stds, scale, columns=10):
     return np.concatenate(with_gaps[1:])
 
 
-def interpolations(encoder, sampler, left, right, scale=1, steps=8):
+def interpolations(encoder, sampler, left, right, scale=1, steps=INTERPOLATION_STEPS):
     """Return rows of decoded z on the straight line between the z of two images, the originals at both ends. uint8.
 
     Args:
@@ -155,18 +158,22 @@ def save_figures(run_dir, views, images, z, stds, std, scale, rows):
     """
     n_rows = max(1, min(8, len(images) // 2))
     columns = math.isqrt(len(z))
-    pictures = {
-        "samples.png": sample_grid(views.sampler, np.float32(std) * z, columns, scale),
-        "temperatures.png": temperatures(views.sampler, z[:20], stds, scale),
-        "interpolations.png": interpolations(views.encoder, views.sampler, images[:n_rows], images[-n_rows:], scale),
-    }
     figures = Path(run_dir) / "figures"
-    for name, picture in pictures.items():
-        save_png(figures / name, picture)
+    picture = sample_grid(views.sampler, np.float32(std) * z, columns, scale)
+    save_labelled(figures / "samples.png", picture, f"Samples of the flow at temperature {std:g}")
+    picture = temperatures(views.sampler, z[:20], stds, scale)
+    rows_of_stds = [f"{value:g}" for value in stds]
+    save_labelled(figures / "temperatures.png", picture, "The same z at several temperatures", rows=rows_of_stds)
+    picture = interpolations(views.encoder, views.sampler, images[:n_rows], images[-n_rows:], scale)
+    points = [f"{t:.2f}" for t in np.linspace(0, 1, INTERPOLATION_STEPS)]
+    title = "Flow: from one z to another, between held-out images"
+    save_labelled(figures / "interpolations.png", picture, title, ["real", *points, "real"])
     curves = log_curves(rows, "bits_per_dim", "loss")
     curve = "bits_per_dim" if "bits_per_dim" in curves else "loss"
     if curves:  # a log that was lost leaves none
-        plot_curves(figures / "curves.png", {"training": curves[curve]}, "step", curve.replace("_", " "))
+        label = in_words(curve)
+        plot_curves(figures / "curves.png", {"training": curves[curve]}, "step", label, f"Flow in training: {label}")
     save_training_gif(figures / "training.gif", sorted((Path(run_dir) / "samples").glob("step-*.png")))
-    written = [figures / name for name in (*pictures, "curves.png", "training.gif")]
+    names = ("samples.png", "temperatures.png", "interpolations.png", "curves.png", "training.gif")
+    written = [figures / name for name in names]
     return [path for path in written if path.exists()]

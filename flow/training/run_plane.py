@@ -7,6 +7,7 @@ from common.data import toy_2d
 from common.experiments.setup import begin_run, set_precision_and_seed
 from common.files import atomic_write
 from common.plots.planes import grid_points, plot_panels_2d
+from common.plots.words import in_words
 from common.training.ema import WeightEMA, measured_network
 from common.training.log import train_seconds
 from common.training.loop import train
@@ -53,11 +54,11 @@ def run_in_the_plane(args, article, build, references):
     true_density = np.exp(toy_2d.log_density(args.dataset, grid)).reshape(n_side, n_side)
     noise = evaluate.noise(len(points), 2, args.seed)
 
-    def save_pictures(step, path=None):
+    def save_pictures(step, path=None, title=""):
         learned_density = np.exp(evaluate.predict(density, grid)).reshape(n_side, n_side)
         samples = evaluate.predict(sampler, noise)
         panels = {"true density": true_density, "learned density": learned_density, "samples": samples}
-        plot_panels_2d(path or run_dir / f"samples/step-{step:07d}.png", panels, extent)
+        plot_panels_2d(path or run_dir / f"samples/step-{step:07d}.png", panels, extent, title)
 
     rows = train(
         trainer, points, run_dir, batch_size=args.batch_size, steps=args.steps, save_every=args.every, seed=args.seed,
@@ -79,7 +80,8 @@ def run_in_the_plane(args, article, build, references):
         **train_seconds(rows),
         "steps": args.steps,
     }
-    save_pictures(args.steps, run_dir / "figures/density.png")
+    title = f"{in_words(args.dataset)}, {args.steps:,} steps"
+    save_pictures(args.steps, run_dir / "figures/density.png", title)
     write_results(run_dir, metrics, references, network=measured_network(averages))
     print(*(f"{name:20s}{value:.6g}" for name, value in metrics.items()), sep="\n")
     print("pictures:", run_dir / "figures/density.png", sep="\n  ")

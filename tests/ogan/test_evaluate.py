@@ -9,6 +9,7 @@ import pytest
 from common.data.images import to_float, to_uint8
 from common.errors import UserError
 from common.metrics.pca import pca_codes
+from common.plots import labels
 from common.plots.images import save_png
 from ogan import evaluate
 from ogan.codes import linear_probe_r2
@@ -243,7 +244,9 @@ def test_figures_show_images_drawn_by_lot(tmp_path):
     x = np.zeros((300, 2, 2, 3), "uint8")
     x[150:] = 255
     evaluate.save_figures(tmp_path, ENCODER, GENERATOR, x, RNG.normal(size=(4, N)), [], 1)
-    pairs = iio.imread(tmp_path / "figures/reconstructions.png")  # 32 pairs of 2 x 2 pixels, in rows of 4
+    pairs = iio.imread(tmp_path / "figures/reconstructions.png")[..., :3]
+    left, top = labels.MARGIN, labels.TITLE_LINE + labels.LINE
+    pairs = pairs[top : top + 16, left : left + 16]  # 32 pairs of 2 x 2 pixels, in rows of 4
     originals = pairs.reshape(8, 2, 4, 2, 2, 3)[:, :, :, 0].mean((1, 3, 4))
     assert 8 <= np.sum(originals == 255) <= 24 and np.sum(originals == 0) == 32 - np.sum(originals == 255)
 

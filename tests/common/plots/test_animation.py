@@ -9,6 +9,8 @@ import pytest
 from common.plots import animation
 from common.plots.animation import evenly_spaced, save_training_gif
 
+STEPS = (0, 750, 12_000)
+
 
 def write_pictures(folder, levels, size=(8, 8), mode=None):
     """Write a picture of each grey level, as a training does, and return their paths."""
@@ -21,7 +23,7 @@ def write_pictures(folder, levels, size=(8, 8), mode=None):
 
 def levels_of(gif):
     """Return the grey level of each frame."""
-    return [int(frame.mean()) for frame in iio.imread(gif, index=None)]
+    return [int(frame[:8, :8].mean()) for frame in iio.imread(gif, index=None)]
 
 
 @pytest.mark.parametrize(("n", "most"), [(1, 60), (2, 2), (60, 60), (61, 60), (1000, 60), (7, 3)])
@@ -44,7 +46,21 @@ def test_grey_pictures_keep_all_their_levels(tmp_path):
     iio.imwrite(path, np.arange(256, dtype="uint8").reshape(16, 16))
     save_training_gif(tmp_path / "a.gif", [path])
     with animation.Image.open(tmp_path / "a.gif") as image:
-        np.testing.assert_array_equal(np.asarray(image.convert("L")).reshape(-1), np.arange(256))
+        np.testing.assert_array_equal(np.asarray(image.convert("L"))[:16, :16].reshape(-1), np.arange(256))
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_every_frame_tells_its_step(tmp_path, mode):
+    """Below the picture stands the caption that `with_caption` draws, which differs from step to step."""
+    pictures = write_pictures(tmp_path, [10, 200, 30], size=(8, 120), mode=mode)
+    pictures = [path.rename(path.with_name(f"step-{step:07d}.png")) for path, step in zip(pictures, STEPS, strict=True)]
+    save_training_gif(tmp_path / "a.gif", pictures)
+    frames = iio.imread(tmp_path / "a.gif", index=None, mode="L")
+    strips = [frame[8:] for frame in frames]
+    for strip, step in zip(strips, STEPS, strict=True):
+        expected = animation.with_caption(np.zeros((8, 120), "uint8"), f"step {step:,}")[8:]
+        assert np.abs(strip.astype(int) - expected).max() < 30 and strip.min() < 60
+    assert not np.array_equal(strips[0], strips[1]) and not np.array_equal(strips[1], strips[2])
 
 
 def empty(path):

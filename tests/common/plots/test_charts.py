@@ -130,6 +130,18 @@ def test_bars_draw_every_value(tmp_path):
 
 def test_same_drawing_same_bytes(tmp_path):
     for name in ("a.png", "b.png"):
+def test_whole_numbers_have_ticks_at_whole_numbers(monkeypatch):
+    figures = []
+    monkeypatch.setattr(charts, "write_figure", lambda path, figure: figures.append(figure))
+    for modes in ([7, 8, 8], [7, 8, 8.5]):
+        plot_curves("modes.png", {"modes_found": ([3, 4, 6], modes)}, "step", "modes")
+        figures[-1].canvas.draw()
+    ticks = [[axis.get_majorticklocs() for axis in (f.axes[0].xaxis, f.axes[0].yaxis)] for f in figures]
+    assert all((x == np.round(x)).all() for x, _ in ticks)
+    assert (ticks[0][1] == np.round(ticks[0][1])).all() and (ticks[1][1] != np.round(ticks[1][1])).any()
+    assert [text.get_text() for text in figures[0].axes[0].get_legend().get_texts()] == ["modes found"]
+
+
         plot_curves(tmp_path / name, {"a": [(X, X), (X, X + 1)]}, "x", "y", "t", references={"r": 2})
         plot_bars(tmp_path / f"bars-{name}", {"g": {"a": [1, 2], "b": 3}}, "y")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()

@@ -1,0 +1,47 @@
+"""The words that stand in figures for the names of flags, metrics and data sets."""
+
+WORDS = {
+    # metrics
+    "bits_per_dim": "bits/dim",
+    "z_corr": "correlation of z and its code",
+    # divergences
+    "gan": "GAN",
+    "hellinger": "Hellinger",
+    "jeffrey": "Jeffrey",
+    "js": "JS",
+    "kl": "KL",
+    "neyman": "Neyman",
+    "pearson": "Pearson",
+    "reverse_kl": "reverse KL",
+    # data sets
+    "8gaussians": "8 Gaussians",
+    "25gaussians": "25 Gaussians",
+    "celeba": "CelebA",
+    "celeba_hq": "CelebA-HQ",
+    "cifar10": "CIFAR-10",
+    "fashion_mnist": "Fashion-MNIST",
+    "ffhq": "FFHQ",
+    "lfw": "LFW",
+    "lsun_bedroom": "LSUN bedrooms",
+    "lsun_church": "LSUN churches",
+    "mnist": "MNIST",
+    "stacked_mnist": "stacked MNIST",
+    "stacked_mnist_2": "stacked MNIST of two digits",
+}
+
+
+def in_words(name):
+    """Return a name of a flag, metric or data set as a figure shows it: "critic_gap" becomes "critic gap".
+
+    The name of a user's folder, folder:PATH, stays as it is.
+
+    Args:
+        name: str, or a value whose text is the name.
+    """
+    name = str(name)
+    return name if name.startswith("folder:") else WORDS.get(name, name.replace("_", " "))
+
+
+def seeds_in_words(seeds):
+    """Return "1 seed" or "3 seeds"."""
+    return f"{seeds} seed{'s' * (seeds != 1)}"
