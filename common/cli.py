@@ -1,5 +1,6 @@
 """Command-line flags that the scripts share, presets, and one-line errors with exit code 2."""
 
+import contextlib
 import functools
 import os
 import sys
@@ -82,7 +83,15 @@ def parser(description, presets, default_dataset="toy_faces", toys=False, sizes=
         help="compute in half precision and keep the weights in float32 (default: all in float32)",
     )  # fmt: skip
     add("--distribute", action="store_true", help="split every batch over all local devices (default: one device)")
+    add_format(p)
     return p
+
+
+def add_format(args_parser):
+    """Add --format to a parser: `main` lets `common.plots.charts.write_figure` write that format beside each PNG."""
+    args_parser.add_argument(
+        "--format", choices=["svg", "pdf"], help="write every figure in this format too (default: as PNG alone)"
+    )
 
 
 def gan_parser(description, presets):
@@ -135,6 +144,7 @@ FLAGS_NOT_IN_RUN_NAME = {
     "resume",
     "new",
     "distribute",
+    "format",
 }
 
 
@@ -216,7 +226,8 @@ def _call(run, args_parser, forward_unknown, backend_needed):
     try:
         if backend_needed:
             backend.import_backend()
-        run(args)
+        with _figure_format(getattr(args, "format", None)):
+            run(args)
     except UserError as error:
         return _fail(args_parser.prog, error)
     except KeyboardInterrupt as stop:
@@ -228,6 +239,15 @@ def _call(run, args_parser, forward_unknown, backend_needed):
         advice = "use a smaller --batch-size, --width, --latent-dim or --size"
         return _fail(args_parser.prog, f"out of memory: {advice}. Received: {one_line(error)[:200]}")
     return 0
+
+
+def _figure_format(name):
+    """Return the context in which figures are written as PNG and in a second format, if it has a name."""
+    if not name:
+        return contextlib.nullcontext()
+    import matplotlib  # here, because most calls draw nothing before they have trained
+
+    return matplotlib.rc_context({"savefig.format": name})
 
 
 def _is_out_of_memory(error):

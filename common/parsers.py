@@ -9,7 +9,7 @@ from common.errors import UserError, one_line
 from common.files import read_json
 
 # Flags that may change on resume: a resumed run may be longer, and its folders may have moved.
-RESUMABLE_CHANGES = {"steps", "epochs", "resume", "new", "out", "data_dir"}
+RESUMABLE_CHANGES = {"steps", "epochs", "resume", "new", "out", "data_dir", "format"}
 
 
 class Parser(argparse.ArgumentParser):

@@ -10,7 +10,7 @@ a figure to `<out>/energy_gan/rules/`.
 
 from pathlib import Path
 
-from common.cli import Parser, main, nonnegative_int, positive_int
+from common.cli import Parser, add_format, main, nonnegative_int, positive_int
 from common.flag_types import output_folder
 
 STEPS = {0.02: 400, 1.0: 60}  # step size -> number of steps
@@ -30,6 +30,7 @@ def make_parser():
     p.add_argument(
         "--out", type=output_folder, default="runs", help="folder that holds the run directories (default runs)"
     )
+    add_format(p)
     return p
 
 

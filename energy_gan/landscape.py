@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from common.cli import Parser, main
+from common.cli import Parser, add_format, main
 from common.flag_types import output_folder
 from energy_gan.toy_dynamics import DIRAC, START, assign_to_pit, critic_step, energy, heavy_ball, late_radii, slope
 
@@ -36,6 +36,7 @@ def make_parser():
     p.add_argument(
         "--out", type=output_folder, default="runs", help="folder that holds the run directories (default runs)"
     )
+    add_format(p)
     return p
 
 
@@ -182,9 +183,9 @@ def save_animation(path, frames):
         for axes, panel in zip(all_axes, panels, strict=True):
             axes.clear()
             draw(axes, **panel)
-        figure.canvas.draw()
             step = f"step {len(panel['path']) - 1}"
             axes.text(0.99, 0.03, step, transform=axes.transAxes, ha="right", va="bottom", fontsize=8)
+        figure.canvas.draw()
         # Later frames keep the layout of the first: the axes stay in place, and drawing is faster.
         figure.set_layout_engine("none")
         images.append(np.asarray(figure.canvas.buffer_rgba())[..., :3].copy())
@@ -210,9 +211,9 @@ def portraits(path, games):
         axes.set(aspect="equal", adjustable="datalim")
         axes.set_title(f"{name}\n" + rf"late $|\theta|$: {lowest:.3f} to {highest:.3f}", fontsize=9)
         axes.tick_params(labelsize=7)
-    write_figure(path, figure)
         axes.set_xlabel(r"$\theta_1$", fontsize=8)
         axes.set_ylabel(r"$\theta_2$", fontsize=8)
+    write_figure(path, figure)
 
 
 # counting

@@ -19,7 +19,7 @@ import argparse
 import functools
 from pathlib import Path
 
-from common.cli import Parser, float_in, main, nonnegative_int
+from common.cli import Parser, add_format, float_in, main, nonnegative_int
 from common.data.toy_2d import TOYS
 from common.errors import UserError
 from common.flag_types import IntRange, batch_int, data_folder, existing_folder
@@ -44,6 +44,7 @@ def make_parser():
     )  # fmt: skip
     add("--seed", type=nonnegative_int, default=0, help="seed of the chains (default 0)")
     add("--data-dir", type=data_folder, help="folder of the run's data set, if it has moved")
+    add_format(p)
     return p
 
 
@@ -80,13 +81,13 @@ def draw(folder, sample_space, frames, saved_steps, u, u_data):
     import imageio.v3 as iio
     import numpy as np
 
-    from common.plots.charts import plot_curves
     from common.plots.animation import caption_of_step, caption_width, with_caption
+    from common.plots.charts import plot_curves
     from common.plots.images import WHITE, image_grid, save_gif
     from common.plots.labels import save_labelled
     from common.plots.planes import plot_panels_2d
-
     from common.plots.words import in_words
+
     low, high = np.quantile(u, [0.1, 0.9], axis=1)
     lines = {"nine of ten chains are below": high, "mean": u.mean(1), "one of ten is below": low}
     series = {name: (saved_steps, line) for name, line in lines.items()}
@@ -94,8 +95,8 @@ def draw(folder, sample_space, frames, saved_steps, u, u_data):
     plot_curves(folder / "energy.png", series, "step", "energy U", title, references={"mean over the data": u_data})
 
     columns = np.linspace(0, len(saved_steps) - 1, TIMELINE_COLUMNS).round().astype(int)
-    if frames.ndim == 3:
     before_after, timeline = "Samples before and after the chains", "Chains over their steps"
+    if frames.ndim == 3:
         panels = {"data": sample_space.reference, "before": frames[0], "after": frames[-1]}
         plot_panels_2d(folder / "before-after.png", panels, sample_space.extent, before_after)
         panels = {f"step {saved_steps[i]}": frames[i] for i in columns}
@@ -111,9 +112,9 @@ def draw(folder, sample_space, frames, saved_steps, u, u_data):
         steps = [caption_of_step(saved_steps[i]) for i in columns]
         save_labelled(folder / "timeline.png", image_grid(images, TIMELINE_COLUMNS, scale=scale), timeline, steps)
 
-    pictures = []
     captions = [caption_of_step(step) for step in saved_steps]
     width = max(map(caption_width, captions))
+    pictures = []
     for samples, caption in zip(frames, captions, strict=True):
         sample_space.show(folder / "frame.png", samples)
         pictures.append(with_caption(iio.imread(folder / "frame.png", mode="RGB"), caption, width))

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from common.cli import Parser, main
+from common.cli import Parser, add_format, main
 from common.flag_types import count_int, output_folder
 from fgan.names import PANEL_ORDER
 from fgan.quadrature import bound, normal
@@ -36,6 +36,7 @@ def make_parser():
     add("--preset", choices=PRESETS, default="quick", help="smoke: seconds; quick: a few minutes (default)")
     add("--seeds", type=count_int, default=1, help="number of seeds, from 0 on (default 1)")
     add("--out", type=output_folder, default="runs", help="folder that holds the run directories (default runs)")
+    add_format(p)
     return p
 
 
@@ -128,8 +129,8 @@ def draw(path, exact, paths):
         paths: {(name, m): list of [step, bound] for every seed}.
     """
     from common.plots.charts import COLOURS, blank_figure, write_figure
-
     from common.plots.words import in_words
+
     figure = blank_figure(9.6, 7.2)
     panels = figure.subplots(3, 3, sharex=True).flat
     for name, axes in zip(PANEL_ORDER, panels, strict=True):
@@ -146,8 +147,8 @@ def draw(path, exact, paths):
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(color="#e4e4e8", linewidth=0.8)
     figure.supxlabel("step", fontsize=10)
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False)
     figure.supylabel("bound of the divergence", fontsize=10)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False)
     write_figure(path, figure)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from common.cli import Parser, main
+from common.cli import Parser, add_format, main
 from common.flag_types import output_folder
 from fgan.quadrature import bound, normal
 
@@ -30,6 +30,7 @@ def make_parser():
     p.add_argument(
         "--out", type=output_folder, default="runs", help="folder that holds the run directories (default runs)"
     )
+    add_format(p)
     return p
 
 
@@ -114,8 +115,8 @@ def padded_limits(y):
 def draw_f_and_g(path, rows):
     """Draw f on (0, 4] and g into a PNG for each row, with the ends of the range of f' as dashed lines."""
     from common.plots.charts import COLOURS, blank_figure, write_figure
-
     from common.plots.words import in_words
+
     figure = blank_figure(11.0, 6.4)
     for row, subfigure in zip(rows, figure.subfigures(3, 3, wspace=0.03, hspace=0.04).flat, strict=True):
         subfigure.suptitle(in_words(row.name), fontsize=10, fontweight="bold")
@@ -143,8 +144,8 @@ def draw_tangents(path, rows):
     The upper panels show f and the highest tangent; the lower ones the integrand of D and that of the bound.
     """
     from common.plots.charts import COLOURS, blank_figure, write_figure
-
     from common.plots.words import in_words
+
     figure = blank_figure(11.0, 6.0)
     points = np.array(TANGENT_POINTS)[:, None]
     shown = (X > -4) & (X < 4.5)

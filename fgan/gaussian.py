@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from common.cli import Parser, main, positive_int
+from common.cli import Parser, add_format, main, positive_int
 from common.errors import UserError
 from common.flag_types import batch_int, count_int, output_folder
 from fgan.best_gaussian import divergence_to_data, mixture, optimum, sample
@@ -43,6 +43,7 @@ def make_parser():
     add("--steps", type=positive_int, help="number of training steps (default: the preset's)")
     add("--batch-size", type=batch_int, help="number of points per step (default: the preset's)")
     add("--out", type=output_folder, default="runs", help="folder that holds the run directories (default runs)")
+    add_format(p)
     return p
 
 
@@ -175,8 +176,8 @@ def draw_fits(path, exact, fits):
         fits: {name: list of results of `train`, one per seed}.
     """
     from common.plots.charts import COLOURS, blank_figure, write_figure
-
     from common.plots.words import in_words
+
     figure = blank_figure(8.0, 4.4)
     axes, x = figure.add_subplot(), np.linspace(-5, 7.5, 600)
     axes.fill_between(x, mixture(x), color="#dcdce2", label="the data")

@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from common.cli import Parser, main
+from common.cli import Parser, add_format, main
 from common.flag_types import output_folder
 from flow import glow_diagrams
 from flow.drawing import BOTH, FIRST, HIGH, LOW, MIDDLE, NOISE, NORMAL, SECOND, Drawing
@@ -270,6 +270,7 @@ def make_parser():
     """Return the parser of this script's flags."""
     p = Parser(description=__doc__, formatter_class=Parser.RAW)
     p.add_argument("--out", type=output_folder, default="runs", help="folder for flow/schemes/*.png (default runs)")
+    add_format(p)
     return p
 
 

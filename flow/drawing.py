@@ -9,8 +9,7 @@ import re
 from dataclasses import dataclass
 from itertools import pairwise
 
-from common.files import atomic_write
-from common.plots.charts import COLOURS
+from common.plots.charts import COLOURS, write_figure
 
 FIRST, SECOND, NOISE = COLOURS[0], COLOURS[1], COLOURS[2]
 BOTH = (FIRST, SECOND)
@@ -217,6 +216,5 @@ class Drawing:
         return Bounds(x, y, bounds.width + spread, bounds.height + spread)
 
     def save(self, path):
-        """Save the page as PNG. Equal drawings give equal bytes: the file does not name the version of matplotlib."""
-        write = lambda file: self.figure.savefig(file, format="png", metadata={"Software": None})
-        atomic_write(path, write)
+        """Save the page as `common.plots.charts.write_figure` does. Equal drawings give equal bytes."""
+        write_figure(path, self.figure)

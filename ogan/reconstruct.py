@@ -8,7 +8,7 @@ to `reconstruct/` in the run directory.
 
 from pathlib import Path
 
-from common.cli import Parser, main
+from common.cli import Parser, add_format, main
 from common.flag_types import data_folder, existing_folder, images_path
 
 NEIGHBOURS = 3
@@ -30,6 +30,7 @@ def make_parser():
         type=data_folder,
         help="folder of the run's data set, if it has moved (default: the run's --data-dir)",
     )
+    add_format(p)
     return p
 
 

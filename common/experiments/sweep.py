@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
 
-from common.cli import Parser, dataset
+from common.cli import Parser, add_format, dataset
 from common.errors import UserError
 from common.experiments.gpus import gpu_environments
 from common.files import read_json
@@ -42,6 +42,7 @@ def sweep_parser(description, default_dataset, toys=()):
     p.add_argument("--seeds", type=count_int, default=3, help="number of seeds, from 0 on (default 3)")
     p.add_argument("--jobs", type=count_int, default=1, help="number of trainings at the same time (default 1)")
     p.add_argument("--out", type=output_folder, default="runs", help="folder that holds all results (default runs)")
+    add_format(p)
     return p
 
 

@@ -147,16 +147,36 @@ def blank_figure(width, height):
     return figure
 
 
-def write_figure(path, figure):
+def write_figure(path, figure, png_alone=False):
     """Write a matplotlib figure into a PNG atomically; the same drawing gives the same bytes.
 
-    Characters that no installed font has are left out of its texts, with a printed line.
+    If matplotlib's own setting `savefig.format` names another format, as --format does, the figure is written in that
+    one too, beside the PNG. Characters that no installed font has are left out of its texts, with a printed line.
+
+    Args:
+        path: path of the PNG.
+        figure: matplotlib figure.
+        png_alone: bool, write no other format, e.g. for a frame of an animation (default no).
     """
+    import matplotlib
+
     left_out = make_drawable(figure)
     if left_out:
         print(f"{path}: {note_on_missing_fonts(left_out)}", flush=True)
-    metadata = {"Software": None}  # the version of matplotlib would change the bytes
-    atomic_write(path, lambda file: figure.savefig(Path(file), format="png", metadata=metadata))
+    save_figure(path, figure, "png")
+    further = matplotlib.rcParams["savefig.format"]
+    if further != "png" and not png_alone:
+        save_figure(Path(path).with_suffix(f".{further}"), figure, further)
+
+
+def save_figure(path, figure, file_format):
+    """Write a matplotlib figure atomically in one format; the same drawing gives the same bytes."""
+    import matplotlib
+
+    # versions, dates and random names would change the bytes
+    metadata = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(file_format)
+    with matplotlib.rc_context({"svg.hashsalt": "the same names in each call"}):
+        atomic_write(path, lambda file: figure.savefig(Path(file), format=file_format, metadata=metadata))
 
 
 def _axes(xlabel, ylabel, title, width=6.4):

@@ -47,6 +47,7 @@ def plot_panels_2d(path, panels, extent, title=""):
             seen. Values (m, m), m at least 3, on the cells of `grid_points`, [row = y, column = x], are drawn as an
             image with its own colour scale.
         extent: (xmin, xmax, ymin, ymax) of all panels, drawn with equal units along x and y.
+        title: str, title above all panels. Without one, the plot is a frame of an animation: a PNG and nothing else.
 
     Raises:
         ValueError: for other shapes, no panels, or an extent that is not finite or not increasing.
@@ -73,7 +74,7 @@ def plot_panels_2d(path, panels, extent, title=""):
         else:
             axes.imshow(values, cmap=COLORMAP, origin="lower", extent=extent)
         axes.set(xlim=(xmin, xmax), ylim=(ymin, ymax), aspect="equal")
-    write_figure(path, figure)
+    write_figure(path, figure, png_alone=not title)
 
 
 def _dots(n):

@@ -2,11 +2,13 @@
 
 import subprocess
 import sys
+from unittest import mock
 
 import imageio.v3 as iio
 import numpy as np
 import pytest
 
+from common.cli import Parser, add_format, main
 from common.errors import UserError
 from common.plots import charts
 from common.plots.charts import plot_bars, plot_curves
@@ -128,8 +130,6 @@ def test_bars_draw_every_value(tmp_path):
         plot_bars(tmp_path / "none.png", {"a": {}}, "y")
 
 
-def test_same_drawing_same_bytes(tmp_path):
-    for name in ("a.png", "b.png"):
 def test_whole_numbers_have_ticks_at_whole_numbers(monkeypatch):
     figures = []
     monkeypatch.setattr(charts, "write_figure", lambda path, figure: figures.append(figure))
@@ -142,10 +142,29 @@ def test_whole_numbers_have_ticks_at_whole_numbers(monkeypatch):
     assert [text.get_text() for text in figures[0].axes[0].get_legend().get_texts()] == ["modes found"]
 
 
+def test_same_drawing_same_bytes(tmp_path):
+    for name in ("a.png", "b.png"):
         plot_curves(tmp_path / name, {"a": [(X, X), (X, X + 1)]}, "x", "y", "t", references={"r": 2})
         plot_bars(tmp_path / f"bars-{name}", {"g": {"a": [1, 2], "b": 3}}, "y")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     assert (tmp_path / "bars-a.png").read_bytes() == (tmp_path / "bars-b.png").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["svg", "pdf"])
+def test_figures_are_written_in_a_second_format(tmp_path, name):
+    """--format sets it for one call of `main`, and the PNG stays the same."""
+    parser = Parser()
+    add_format(parser)
+    draw = lambda args: plot_curves(tmp_path / f"{args.format}.png", {"a": (X, X)}, "x", "y", "title")
+    start = {"svg": b"<?xml", "pdf": b"%PDF"}[name]
+    contents = []
+    for flags in ([], ["--format", name], ["--format", name]):
+        with mock.patch.object(sys, "argv", ["x", *flags]):
+            main(draw, parser, backend_needed=False)
+        contents += [path.read_bytes() for path in tmp_path.glob(f"{name}.{name}")]
+    assert {path.name for path in tmp_path.iterdir()} == {"None.png", f"{name}.png", f"{name}.{name}"}
+    assert (tmp_path / "None.png").read_bytes() == (tmp_path / f"{name}.png").read_bytes()
+    assert contents[0].startswith(start) and contents[0] == contents[1]
 
 
 def test_importing_is_light_and_pyplot_stays_out(tmp_path):
