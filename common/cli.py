@@ -7,7 +7,7 @@ import sys
 
 from common import backend
 from common.data.catalog import is_digit_like
-from common.data.images import NAMES
+from common.data.images import CROPS, NAMES
 from common.data.toy_2d import TOYS
 from common.errors import UserError, one_line
 from common.flag_types import (
@@ -60,6 +60,11 @@ def parser(description, presets, default_dataset="toy_faces", toys=False, sizes=
     add(
         "--size", type=functools.partial(image_size, sizes=sizes),
         help=f"height and width of the images in pixels: {', '.join(map(str, sizes))}",
+    )  # fmt: skip
+    add(
+        "--crop", choices=CROPS, default=CROPS[0],
+        help="of the photos of folder:PATH: square, the largest centre square (default), or face, a square around the "
+        "largest face; photos without one are left out",
     )  # fmt: skip
     add("--batch-size", type=batch_int, help="samples per training step, over all devices")
     length = p.add_mutually_exclusive_group()
@@ -167,10 +172,12 @@ def apply_preset(args, args_parser, presets, **derived):
         `args`.
 
     Raises:
-        UserError: if --size is given for points of the plane.
+        UserError: if --size is given for points of the plane, or --crop face for other images than one's own.
     """
     if getattr(args, "dataset", None) in TOYS and args.size is not None:
         raise UserError(f"--size is for images, and {args.dataset} has points of the plane: omit it")
+    if getattr(args, "crop", CROPS[0]) != CROPS[0] and not args.dataset.startswith("folder:"):
+        raise UserError(f"--crop {args.crop} is for your own photos, folder:PATH: omit it for {args.dataset}")
     if args.preset is None:
         args.preset = "paper" if backend.accelerators() else "quick"
     preset = presets[args.preset]

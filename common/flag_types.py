@@ -12,6 +12,7 @@ from argparse import ArgumentTypeError
 
 from common.data.archives import ARCHIVES
 from common.data.catalog import DATASETS, NAMES
+from common.data.readers import is_image_file
 
 SIZES = (16, 32, 64, 128, 256, 512)  # powers of 2: the stride-2 networks halve an image down to 4 x 4
 DOWNLOADS = {os.path.basename(name) for spec in DATASETS.values() for name in spec.filenames}
@@ -118,12 +119,12 @@ def script_path(text):
 
 
 def images_path(text):
-    """Return the path of a folder or archive that can be read, with ~ expanded."""
-    path = _expand(text)
+    """Return the path of a folder, archive or image that can be read, with ~ expanded and without "folder:"."""
+    path = _expand(text.removeprefix("folder:"))
     mode = _mode(path, text)
     is_archive = stat.S_ISREG(mode) and os.path.realpath(path).lower().endswith(ARCHIVES)
-    if not stat.S_ISDIR(mode) and not is_archive:
-        raise ArgumentTypeError(f"{shown(text)} is neither a folder nor an archive ({', '.join(ARCHIVES)})")
+    if not stat.S_ISDIR(mode) and not is_archive and not is_image_file(path):
+        raise ArgumentTypeError(f"{shown(text)} is no folder, no archive ({', '.join(ARCHIVES)}) and no image")
     return path
 
 

@@ -134,7 +134,7 @@ def run(args):
     from energy_gan.langevin import effective_sample_size, sample_chain
 
     run_dir = Path(args.run)
-    run_flags = read_flags(run_dir, "dataset", "size", "seed", "limit", "data_dir", "features")
+    run_flags = read_flags(run_dir, "dataset", "size", "seed", "limit", "data_dir", "crop", "features")
     toy = run_flags.dataset in TOYS
     sample_shape = (2,) if toy else (run_flags.size, run_flags.size, None)
     generator = load_model(run_dir / "generator.keras", (None,), sample_shape)

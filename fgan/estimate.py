@@ -75,8 +75,10 @@ def three_splits(name, args, stream):
 
     if name in TOYS:
         return [toy_2d.sample(name, POINTS, [args.seed, stream, i]) for i in range(3)]
+    crop = args.crop if name.startswith("folder:") else None
     train, test = (
-        load_images(name, args.size, split, args.data_dir, limit=args.limit).array for split in ("train", "test")
+        load_images(name, args.size, split, args.data_dir, limit=args.limit, crop=crop).array
+        for split in ("train", "test")
     )
     if len(test) < 4:
         raise UserError(

@@ -31,9 +31,9 @@ def run_ogan(args, article, build, references):
     set_precision_and_seed(args)
 
     # data
-    images = load_images(args.dataset, args.size, "train", args.data_dir, limit=args.limit)
+    images = load_images(args.dataset, args.size, "train", args.data_dir, limit=args.limit, crop=args.crop)
     n = min(N_MEASURED, args.limit or N_MEASURED)
-    held_out = load_images(args.dataset, args.size, "test", args.data_dir, limit=n)
+    held_out = load_images(args.dataset, args.size, "test", args.data_dir, limit=n, crop=args.crop)
     run_dir, devices = begin_run(args, article, images)
 
     # networks; E and G, which are measured and drawn, are the averaged ones if there are averages

@@ -1,6 +1,7 @@
 """Reconstruct your own photos by a trained O-GAN: x -> E(x) -> N(E(x)) -> G, article 6409's figures for any folder.
 
     python ogan/reconstruct.py --run runs/ogan/lfw-32-quick-s0 --images ~/photos
+    python ogan/reconstruct.py --run runs/ogan/lfw-32-quick-s0 --images me.jpg
 
 Writes pairs, interpolations with the originals at both ends, the nearest neighbours in code space, and results.json
 to `reconstruct/` in the run directory.
@@ -23,7 +24,8 @@ def make_parser():
         "--images",
         type=images_path,
         required=True,
-        help="folder, zip or tar of images; the largest centre square is used",
+        help="folder, zip or tar of images, or one image; they are cropped as the run's own photos (--crop), else to "
+        "the largest centre square",
     )
     p.add_argument(
         "--data-dir",
@@ -76,7 +78,7 @@ def run(args):
     from ogan.codes import nearest_neighbours
 
     run_dir = Path(args.run)
-    train_flags = read_flags(run_dir, "dataset", "size", "data_dir")
+    train_flags = read_flags(run_dir, "dataset", "size", "data_dir", "crop")
     size = train_flags.size
     E = load_model(run_dir / "encoder.keras", (size, size, None), (None,))
     G = load_model(run_dir / "generator.keras", E.output_shape[1:], E.input_shape[1:])
@@ -84,13 +86,14 @@ def run(args):
     mean_image = read_mean_image(run_dir / "mean_image.npy", E.input_shape[1:])
 
     # the photos
-    photos = load_images(f"folder:{args.images}", size, "all", channels=3)
+    photos = load_images(f"folder:{args.images}", size, "all", channels=3, crop=train_flags.crop)
     x = photos.array if channels == 3 else np.asarray(photos.array).mean(-1, keepdims=True).round().astype("uint8")
 
     # nearest neighbours among the training images, or among the photos themselves
     try:
         data_dir = args.data_dir or train_flags.data_dir
-        bank = load_images(train_flags.dataset, size, "train", data_dir, limit=BANK, channels=channels).array
+        settings = {"limit": BANK, "channels": channels, "crop": train_flags.crop}
+        bank = load_images(train_flags.dataset, size, "train", data_dir, **settings).array
         queries = evaluate.encode(E, x[:COLUMNS])
         neighbour_indices = nearest_neighbours(queries, evaluate.encode(E, bank), NEIGHBOURS)
     except UserError as error:

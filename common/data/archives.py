@@ -26,7 +26,7 @@ from common.data.file_types import (
 from common.errors import UserError
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2")
-MAX_BYTES = 64 << 20  # of one image file, inflated
+MAX_BYTES = 128 << 20  # of one image file, inflated; a photo of 200 megapixels has up to 100 MB
 # Only these two inflate piecewise; the others would unpack a bomb whole before a limit could stop them.
 COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from common.data.decoding import quiet_pillow
+from common.data.faces import NO_FACE
 from common.data.file_types import printable
 from common.data.progress import progress_bar
 from common.data.storage import allocate, remove_stale, report_size, shorten, stay_in_memory
@@ -64,7 +65,8 @@ def prepare(name: str, job: DecodingJob, size: int, target: Path, label: str, so
         {"array", "names", "labels", "label_names", "skipped"}: the fields of `common.data.images.Images` but its name.
 
     Raises:
-        UserError: if more than half of the images are unreadable, or the disk does not take a large array.
+        UserError: if more than half of the images are unreadable, if none shows a face of those that are cropped to
+            it, or if the disk does not take a large array.
     """
     total = len(job.names)
     temporary = Path(f"{target}.{os.getpid()}.tmp")
@@ -74,7 +76,12 @@ def prepare(name: str, job: DecodingJob, size: int, target: Path, label: str, so
             job, array, f"preparing {total} images of {printable(name)} at {size} pixels (only this once)"
         )
         skipped = [(job.names[i], bad[i]) for i in sorted(bad)]
-        if 2 * len(bad) > total:
+        if len(bad) == total and NO_FACE in bad.values():
+            raise UserError(
+                f"no face was found in {total} images of {printable(name)}: give photos that show faces from the "
+                "front, or take --crop square"
+            )
+        if 2 * sum(reason != NO_FACE for reason in bad.values()) > total:
             raise UserError(
                 f"{name} is mostly unreadable, skipped {summarise_skipped(skipped, total - len(bad))}: get it again"
             )

@@ -27,7 +27,8 @@ class Dataset:
             looked at before `filenames`.
         default_size: side of the images in pixels, if no size is asked for (default 128).
         channels: 1 (grayscale) or 3 (default 3); None for 1 if all images are grey, else 3.
-        crop: upper limit on the side of the centre square that is cut out, in pixels. Default None: the whole image.
+        crop: upper limit on the side of the centre square that is cut out, in pixels; or "face". Default None: the
+            whole image.
         split_rule: how images are split into "train" and "test", see `common.data.splits.split_indices`.
         classes: names of the classes, in the order of the labels; () without labels.
         stacked_digits: number of random digits in one image, one channel each. Default 0: images as they are.
@@ -41,7 +42,7 @@ class Dataset:
     idx_folders: tuple[str, ...] = ()
     default_size: int = 128
     channels: int | None = 3
-    crop: int | None = None
+    crop: int | str | None = None
     split_rule: str = "hash"
     classes: tuple[str, ...] = ()
     stacked_digits: int = 0

@@ -1,16 +1,22 @@
 """Tell image files from other files, by name and by their first bytes, and read names that are not in UTF-8."""
 
+import importlib.util
 import os
 import re
 from collections.abc import Sequence
+
+from PIL import features
 
 IMAGE_SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".png", ".apng", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff"),
     *(".ppm", ".pgm", ".pbm", ".pnm"),
 )
+# Images of these kinds are read if this installation can, see `has_heic` and `has_avif`.
+HEIC_SUFFIXES, AVIF_SUFFIXES = (".heic", ".heif", ".hif"), (".avif",)
+INSTALL_PHOTOS = '`.venv/bin/pip install -e ".[photos]"`'
 # Images of these kinds are named, but not read.
 UNSUPPORTED_SUFFIXES = (
-    *(".heic", ".heif", ".avif", ".jxl", ".jp2", ".j2k", ".tga", ".psd", ".xcf", ".svg", ".eps", ".ico", ".exr"),
+    *(".jxl", ".jp2", ".j2k", ".tga", ".psd", ".xcf", ".svg", ".eps", ".ico", ".exr"),
     *(".hdr", ".dcm", ".nii", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf", ".raw"),
 )
 # Files of these kinds hold no single image; any other file may be an image under an unknown name.
@@ -29,11 +35,22 @@ SYSTEM_NAMES = {
 }
 HEAD_BYTES = 32  # of a file, enough for `looks_like_image`
 SIGNATURES = re.compile(
-    rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|GIF8[79]a|RIFF....WEBP|II\*\0|MM\0\*|II\+\0|MM\0\+"
+    rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|GIF8[79]a|RIFF....WEBP|II\*\0|MM\0\*|II\+\0|MM\0\+|....ftypavi[fs]"
     # BMP and PPM have short marks, which a text could begin with: the fields that follow are checked too.
     rb"|BM....\0\0\0\0....[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0|P[1-6][ \t\r\n]+(#[^\n]*\n\s*)?[0-9]",
     re.DOTALL,
 )
+HEIC_SIGNATURE = re.compile(rb"....ftyp(hei[cxms]|hev[cxms]|mif1|msf1)", re.DOTALL)
+
+
+def has_heic() -> bool:
+    """Return whether HEIC files, as iPhones write them, can be read here: with the extra `photos`."""
+    return importlib.util.find_spec("pillow_heif") is not None
+
+
+def has_avif() -> bool:
+    """Return whether AVIF files can be read here: with Pillow 11.3 or newer, if it was built so."""
+    return bool(features.check("avif"))
 
 
 def is_system_file(name: str) -> bool:
@@ -51,17 +68,43 @@ def file_type(name: str) -> str:
     for suffixes, kind in ((IMAGE_SUFFIXES, "image"), (UNSUPPORTED_SUFFIXES, "unsupported"), (OTHER_SUFFIXES, "other")):
         if name.endswith(suffixes):
             return kind
+    for suffixes, is_readable in ((HEIC_SUFFIXES, has_heic), (AVIF_SUFFIXES, has_avif)):
+        if name.endswith(suffixes):
+            return "image" if is_readable() else "unsupported"
     return "unknown"
 
 
 def unsupported(name: str) -> str:
     """Return the reason why a file of the type "unsupported" is skipped."""
-    return f"{os.path.splitext(name)[1].lower()} files cannot be read: convert it to PNG or JPEG"
+    name = name.lower()
+    if name.endswith(HEIC_SUFFIXES):
+        return f"HEIC, which needs the extra photos: {INSTALL_PHOTOS}"
+    if name.endswith(AVIF_SUFFIXES):
+        return "AVIF, which this Pillow cannot read: `.venv/bin/pip install -U pillow`"
+    return f"{os.path.splitext(name)[1]} files cannot be read: convert it to PNG or JPEG"
+
+
+def is_readable_now(name: str, reason: str) -> bool:
+    """Return whether an image that was left out for a reason can be read by now, with new packages or a new version.
+
+    Args:
+        name: its file name.
+        reason: as it was stored: that of `unsupported`, of this version or an earlier one, or the size of the image.
+    """
+    if name.lower().endswith((*HEIC_SUFFIXES, *AVIF_SUFFIXES)) and file_type(name) == "image":
+        earlier = f"{os.path.splitext(name)[1].lower()} files cannot be read"  # of version 0.1
+        return reason.startswith(("HEIC, which needs", "AVIF, which this", earlier))
+    return reason == "more than 50 megapixels"  # the limit of version 0.1
 
 
 def looks_like_image(head: bytes) -> bool:
-    """Return whether a file is an image of a supported format, by its first `HEAD_BYTES` bytes."""
-    return SIGNATURES.match(head) is not None
+    """Return whether a file is an image of a supported format or HEIC, by its first `HEAD_BYTES` bytes."""
+    return SIGNATURES.match(head) is not None or is_heic(head)
+
+
+def is_heic(head: bytes) -> bool:
+    """Return whether a file is HEIC, by its first `HEAD_BYTES` bytes."""
+    return HEIC_SIGNATURE.match(head) is not None and b"avif" not in head
 
 
 # ------------------------------------------------------------------------------------------------------------ names

@@ -11,20 +11,22 @@ import hashlib
 import json
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from common.data import cache, readers
+from common.data import cache, faces, readers
 from common.data.catalog import DATASETS, FOLDER, NAMES, find
-from common.data.file_types import printable
+from common.data.decoding import FACE
+from common.data.file_types import INSTALL_PHOTOS, is_readable_now, printable
 from common.data.jobs import decoding_job
 from common.data.storage import keras_home
 from common.errors import UserError
 
 FORMAT = 2  # of the prepared arrays: raise it when the same source would give other pixels, names or labels
 SIZES = (8, 1024)
+CROPS = ("square", FACE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +84,7 @@ def load_images(
     data_dir=None,
     limit: int | None = None,
     channels: int | None = None,
+    crop: str | None = None,
 ) -> Images:
     """Load one split of a data set.
 
@@ -104,6 +107,8 @@ def load_images(
             ones in every call. Default None: use all.
         channels: 1 for grayscale or 3 for RGB. Default None: as in the data set. A folder has one channel if all its
             images are grey, those of other splits included, else three.
+        crop: for a folder: "square" for the largest centre square, or "face" for a square around the largest face,
+            which leaves out the photos without a face. Default None: "square" for a folder; the set's own for others.
 
     Returns:
         `Images`, with a read-only array (N, size, size, channels).
@@ -112,15 +117,15 @@ def load_images(
         UserError: if an argument is wrong, the data set is missing or damaged, or the split is empty. Also if more
             than half of the images are unreadable, or the disk does not take the prepared array.
     """
-    _check_arguments(name, size, split, limit, channels)
+    _check_arguments(name, size, split, limit, channels, crop)
     size, limit, channels = (value and int(value) for value in (size, limit, channels))
-    dataset = DATASETS.get(name, FOLDER)
+    dataset = replace(FOLDER, crop=FACE) if crop == FACE else DATASETS.get(name, FOLDER)
     if name == "toy_faces":
         from common.data import toy_faces
 
         size, sources, label = size or 32, (), name
         origin = hashlib.sha256(Path(toy_faces.__file__).read_bytes()).hexdigest()  # a changed drawing is a new source
-    elif dataset is FOLDER:
+    elif name not in DATASETS:
         sources = (Path(os.path.realpath(os.path.expanduser(name.removeprefix("folder:")))),)
         label = f"folder-{re.sub(r'[^A-Za-z0-9_-]', '_', sources[0].name)[:40]}"
         origin = [readers.fingerprint(path) for path in sources]
@@ -130,12 +135,13 @@ def load_images(
     size, channels = size or dataset.default_size, channels or dataset.channels
     # Not the name of a folder: one path can be written in many ways.
     source = ["folder" if label != name else name, [os.path.realpath(p) for p in sources], size, split, limit, channels]
+    source += [FACE] if crop == FACE else []
     settings = [FORMAT, source, origin, dataset.crop, dataset.split_rule]
     key = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
     label = f"{label}-{size}-{split}-"
     target = keras_home() / "prepared" / f"{label}{key}"
     fields = cache.read(target)
-    if fields is None:
+    if fields is None or any(is_readable_now(*image) for image in fields["skipped"]):
         with decoding_job(name, dataset, sources, json.dumps(origin), size, split, limit, channels) as job:
             fields = cache.prepare(name, job, size, target, label, source)
     images = Images(name, **fields)
@@ -145,7 +151,7 @@ def load_images(
     return images
 
 
-def _check_arguments(name, size, split, limit, channels):
+def _check_arguments(name, size, split, limit, channels, crop):
     is_folder = isinstance(name, str) and name.startswith("folder:") and len(name) > 7 and "\0" not in name
     if name not in NAMES and not is_folder:
         raise UserError(f"unknown data set {name!r}: allowed are {', '.join(NAMES)} and folder:PATH")
@@ -161,3 +167,9 @@ def _check_arguments(name, size, split, limit, channels):
         raise UserError(f"the number of channels must be 1 or 3, not {channels!r}")
     if channels == 1 and name in DATASETS and DATASETS[name].stacked_digits:
         raise UserError(f"{name} has a digit in each of its 3 channels: it cannot have 1")
+    if crop not in (None, *CROPS):
+        raise UserError(f"unknown crop {crop!r}: allowed are {', '.join(CROPS)}")
+    if crop == FACE and not is_folder:
+        raise UserError(f"--crop face is for your own photos, folder:PATH: omit it for {name}")
+    if crop == FACE and not faces.has_detector():
+        raise UserError(f"--crop face needs the extra photos: {INSTALL_PHOTOS}")

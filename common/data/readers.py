@@ -114,6 +114,17 @@ def fingerprint(path: Path) -> list:
     return [str(path), info.st_size, info.st_mtime_ns]
 
 
+def is_image_file(path: Path) -> bool:
+    """Return whether a path is a file that holds an image, by its content."""
+    try:
+        if not os.path.isfile(path):  # opening a pipe would block for ever
+            return False
+        with open(path, "rb") as f:
+            return looks_like_image(f.read(HEAD_BYTES))
+    except OSError:
+        return False
+
+
 def contains_images(folder: Path) -> bool:
     """Return whether a folder holds images, an LMDB or CIFAR batches; an empty folder counts as missing."""
     marker_files = ("data.mdb", "data_batch_1", "test_batch")
@@ -125,12 +136,12 @@ def contains_images(folder: Path) -> bool:
 
 @contextlib.contextmanager
 def open_images(path: Path) -> Iterator[list[Entry]]:
-    """Open a folder, zip, tar or LMDB as a list of images.
+    """Open a folder, zip, tar or LMDB, or a single image file, as a list of images.
 
     Read them in the order of the list: a compressed tar is slow to read backwards.
 
     Args:
-        path: the folder or archive.
+        path: the folder, archive or image file.
 
     Yields:
         one `Entry` per image. Its `read` works only inside the `with` block.
@@ -145,8 +156,12 @@ def open_images(path: Path) -> Iterator[list[Entry]]:
             entries, close = open_lmdb(path)
         elif path.is_dir():
             entries = _folder_entries(path)
+        elif is_image_file(path):
+            entries = [Entry(safe_name(path.name), _file_reader(path))]
         elif not path.name.lower().endswith(ARCHIVES):
-            raise UserError(f"{path} is not a folder or an archive of images: allowed are {', '.join(ARCHIVES)}")
+            raise UserError(
+                f"{path} is not a folder or an archive of images: allowed are {', '.join(ARCHIVES)} and image files"
+            )
         else:
             entries, close = open_archive(path)
         if not entries:

@@ -47,7 +47,7 @@ class ImageSpace:
     """Images, measured in the features of `common.metrics.features`.
 
     Args:
-        args: flags `dataset`, `size`, `data_dir`, `limit` and `features`.
+        args: flags `dataset`, `size`, `data_dir`, `limit`, `crop` and `features`.
         without: int, class to leave out of the training images (default: none).
     """
 
@@ -57,10 +57,13 @@ class ImageSpace:
     def __init__(self, args, without=None):
         self.args = args
         self.modes = MODES.get(args.dataset, 0)
-        self.train = load_images(args.dataset, args.size, "train", args.data_dir, limit=args.limit)
+        load = lambda split: load_images(
+            args.dataset, args.size, split, args.data_dir, limit=args.limit, crop=args.crop
+        )
+        self.train = load("train")
         if without is not None:
             self.train = leave_out(self.train, without)
-        self.test = np.asarray(load_images(args.dataset, args.size, "test", args.data_dir, limit=args.limit).array)
+        self.test = np.asarray(load("test").array)
         self.shape = self.train.array.shape[1:]
         self.extract = extractor(args.features, args.dataset, args.size, self.train.array, args.data_dir)
         self.n = min(N_DURING_TRAINING, len(self.test), len(self.train.array))

@@ -6,7 +6,7 @@ import math
 import os
 from pathlib import Path
 
-from common.data.catalog import NAMES
+from common.data.images import CROPS, NAMES
 from common.data.toy_2d import TOYS
 from common.errors import UserError
 from common.files import read_json
@@ -36,6 +36,7 @@ FLAGS = {  # flags of a run that other scripts read: what each must be, and its 
     "seed": ("a whole number", _int_from(0)),
     "limit": ("a number of images or null", _or_none(_int_from(1))),
     "data_dir": ("a path or null", _or_none(lambda value: isinstance(value, str))),
+    "crop": ("square, face or null", _or_none(lambda value: value in CROPS)),
     "features": ("features or null", _or_none(lambda value: value in ("classifier", "pixels", "inception"))),
 }
 

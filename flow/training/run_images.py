@@ -50,8 +50,8 @@ def run_on_images(args, article, build, references, *, data_dependent_init, prio
     set_precision_and_seed(args)
 
     # data
-    images = load_images(args.dataset, args.size, "train", args.data_dir, limit=args.limit)
-    held_out = load_images(args.dataset, args.size, "test", args.data_dir, limit=args.limit)
+    images = load_images(args.dataset, args.size, "train", args.data_dir, limit=args.limit, crop=args.crop)
+    held_out = load_images(args.dataset, args.size, "test", args.data_dir, limit=args.limit, crop=args.crop)
     shape, test = images.array.shape[1:], np.asarray(held_out.array)
     if args.size % 2**args.levels:
         raise UserError(f"{args.size} pixels cannot be halved {args.levels} times: lower --levels or change --size")

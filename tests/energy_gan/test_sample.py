@@ -51,6 +51,7 @@ def test_sampling_from_a_run(tmp_path, monkeypatch, images, flags):
     keras.utils.set_random_seed(0)
     critic, generator = save_networks(tmp_path, shape)
     run_flags = {"dataset": dataset, "size": shape[0], "seed": 0, "limit": None, "data_dir": None}
+    run_flags["crop"] = "square"
     run_flags["features"] = "pixels" if images else None
     write_json(tmp_path / "config.json", {"flags": run_flags})
     monkeypatch.setattr(sample, "FRAMES", 6)

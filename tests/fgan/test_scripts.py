@@ -56,7 +56,7 @@ def test_estimate_refuses_too_few_held_out_images_before_it_trains(tmp_path, mon
         line = error_line("fgan/estimate.py", *pair, *flags)
         assert "lfw has too few held-out images" in line and "Received: 3; add images" in line
     assert not (tmp_path / "runs").exists()
-    args = argparse.Namespace(size=16, data_dir=None, limit=None, seed=0)
+    args = argparse.Namespace(size=16, data_dir=None, limit=None, crop="square", seed=0)
     assert [len(split) for split in three_splits("celeba", args, 0)] == [19, 2, 2]
 
 

@@ -3,6 +3,7 @@
 import pytest
 from PIL import Image
 
+from common.data import file_types
 from common.data.file_types import (
     HEAD_BYTES,
     decode_names,
@@ -22,10 +23,13 @@ def test_safe_name_is_relative_and_printable():
     assert printable("a\x1b\udce4b\n") == "a??b?"
 
 
-def test_the_suffix_decides_without_regard_to_case():
+def test_the_suffix_decides_without_regard_to_case(monkeypatch):
+    monkeypatch.setattr(file_types, "has_heic", lambda: False)
     assert [file_type(f"a/b.{s}") for s in ("JPG", "tiff", "HEIC", "txt", "dat")] == [
         *("image", "image", "unsupported", "other", "unknown")
     ]
+    monkeypatch.setattr(file_types, "has_heic", lambda: True)
+    assert file_type("b.HEIC") == "image"
     assert file_type("jpg") == file_type("2024.05.01") == "unknown"
 
 

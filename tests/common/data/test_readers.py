@@ -6,7 +6,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from common.data import readers
+from common.data import file_types, readers
 from common.data.decoding import BadImage
 from common.data.readers import open_images
 from common.errors import UserError
@@ -47,12 +47,13 @@ def test_files_are_taken_by_their_content_if_their_name_says_nothing(tmp_path, k
 
 
 @pytest.mark.parametrize("kind", ["folder", "zip", "tar"])
-def test_images_of_unsupported_kinds_are_named(tmp_path, kind):
+def test_images_of_unsupported_kinds_are_named(tmp_path, monkeypatch, kind):
     source = tmp_path / (kind if kind == "folder" else f"images.{kind}")
+    monkeypatch.setattr(file_types, "has_heic", lambda: False)
     members = {"a.png": PNG, "b.png": PNG, "IMG_1.HEIC": b"x", "c/d.psd": b"x"}
     (write_tar if kind == "tar" else fill)(source, members)
-    reason = "files cannot be read: convert it to PNG or JPEG"
-    assert problems(source) == {"IMG_1.HEIC": f".heic {reason}", "c/d.psd": f".psd {reason}"}
+    heic, psd = problems(source)["IMG_1.HEIC"], ".psd files cannot be read: convert it to PNG or JPEG"
+    assert problems(source) == {"IMG_1.HEIC": heic, "c/d.psd": psd} and "[photos]" in heic
     assert set(contents(source)) == {"a.png", "b.png"}
 
 

@@ -68,7 +68,7 @@ def run(tmp_path, monkeypatch):
         return None, critic, generator
 
     def run_once(n_train=10, n_test=10, bias=0.0, dataset="lfw"):
-        def load_images(name, size, split, data_dir, limit):
+        def load_images(name, size, split, data_dir, limit, crop):
             n, seed = {"train": (n_train, 0), "test": (n_test, 1)}[split]
             pixels = np.random.default_rng(seed).integers(0, 256, (n, size, size, 3), dtype=np.uint8)
             return Images(name, pixels, [f"{i}" for i in range(n)], None, (), [])

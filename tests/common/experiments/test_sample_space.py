@@ -23,7 +23,9 @@ def test_points_near_the_data_have_a_small_distance():
 
 @pytest.fixture(scope="module")
 def faces():
-    return ImageSpace(argparse.Namespace(dataset="toy_faces", size=32, data_dir=None, limit=150, features="pixels"))
+    return ImageSpace(
+        argparse.Namespace(dataset="toy_faces", size=32, data_dir=None, limit=150, crop="square", features="pixels")
+    )
 
 
 def test_images_are_compared_with_held_out_images(faces):
