@@ -34,7 +34,12 @@ def imports_of(path):
 
 
 def room_of(name):
-    """Return the row of `ROOMS` that a dotted name belongs to, or None outside `common`."""
+    """Return the row of `ROOMS` that a dotted name belongs to, or None outside `common`.
+
+    A `__main__` stands on all rows: it is a command, and no module imports it.
+    """
+    if name.startswith("common.") and name.endswith(".__main__"):
+        return len(ROOMS)
     return next((i for i, room in enumerate(ROOMS) if f"{name}.".startswith(f"{room}.")), None)
 
 

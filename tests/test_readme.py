@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 import pytest
 
+from common.data import __main__ as photos
 from common.experiments import compare
 from common.reproduce import __main__ as reproduce
 from common.reproduce import report
@@ -22,7 +23,12 @@ FOLDERS = ("common", "tests", *LISTS)
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.md"))])
 READMES = [path for path in DOCUMENTS if path.name in ("README.md", "README.zh.md")]
 CURRENT = [path for path in DOCUMENTS if path.name != "CHANGELOG.md"]  # it also names commands of earlier versions
-MODULES = {"common.reproduce": reproduce, "common.reproduce.report": report, "common.experiments.compare": compare}
+MODULES = {
+    "common.data": photos,
+    "common.experiments.compare": compare,
+    "common.reproduce": reproduce,
+    "common.reproduce.report": report,
+}
 
 
 def for_each(documents):
@@ -98,7 +104,9 @@ def test_scripts_know_every_flag_of_the_commands(document):
 def test_modules_know_every_flag_of_the_commands(document):
     text = document.read_text(encoding="utf-8")
     for module, flags in re.findall(r"python -m (common[\w.]+)((?: [^`#\n]*)?)", text):
-        MODULES[module].make_parser().parse_args([word for word in shlex.split(flags) if word != "--help"])
+        words = [word for word in shlex.split(flags) if word != "--help"]
+        # PHOTOS stands for a folder of the reader
+        MODULES[module].make_parser().parse_args(["." if word == "PHOTOS" else word for word in words])
 
 
 @for_each(CURRENT)

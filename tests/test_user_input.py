@@ -174,7 +174,9 @@ def test_good_paths_are_taken_as_they_are(tmp_path, monkeypatch):
     for text in (".", "link", "~odd", str(tmp_path)):
         assert flag_types.existing_folder(text) == flag_types.images_path(text) == text
     assert flag_types.existing_folder("~") == str(tmp_path)
-    assert flag_types.images_path("图片 1.zip") == "图片 1.zip"
+    iio.imwrite("me.png", np.zeros((16, 16, 3), "uint8"))
+    for text in ("图片 1.zip", "me.png", "link"):
+        assert flag_types.images_path(text) == flag_types.images_path(f"folder:{text}") == text
     (tmp_path / "mnist.npz").touch()
     for text in ("mnist.npz", "link", "."):
         assert flag_types.data_folder(text) == text
