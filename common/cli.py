@@ -24,11 +24,11 @@ from common.flag_types import (
     sample_int,
     width_int,
 )
-from common.parsers import Parser
+from common.parsers import Parser, preset_table
 from common.streams import guarded
 
 
-def parser(description, presets, default_dataset="toy_faces", toys=False, sizes=SIZES):
+def parser(description, presets, default_dataset="toy_faces", toys=False, sizes=SIZES, plane_presets=None):
     """Return a parser with the common flags of a training script. The article adds its own.
 
     A flag without a default of its own is `None` until `apply_preset` fills it.
@@ -39,9 +39,16 @@ def parser(description, presets, default_dataset="toy_faces", toys=False, sizes=
         default_dataset: str, default of --dataset.
         toys: bool, let --dataset take the 2-D data sets of `common.data.toy_2d` too.
         sizes: ints, the allowed values of --size, in pixels.
+        plane_presets: dict like `presets`, of the same names, for points of the plane; shown by --help.
     """
     toys = TOYS if toys else ()
-    p = Parser(description=description, formatter_class=Parser.RAW)
+    tables = [preset_table(presets, "values of the presets:")]
+    if plane_presets:
+        without_size = {
+            name: {f: v for f, v in preset.items() if f != "size"} for name, preset in plane_presets.items()
+        }
+        tables.append(preset_table(without_size, "values of the presets for points of the plane:"))
+    p = Parser(description=description, formatter_class=Parser.RAW, epilog="\n\n".join(tables))
     add = p.add_argument
     add(
         "--dataset", type=functools.partial(dataset, toys=toys), default=default_dataset,
@@ -99,14 +106,15 @@ def add_format(args_parser):
     )
 
 
-def gan_parser(description, presets):
+def gan_parser(description, presets, plane_presets=None):
     """Return `parser` with the further flags that `common.experiments.gan.run_gan` needs.
 
     Args:
         description: str, shown by --help as it is.
         presets: dict of preset name -> {flag: value}.
+        plane_presets: see `parser`.
     """
-    p = parser(description, presets, toys=True)
+    p = parser(description, presets, toys=True, plane_presets=plane_presets)
     add = p.add_argument
     add("--latent-dim", type=width_int, help="length of the latent vector z")
     add(

@@ -165,14 +165,16 @@ def dataset(text, toys=()):
     if path != text and path:
         images_path(path)
         return text
-    similar = difflib.get_close_matches(text.lower(), names, 1)
-    if similar:
-        hint = f"; did you mean {similar[0]}?"
-    elif text and "\0" not in text and os.path.exists(os.path.expanduser(text)):
+    hint = did_you_mean(text, names)
+    if not hint and text and "\0" not in text and os.path.exists(os.path.expanduser(text)):
         hint = f"; did you mean folder:{text}?"
-    else:
-        hint = ""
     raise ArgumentTypeError(f"{shown(text)} is not one of {', '.join(names)}, folder:PATH{hint}")
+
+
+def did_you_mean(text, names):
+    """Return "; did you mean X?" if one of some names is similar to a text, else ""."""
+    similar = difflib.get_close_matches(text.lower(), names, 1)
+    return f"; did you mean {similar[0]}?" if similar else ""
 
 
 def _expand(text):

@@ -1,12 +1,12 @@
 """The `argparse` parser of all scripts: one-line errors, "did you mean", presets in --help, and --resume RUN_DIR."""
 
 import argparse
-import difflib
 import os
 
 from common.data.toy_2d import TOYS
 from common.errors import UserError, one_line
 from common.files import read_json
+from common.flag_types import did_you_mean
 
 # Flags that may change on resume: a resumed run may be longer, and its folders may have moved.
 RESUMABLE_CHANGES = {"steps", "epochs", "resume", "new", "out", "data_dir", "format"}
@@ -77,13 +77,24 @@ class Parser(argparse.ArgumentParser):
         try:
             super()._check_value(action, value)
         except argparse.ArgumentError as error:
-            similar = difflib.get_close_matches(str(value).lower(), map(str, action.choices), 1)
-            raise argparse.ArgumentError(action, error.message + did_you_mean(similar)) from None
+            hint = did_you_mean(str(value), list(map(str, action.choices)))
+            raise argparse.ArgumentError(action, error.message + hint) from None
 
 
-def did_you_mean(similar):
-    """Return "; did you mean X?" for the first of a list of names, "" for an empty list."""
-    return f"; did you mean {similar[0]}?" if similar else ""
+def preset_table(presets, title):
+    """Return the values of some presets as lines of text: a flag per line, a preset per column.
+
+    Args:
+        presets: dict of preset name -> {flag: value}.
+        title: str, line above the table.
+    """
+    names = sorted(presets, key=("smoke", "quick", "paper").index)
+    flags = sorted({flag for name in names for flag in presets[name]})
+    cell = lambda value: "" if value is None else str(value)
+    rows = [["", *names]] + [[f"--{f.replace('_', '-')}", *(cell(presets[n].get(f)) for n in names)] for f in flags]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n  ".join([title, *lines])
 
 
 def _words(action, value):

@@ -45,7 +45,7 @@ REFERENCES = {  # arXiv 1901.08508, table 1: stacked MNIST of three digits
 
 
 def make_parser():
-    p = gan_parser(__doc__, PRESETS)
+    p = gan_parser(__doc__, PRESETS, PLANE_PRESETS)
     add = p.add_argument
     add("--energy", choices=ENERGIES, default="zero_centred", help="loss and network of U (default zero_centred)")
     add("--entropy", choices=ENTROPIES, default="none", help="entropy regulariser for the generator (default none)")

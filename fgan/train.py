@@ -26,7 +26,7 @@ REFERENCES = {"article": "https://kexue.fm/archives/6016"}  # no published numbe
 
 
 def make_parser():
-    p = gan_parser(__doc__, PRESETS)
+    p = gan_parser(__doc__, PRESETS, PLANE_PRESETS)
     p.add_argument("--divergence", choices=NAMES, default="js", help="divergence to minimise (default js)")
     p.add_argument("--swap-roles", action="store_true", help="exchange data and samples in the divergence: D(q||p)")
     p.add_argument("--spectral-norm", action="store_true", help="spectral norm on every kernel of the critic")

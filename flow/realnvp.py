@@ -31,7 +31,7 @@ REFERENCES = {"bits_per_dim/mnist": 1.06, "bits_per_dim/cifar10": 3.49, "nats/tw
 
 def make_parser():
     """Return the parser of this script's flags."""
-    p = parser(__doc__, PLANE_PRESETS, "two_moons", toys=True, sizes=(28, *SIZES))
+    p = parser(__doc__, IMAGE_PRESETS, "two_moons", toys=True, sizes=(28, *SIZES), plane_presets=PLANE_PRESETS)
     p.add_argument("--couplings", type=count_int, help="in the plane: couplings in all; images: per kind and level")
     p.add_argument("--layers", type=count_int, help="in the plane: hidden layers of the net in a coupling")
     p.add_argument("--width", type=width_int, help="units or channels of the net in a coupling")

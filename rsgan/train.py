@@ -34,7 +34,7 @@ REFERENCES = {"figure": "https://kexue.fm/usr/uploads/2018/10/2687059029.jpg"}  
 
 
 def make_parser():
-    p = gan_parser(__doc__, PRESETS)
+    p = gan_parser(__doc__, PRESETS, PLANE_PRESETS)
     p.add_argument(
         "--loss", choices=METHODS, default="rsgan", help=f"method, default rsgan: {', '.join(METHODS)}", metavar="NAME"
     )

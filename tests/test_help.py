@@ -1,9 +1,11 @@
 """Every script prints its help without importing a heavy package."""
 
+import importlib
 import json
 
 import pytest
 
+from rsgan import train
 from tests.helpers.scripts import ROOT, run_script
 
 SCRIPTS = sorted(
@@ -42,3 +44,19 @@ def test_help_needs_no_heavy_package(help_of, script):
     text, heavy_packages = help_of[script]
     assert text.startswith("usage") and "--help" in text
     assert not heavy_packages
+
+
+def test_help_ends_with_the_values_of_the_presets(help_of):
+    lines = help_of["rsgan/train.py"][0].splitlines()
+    tables = [lines.index(f"values of the presets{where}:") for where in ("", " for points of the plane")]
+    assert lines[tables[0] + 1].split() == ["smoke", "quick", "paper"]
+    for preset, values in (("quick", train.PRESETS["quick"]), ("paper", train.PRESETS["paper"])):
+        column = 1 + ["smoke", "quick", "paper"].index(preset)
+        shown = {row.split()[0]: row.split() for row in lines[tables[0] + 2 : tables[1] - 1]}
+        assert shown["--steps"][column] == str(values["steps"])
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_every_flag_has_help(script):
+    parser = importlib.import_module(script.removesuffix(".py").replace("/", ".")).make_parser()
+    assert not [action.option_strings or action.dest for action in parser._actions if not action.help]
