@@ -143,7 +143,7 @@ def run(args):
     import numpy as np
 
     from common.data.images import to_float
-    from common.experiments.setup import begin_run, set_precision_and_seed
+    from common.experiments.setup import begin_run, prepare
     from common.files import write_json
     from common.models.inference import predict
     from common.plots.charts import plot_curves
@@ -156,7 +156,7 @@ def run(args):
     if toy != (args.against in TOYS):
         raise UserError(f"{args.dataset} and {args.against} cannot be compared: one holds points, the other images")
     apply_preset(args, make_parser(), PLANE_PRESETS if toy else PRESETS)
-    set_precision_and_seed(args)
+    prepare(args, ARTICLE)
 
     # data
     sets = zip(three_splits(args.dataset, args, 0), three_splits(args.against, args, 1), strict=True)

@@ -4,7 +4,7 @@ import numpy as np
 
 from common.data.images import load_images, to_float, to_uint8
 from common.data.splits import fixed_random_subset
-from common.experiments.setup import begin_run, set_precision_and_seed
+from common.experiments.setup import begin_run, prepare
 from common.files import atomic_write
 from common.metrics.pca import pca_frechet
 from common.models.inference import predict
@@ -28,7 +28,7 @@ def run_ogan(args, article, build, references):
         build: function of (args, channels) that returns (trainer, encoder, generator).
         references: published numbers for `results.json`.
     """
-    set_precision_and_seed(args)
+    prepare(args, article)
 
     # data
     images = load_images(args.dataset, args.size, "train", args.data_dir, limit=args.limit, crop=args.crop)

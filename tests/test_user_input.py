@@ -47,13 +47,17 @@ def flags_of(module):
     return parser, [action for action in parser._actions if action.nargs != 0]
 
 
-def error_of(function, capsys):
-    """Return the line of a call that must exit with code 2 and print one line to stderr and none to stdout."""
+def error_of(function, capsys, begins=False):
+    """Return the line of a call that must exit with code 2 and print one line to stderr.
+
+    It must print none to stdout, or with `begins` the one that says what will be trained.
+    """
     with pytest.raises(SystemExit) as stop:
         function()
     printed = capsys.readouterr()
     assert stop.value.code == 2, printed.err
-    assert printed.err.count("\n") == 1 and printed.err.endswith("\n") and not printed.out, printed
+    assert printed.err.count("\n") == 1 and printed.err.endswith("\n"), printed
+    assert not printed.out or (begins and re.fullmatch(r"training .* it writes to .*\n", printed.out)), printed
     assert len(printed.err) < 2200 and "Traceback" not in printed.err
     return printed.err
 
@@ -210,7 +214,7 @@ def test_folder_without_images_is_one_line_before_the_training(module, image_fol
     for folder in image_folders:
         flags = ["--preset", "smoke", "--dataset", folder, "--out", str(tmp_path / "runs")]
         monkeypatch.setattr("sys.argv", ["script.py", *flags])
-        error_of(lambda: cli.main(script.run, script.make_parser()), capsys)
+        error_of(lambda: cli.main(script.run, script.make_parser()), capsys, begins=True)
     assert not (tmp_path / "runs").exists()
 
 

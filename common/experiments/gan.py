@@ -7,7 +7,7 @@ import numpy as np
 from common.data.toy_2d import TOYS
 from common.errors import UserError
 from common.experiments.sample_space import ImageSpace, PlaneSpace
-from common.experiments.setup import begin_run, set_precision_and_seed
+from common.experiments.setup import begin_run, prepare
 from common.files import atomic_write, write_json
 from common.models.inference import predict
 from common.plots.animation import save_training_gif
@@ -67,7 +67,7 @@ def run_gan(args, article, build, references, fixed_flags=()):
     Raises:
         UserError: if --width does not fit the image size, or what `begin_run` and `train` raise.
     """
-    set_precision_and_seed(args)
+    prepare(args, article)
     is_toy = args.dataset in TOYS
     if not is_toy and args.width % (args.size // 8):
         raise UserError(

@@ -29,7 +29,7 @@ from common.metrics.classifier import predicted_labels
 from common.metrics.distances import frechet_distance
 from common.metrics.features import extractor, sample_quality
 from common.metrics.modes import mixture_modes, mode_coverage, modes_of_points
-from common.metrics.sample_size import is_enough
+from common.metrics.sample_size import is_enough, say_stage
 from common.metrics.wasserstein import laplacian_wasserstein, sliced_wasserstein
 from common.plots.images import image_grid, save_png
 from common.plots.labels import save_labelled
@@ -112,7 +112,9 @@ class ImageSpace:
             `count_modes` over 26 samples per mode. Metrics that need more images than there are are left out, with a
             printed line.
         """
-        fakes = sample(min(N_FINAL, len(self.test)), 4)
+        n_final = min(N_FINAL, len(self.test))
+        say_stage("the sliced Wasserstein distance", n_final)
+        fakes = sample(n_final, 4)
         n = min(N_DURING_TRAINING, len(fakes))
         swd = laplacian_wasserstein(fixed_random_subset(self.test, n), fixed_random_subset(fakes, n))
         metrics = {

@@ -4,12 +4,24 @@ from common import backend
 from common.data.batches import EndlessBatches
 from common.data.cache import array_checksum
 from common.errors import UserError
-from common.training.run_dir import open_run
+from common.training.run_dir import open_run, run_dir_of
 
 
-def set_precision_and_seed(args):
-    """Set Keras's precision policy and the random seeds of the process from `--mixed-precision` and `--seed`."""
+def prepare(args, article):
+    """Say what will be trained, then set Keras's precision policy and the random seeds of the process.
+
+    Args:
+        args: flags of `common.cli.parser`, with the preset applied.
+        article: str, folder of the article.
+    """
     import keras
+
+    length = f"{args.epochs} epochs" if args.epochs and not args.steps else f"{args.steps} steps"
+    print(
+        f"training {article} on {args.dataset}, preset {args.preset}, {length} of {args.batch_size}; "
+        f"it writes to {run_dir_of(args, article)}; the time left is shown once it is measured",
+        flush=True,
+    )
 
     if args.mixed_precision:
         keras.mixed_precision.set_global_policy(f"mixed_{args.mixed_precision}")

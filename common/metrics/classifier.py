@@ -5,7 +5,6 @@ import hashlib
 import itertools
 import json
 import random
-import sys
 
 import keras
 import numpy as np
@@ -14,6 +13,7 @@ from common.data import readers
 from common.data.catalog import DATASETS, find, keras_home
 from common.data.images import FORMAT, load_images, to_float
 from common.data.jobs import digits_to_label
+from common.data.progress import progress_bar
 from common.errors import UserError
 from common.files import atomic_write, read_json, write_json
 from common.models.inference import load_model, predict
@@ -156,7 +156,9 @@ def _train(name, size, data_dir, limit, epochs):
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     )
     batches = _labelled_batches(np.asarray(train.array), train.labels, batch_size)
-    logits_model.fit(batches, steps_per_epoch=steps, epochs=epochs, shuffle=False, verbose=int(sys.stdout.isatty()))
+    advance = progress_bar(steps * epochs, f"steps of {batch_size} images:")
+    callback = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: advance(1))
+    logits_model.fit(batches, steps_per_epoch=steps, epochs=epochs, shuffle=False, verbose=0, callbacks=[callback])
     (test_logits,) = predict_by_channel(logits_model, 0, test.array)
     accuracy = float(np.mean(test_logits.argmax(-1) == test.labels))
     print(f"test accuracy of the classifier of {name}: {accuracy:.2%}", flush=True)

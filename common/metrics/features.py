@@ -23,7 +23,7 @@ from common.metrics.classifier import (
     single_output_model,
 )
 from common.metrics.pca import pca_basis
-from common.metrics.sample_size import is_enough
+from common.metrics.sample_size import is_enough, say_stage
 
 KINDS = ("classifier", "inception", "pixels")
 COMPONENTS = 64  # principal components of "pixels"
@@ -139,18 +139,22 @@ def sample_quality(fakes, train, test, extract):
     if not has_distances:
         return {}
     n = min(counts.values())
+    say_stage("features", n)
     subsets = {name: fixed_random_subset(rows, n) for name, rows in sets.items()}
     fakes, train, test = (
         check_finite(f"the features of the {name}", rows if rows.ndim == 2 else extract(rows))
         for name, rows in subsets.items()
     )
+    say_stage("FID and KID", n)
     metrics = {
         "fid": distances.frechet_distance(fakes, test),
         "fid_floor": distances.frechet_distance(train, test),
         "kid": distances.kernel_distance(fakes, test),
         "kid_floor": distances.kernel_distance(train, test),
-        **(distances.prdc(test, fakes, NEIGHBOURS) if has_neighbours else {}),
     }
+    if has_neighbours:
+        say_stage("precision, recall, density and coverage", n)
+        metrics |= distances.prdc(test, fakes, NEIGHBOURS)
     if metrics.get("recall") == 0:
         print("recall 0: precision and density say nothing here", flush=True)
     return metrics

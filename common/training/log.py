@@ -78,3 +78,23 @@ def format_duration(seconds):
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def displayed(logs):
+    """Return the metrics to display: all but the losses, because a single-loss value is not informative."""
+    metrics = [(name, value) for name, value in logs.items() if not name.endswith("loss")]
+    return metrics or list(logs.items())
+
+
+def progress_line(step, total_steps, seconds, logs):
+    """Return the line that tells how far a training is: the step, the time left, and the metrics.
+
+    Args:
+        step: int, steps done.
+        total_steps: int, length of the training.
+        seconds: number, time that these steps took.
+        logs: dict of losses and metrics.
+    """
+    time_left = format_duration((total_steps - step) * seconds / step)
+    values = "".join(f", {name} {value:.3f}" for name, value in displayed(logs))
+    return f"step {step} of {total_steps}, about {time_left} left{values}"

@@ -22,10 +22,11 @@ from common.data.batches import EndlessBatches
 from common.errors import UserError
 from common.files import atomic_write
 from common.training import checkpoint
-from common.training.log import format_duration, format_log, read_log
+from common.training.log import displayed, format_log, progress_line, read_log
 from common.training.run_dir import accept_run
 from common.training.tensorboard import tensorboard_writer
 
+SILENCE = 10  # seconds without a line of output, at most at first; later a tenth of the time so far
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # Ctrl-C, a scheduler, a terminal that was closed
 
 
@@ -50,6 +51,7 @@ class TrainingLog(keras.callbacks.Callback):
         self.seconds = 0.0  # spent in training steps, over all parts of a resumed run
         self.stop_requested = False
         self.progress_bar = self.tensorboard = None
+        self.spoke_at = time.perf_counter()  # time of the last line of output
         self.rows = []
 
     def variables(self):
@@ -101,7 +103,9 @@ class TrainingLog(keras.callbacks.Callback):
         if self.progress_bar:
             done = self.step - self.first_step
             self.progress_bar.stateful_metrics = set(logs or ())
-            self.progress_bar.update(done, _displayed(logs or {}), finalize=self.step == self.total_steps)
+            self.progress_bar.update(done, displayed(logs or {}), finalize=self.step == self.total_steps)
+        elif time.perf_counter() - self.spoke_at > max(SILENCE, 0.1 * self._seconds_so_far()):
+            self._print_progress(logs or {})
         if self.stop_requested and self.step < self.total_steps and self.step % self.save_every:
             self._stop_clock()
             self._save()
@@ -120,10 +124,7 @@ class TrainingLog(keras.callbacks.Callback):
         self.tensorboard(row)
         self._save()
         if not self.progress_bar:
-            remaining = (self.total_steps - self.step) * self.seconds / self.step
-            values = "".join(f", {name} {value:.3f}" for name, value in _displayed(logs))
-            time_left = format_duration(remaining)
-            print(f"step {self.step} of {self.total_steps}, about {time_left} left{values}", flush=True)
+            self._print_progress(logs)
         if self.stop_requested:
             self.model.stop_training = True
 
@@ -135,8 +136,15 @@ class TrainingLog(keras.callbacks.Callback):
         except UserError as error:
             raise UserError(f"at step {self.step}: {error}") from None
 
+    def _seconds_so_far(self):
+        return self.seconds + time.perf_counter() - self.started_at
+
+    def _print_progress(self, logs):
+        print(progress_line(self.step, self.total_steps, self._seconds_so_far(), logs), flush=True)
+        self.spoke_at = time.perf_counter()
+
     def _stop_clock(self):
-        self.seconds += time.perf_counter() - self.started_at
+        self.seconds = self._seconds_so_far()
         self.started_at = time.perf_counter()
 
     def _first_bad_weight(self):
@@ -160,12 +168,6 @@ class TrainingLog(keras.callbacks.Callback):
 def _part(extra, prefix):
     """Return the entries whose names have the prefix, without it."""
     return {name.removeprefix(prefix): value for name, value in extra.items() if name.startswith(prefix)}
-
-
-def _displayed(logs):
-    """Return the metrics to display: all but the losses, because a single-loss value is not informative."""
-    metrics = [(name, value) for name, value in logs.items() if not name.endswith("loss")]
-    return metrics or list(logs.items())
 
 
 def train(

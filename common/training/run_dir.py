@@ -61,6 +61,11 @@ def run_name(args):
     return re.sub(r"[^\w.=-]+", "_", f"{source}-{args.size}-{args.variant}-s{args.seed}")
 
 
+def run_dir_of(args, article):
+    """Return the path `<out>/<article>/<run name>`, or the folder that --resume names."""
+    return Path(args.resume) if isinstance(args.resume, str) else Path(args.out) / article / run_name(args)
+
+
 def open_run(args, article, images, fixed_flags=(), fingerprint=None):
     """Make or reopen `<out>/<article>/<run name>/`, or the folder that --resume names, and return its path.
 
@@ -79,8 +84,7 @@ def open_run(args, article, images, fixed_flags=(), fingerprint=None):
         UserError: if the run exists and --resume was not given, was started with other settings or other data, or is
             being trained by another process; if --resume finds only runs with other flags, and --new was not given.
     """
-    is_named = isinstance(args.resume, str)
-    run_dir = Path(args.resume) if is_named else Path(args.out) / article / run_name(args)
+    run_dir = run_dir_of(args, article)
     if args.resume and not args.new and not (run_dir / "config.json").exists():
         _refuse_beside_others(run_dir, args)
     config = {"article": article, **provenance(args), "images": int(images), "images_fingerprint": fingerprint}
@@ -93,7 +97,7 @@ def open_run(args, article, images, fixed_flags=(), fingerprint=None):
     _lock(run_dir)
     if (run_dir / "config.json").exists():
         old = read_config(run_dir)
-        if is_named:
+        if isinstance(args.resume, str):
             config["command"] = old.get("command")  # it names the flags, which the new one leaves out
         _check_same(old, config, run_dir, RESUMABLE_CHANGES.difference(fixed_flags))
         for stale in run_dir.rglob(".part-*"):  # of a process that was killed while it wrote

@@ -10,7 +10,7 @@ from common.data.catalog import is_digit_like
 from common.data.images import load_images, to_uint8
 from common.data.splits import fixed_random_subset
 from common.errors import UserError
-from common.experiments.setup import begin_run, set_precision_and_seed
+from common.experiments.setup import begin_run, prepare
 from common.files import atomic_write
 from common.metrics.pca import pca_frechet
 from common.metrics.sample_size import is_enough
@@ -47,7 +47,7 @@ def run_on_images(args, article, build, references, *, data_dependent_init, prio
     Raises:
         UserError: if the size of the images cannot be halved `levels` times, or if `begin_run` or `train` raises it.
     """
-    set_precision_and_seed(args)
+    prepare(args, article)
 
     # data
     images = load_images(args.dataset, args.size, "train", args.data_dir, limit=args.limit, crop=args.crop)

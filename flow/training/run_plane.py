@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from common.data import toy_2d
-from common.experiments.setup import begin_run, set_precision_and_seed
+from common.experiments.setup import begin_run, prepare
 from common.files import atomic_write
 from common.plots.planes import grid_points, plot_panels_2d
 from common.plots.words import in_words
@@ -28,7 +28,7 @@ def run_in_the_plane(args, article, build, references):
     Raises:
         UserError: if `begin_run` or `train` raises it.
     """
-    set_precision_and_seed(args)
+    prepare(args, article)
 
     # data
     held_out = toy_2d.sample(args.dataset, max(1, args.points // 5), [args.seed, 1])

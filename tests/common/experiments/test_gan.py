@@ -89,10 +89,12 @@ def run(tmp_path, monkeypatch):
 @pytest.mark.parametrize(("n_train", "n_test"), [(2, 1), (3, 10), (10, 1), (10, 2), (10, 5), (10, 10)])
 def test_few_images_never_cost_the_results(run, capsys, n_train, n_test):
     run_dir = run(n_train, n_test)
+    output = capsys.readouterr().out
+    assert output.startswith("training stub on lfw, preset smoke, ") and f"writes to {run_dir};" in output
     metrics = json.loads((run_dir / "results.json").read_text())["metrics"]
     n = min(n_train, n_test)
     assert set(metrics) == {name for name, least in FEW.items() if n >= least}
-    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("not measured")]
+    lines = [line for line in output.splitlines() if line.startswith("not measured")]
     assert len(lines) == (0 if n >= 6 else 1 if n >= 2 else 3) and all("at least" in line for line in lines)
     figures = {path.name for path in (run_dir / "figures").iterdir()}
     assert figures == {"samples.png", "curves.png", "training.gif"} | ({"distance.png"} if n >= 2 else set())

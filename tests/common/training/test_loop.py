@@ -4,6 +4,7 @@ import functools
 import importlib.util
 import os
 import signal
+import types
 
 import keras
 import numpy as np
@@ -14,7 +15,7 @@ from common.data.batches import EndlessBatches
 from common.errors import UserError
 from common.losses.correlation import correlation
 from common.models.layers import Latent
-from common.training import checkpoint
+from common.training import checkpoint, loop
 from common.training.alternating import Alternating
 from common.training.ema import WeightEMA
 from common.training.log import read_log
@@ -171,6 +172,14 @@ def test_ctrl_c_inside_an_interval_saves_the_step_and_resume_continues(
     assert "going on from step 7" in capsys.readouterr().out
     assert_equal_states(resumed, states[15])
     assert values_of(resumed_rows) == values_of(rows[:3]), "means over all steps of the interval"
+
+
+def test_a_slow_interval_is_not_silent(tmp_path, monkeypatch, capsys):
+    clock = iter(range(0, 90_000, 6))
+    monkeypatch.setattr(loop, "time", types.SimpleNamespace(perf_counter=lambda: next(clock)))
+    fit(tmp_path, 23)
+    steps = [int(line.split()[1]) for line in capsys.readouterr().out.splitlines() if line.startswith("step ")]
+    assert steps[0] == 1 and {5, 10, 15, 20, 23} < set(steps) < set(range(1, 24)), "later ones are fewer"
 
 
 def test_finished_run_is_left_unchanged(capsys, whole_run):
