@@ -36,7 +36,7 @@ reproduce-all: setup  ## run every experiment; options: PRESET=quick ONLY=ogan,f
 	$(PY) -m common.reproduce $(REPRODUCE_FLAGS) $(OUT_FLAG)
 
 compare: setup  ## write the page that sets the articles beside your results: runs/report/index.html
-	$(PY) -m common.reproduce.report $(OUT_FLAG)
+	$(PY) -m common.reproduce.report $(if $(ONLY),--only "$(ONLY)") $(OUT_FLAG)
 
 test: lint  ## run ruff and all tests: formulas, and the scripts end to end on TensorFlow and JAX
 	$(PY) -m pytest -n 2 --dist worksteal

@@ -2,6 +2,8 @@
 
 import itertools
 import math
+import shlex
+import sys
 
 from common.files import atomic_write, write_json
 
@@ -15,7 +17,7 @@ def write_table(output_dir, row_header, rows, args, footer="", **extra_results):
         rows: dict kind -> {column: list of numbers, one per seed}.
         args: parsed flags of `common.experiments.sweep.sweep_parser`.
         footer: str, text under the table.
-        **extra_results: entries of `results.json` besides "metrics", "seeds" and "train_flags".
+        **extra_results: entries of `results.json` besides "metrics", "seeds", "train_flags", "dataset" and "command".
 
     Returns:
         The text of `table.md`.
@@ -27,6 +29,7 @@ def write_table(output_dir, row_header, rows, args, footer="", **extra_results):
         for i, value in enumerate(values)
     }
     results = {"metrics": metrics, "seeds": args.seeds, "train_flags": args.forwarded, **extra_results}
+    results |= {"dataset": args.dataset, "command": shlex.join(["python", *sys.argv])}
     write_json(output_dir / "results.json", results)
     text = table(row_header, rows) + footer
     atomic_write(output_dir / "table.md", lambda path: path.write_text(text, encoding="utf-8"))

@@ -1,15 +1,17 @@
 """Write one page that compares the articles' figures, claims and numbers with our results.
 
     python -m common.reproduce.report                    # -> runs/report/index.html
+    python -m common.reproduce.report --only ogan,flow/nice
 
-It reads the articles' lists, `<article>/reproduction.toml`, and the results of `python -m common.reproduce` under
---out. The page is static and works from the disk; the blog's pictures are linked, never stored. A result that does not
-exist is called missing, and the page gives the command that makes it. If the repository holds a picture of an earlier
-run, the page shows that one instead.
+It reads the articles' lists, `<article>/reproduction.toml`, and the results under --out: those of
+`python -m common.reproduce`, and those of scripts that you ran yourself. The page is static and works from the disk;
+the blog's pictures are linked, never stored. A result that does not exist is called missing, and the page gives the
+command that makes it. If the repository holds a picture of an earlier run, the page shows that one instead.
 """
 
 import functools
 import os
+import re
 import shlex
 from collections import Counter
 from pathlib import Path
@@ -17,8 +19,10 @@ from urllib.parse import quote
 
 from common.cli import Parser, main
 from common.files import atomic_write
+from common.flag_types import nonempty
 from common.reproduce import plan
 from common.reproduce.lists import VERDICTS
+from common.reproduce.own_runs import find_own_run, own_entry, own_runs, pictures_of
 from common.reproduce.paths import check_writable, out_path
 from common.reproduce.record import read_record
 from common.reproduce.run_files import read_run
@@ -31,6 +35,9 @@ def make_parser():
     """Return the parser of `python -m common.reproduce.report`."""
     p = Parser(description=__doc__, formatter_class=Parser.RAW)
     p.add_argument("--out", default="runs", help="folder of the runs, and of the page (default runs)")
+    p.add_argument(
+        "--only", type=nonempty, help="articles or runs, separated by commas: ogan,flow/mixing (default: all)"
+    )
     return p
 
 
@@ -95,7 +102,7 @@ def run_view(key, spec, out, entry, preset, damage=""):
         make_command.append(f"OUT={folder}")
     return {
         "key": key,
-        "anchor": key.replace("/", "-"),
+        "anchor": re.sub(r"[^\w.-]+", "-", key),
         "done": state == "finished" or bool(content["damage"]),  # a damaged run is shown without what is damaged
         "state": state,
         "reason": reason,
@@ -106,7 +113,7 @@ def run_view(key, spec, out, entry, preset, damage=""):
         "dataset": entry.get("dataset"),
         "article_dataset": spec.get("dataset"),
         "fallback": entry.get("fallback", False),
-        "duration": plan.format_duration(entry.get("seconds", 0)),
+        "duration": "" if entry.get("seconds", 0) is None else plan.format_duration(entry.get("seconds", 0)),
         "failed": content["failed"],  # trainings of a comparison
         "pictures": {name: relative_url(directory / name, page_dir) for name in content["pictures"]},
         "metrics": {name: format_metric(value) for name, value in content["metrics"].items()},
@@ -146,7 +153,33 @@ def number_view(number, runs, preset):
     return number | {"run": run, "measured": measured, "caveats": caveats, "make_command": make_command}
 
 
-def article_view(folder, content, out, record):
+def find_entries(folder, content, out, record, own):
+    """Return ({name of a listed run: its entry}, own runs that are none of the listed ones).
+
+    A run that `make reproduce-all` has not finished is looked for among the own runs.
+
+    Args:
+        folder: name of the article's folder.
+        content: dict, the article's `reproduction.toml`.
+        out: Path, folder of the runs.
+        record: `Record`, content of `reproduction.json`.
+        own: list of `own_runs`.
+    """
+    entries, directories = {}, {}
+    for spec in content["run"]:
+        name, key = spec["name"], f"{folder}/{spec['name']}"
+        entry = record.runs.get(key, {})
+        if entry.get("state") != "finished" and key not in record.damaged_runs:
+            found = find_own_run(spec, own, out, directories.get(spec.get("after")))
+            entry = own_entry(found, spec, out) if found else entry
+        entries[name] = entry
+        if entry.get("state") == "finished":
+            directories[name] = out / entry["directory"]
+    others = [path for path in own if path.relative_to(out).parts[0] == folder and path not in directories.values()]
+    return entries, others
+
+
+def article_view(folder, content, out, record, own, selected=None):
     """Return what the page shows of an article.
 
     Args:
@@ -154,13 +187,24 @@ def article_view(folder, content, out, record):
         content: dict, the article's `reproduction.toml`.
         out: Path, folder of the runs.
         record: `Record`, content of `reproduction.json`.
+        own: list of `own_runs`.
+        selected: set of keys of runs, `<article>/<name>`, which alone are shown (default: all).
     """
     article_dir, page_dir, preset = plan.ROOT / folder, out / "report", record.preset
+    entries, others = find_entries(folder, content, out, record, own)
     runs = {}
     for spec in content["run"]:
         key = f"{folder}/{spec['name']}"
         damage = record.damaged_runs.get(key, "")
-        runs[spec["name"]] = run_view(key, spec, out, record.runs.get(key, {}), preset, damage)
+        runs[spec["name"]] = run_view(key, spec, out, entries[spec["name"]], preset, damage)
+    is_whole = selected is None or all(run["key"] in selected for run in runs.values())
+    if is_whole:
+        others = [own_run_view(path, out, preset) for path in others]
+    else:  # without what belongs to no run
+        runs = {name: run for name, run in runs.items() if run["key"] in selected}
+        chosen = lambda kind: [entry for entry in content.get(kind, []) if entry.get("run") in runs]
+        content = content | {"figure": chosen("figure"), "number": chosen("number"), "claim": []}
+        others = []
     claims = content.get("claim", [])
     verdicts = Counter(claim["verdict"] for claim in claims)
     return content["article"] | {
@@ -171,7 +215,15 @@ def article_view(folder, content, out, record):
         "verdicts": {verdict: verdicts[verdict] for verdict in VERDICTS if verdicts[verdict]},
         "numbers": [number_view(number, runs, preset) for number in content.get("number", [])],
         "runs": list(runs.values()),
+        "others": others,
     }
+
+
+def own_run_view(path, out, preset):
+    """Return what the page shows of an own run that is none of the listed ones; see `run_view`."""
+    results = ["results.json"] if (path / "results.json").is_file() else []
+    spec = {"leaves": [*results, *pictures_of(path)]}
+    return run_view(os.path.relpath(path, out), spec, out, own_entry(path, spec, out), preset)
 
 
 @functools.cache
@@ -189,15 +241,26 @@ def load_template():
     return environment.get_template("report.html.jinja")
 
 
-def render(out):
+def render(out, only=None):
     """Return the page as HTML.
 
     Args:
         out: absolute Path, folder of the runs.
+        only: str, articles and runs separated by commas (default: all); see `plan.select_runs`.
+
+    Raises:
+        UserError: if `only` names something unknown.
     """
-    record = read_record(out / "reproduction.json")
-    articles = [article_view(folder, content, out, record) for folder, content in plan.read_lists().items()]
-    runs = [run for article in articles for run in article["runs"]]
+    record, own, selected = read_record(out / "reproduction.json"), own_runs(out), None
+    if only:
+        all_runs = plan.make_plan(record.preset, os.path.relpath(out, plan.ROOT))
+        selected = {run.key for run in plan.select_runs(all_runs, only)}
+    articles = [
+        article_view(folder, content, out, record, own, selected)
+        for folder, content in plan.read_lists().items()
+        if selected is None or any(key.split("/")[0] == folder for key in selected)
+    ]
+    runs = [run for article in articles for run in (*article["runs"], *article["others"])]
     return load_template().render(
         articles=articles,
         damage=record.damage,
@@ -209,7 +272,7 @@ def render(out):
 def run(args):
     """Write the page to `<out>/report/index.html` and print its path."""
     out = out_path(args.out)
-    html = render(out)
+    html = render(out, args.only)
     check_writable(out, args.out)
     atomic_write(out / "report/index.html", lambda path: path.write_text(html, encoding="utf-8"))
     print(Path(os.path.normpath(os.path.expanduser(args.out))) / "report/index.html")
