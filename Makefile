@@ -8,7 +8,7 @@ REPRODUCE_FLAGS = $(if $(PRESET),--preset "$(PRESET)") $(if $(DATASET),--dataset
   $(if $(DATA_DIR),--data-dir "$(DATA_DIR)") $(if $(JOBS),--jobs "$(JOBS)")
 OUT_FLAG = $(if $(OUT),--out "$(OUT)")
 
-.PHONY: help setup demo reproduce-all compare test lint format bench clean
+.PHONY: help setup demo reproduce-all compare figures test lint format bench clean
 .DEFAULT_GOAL := help
 
 help:  ## list these commands
@@ -37,6 +37,9 @@ reproduce-all: setup  ## run every experiment; options: PRESET=quick ONLY=ogan,f
 
 compare: setup  ## write the page that sets the articles beside your results: runs/report/index.html
 	$(PY) -m common.reproduce.report $(if $(ONLY),--only "$(ONLY)") $(OUT_FLAG)
+
+figures: setup  ## collect the figures of all runs, with captions, in one folder: runs/figures/index.md
+	$(PY) -m common.reproduce.figures $(OUT_FLAG)
 
 test: lint  ## run ruff and all tests: formulas, and the scripts end to end on TensorFlow and JAX
 	$(PY) -m pytest -n 2 --dist worksteal
