@@ -252,7 +252,7 @@ def distinct_pits(momentum, rate, draws=DRAWS):
 
 
 def run(args):
-    from common.experiments.sweep import table
+    from common.experiments.tables import table
     from common.files import atomic_write, write_json
     from common.training.run_dir import provenance, write_results
 

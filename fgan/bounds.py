@@ -153,7 +153,7 @@ def draw(path, exact, paths):
 
 
 def run(args):
-    from common.experiments.sweep import table
+    from common.experiments.tables import table
     from common.files import atomic_write, write_json
     from common.training.run_dir import provenance, write_results
     from fgan.divergences import get_divergence

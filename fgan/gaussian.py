@@ -192,7 +192,7 @@ def draw_fits(path, exact, fits):
 
 
 def run(args):
-    from common.experiments.sweep import table
+    from common.experiments.tables import table
     from common.files import atomic_write, write_json
     from common.plots.charts import plot_curves
     from common.training.run_dir import provenance, write_results
