@@ -43,4 +43,4 @@ def draw_maps(path, critic, generator, args):
     z = np.random.default_rng([args.seed, 3]).standard_normal((data.n, args.latent_dim), "float32")
     energy, density = maps(critic, data.extent)
     panels = {"data": data.reference, "samples": predict(generator, z), "energy U": energy, "e^-U / Z": density}
-    plot_panels_2d(path, panels, data.extent, f"{in_words(args.dataset)}, {args.steps:,} steps")
+    plot_panels_2d(path, panels, data.extent, f"Samples and energy: {in_words(args.dataset)}, {args.steps:,} steps")

@@ -80,7 +80,7 @@ def run_in_the_plane(args, article, build, references):
         **train_seconds(rows),
         "steps": args.steps,
     }
-    title = f"{in_words(args.dataset)}, {args.steps:,} steps"
+    title = f"Densities and samples: {in_words(args.dataset)}, {args.steps:,} steps"
     save_pictures(args.steps, run_dir / "figures/density.png", title)
     write_results(run_dir, metrics, references, network=measured_network(averages))
     print(*(f"{name:20s}{value:.6g}" for name, value in metrics.items()), sep="\n")
