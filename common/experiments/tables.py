@@ -64,6 +64,8 @@ def _cell(values):
 
 def _decimals(number, digits):
     """Return the number of decimals that shows so many digits of a number, at most 6."""
+    if not math.isfinite(number):  # some divergences are infinite
+        return 3
     return max(0, min(6, digits - 1 - math.floor(math.log10(abs(number))))) if number else 6
 
 

@@ -1,5 +1,7 @@
 """Tables over seeds: digits, ranges, and verdicts only where ranges do not overlap."""
 
+import math
+
 import pytest
 
 from common.experiments.tables import disjoint, lowest, table
@@ -46,3 +48,8 @@ def test_a_verdict_needs_ranges_that_do_not_overlap():
     assert lowest({"a": [1.0], "b": [2.0, 3.0]}) == "undecided; it takes at least two seeds of each"
     assert disjoint({"a": [3.0, 4.0], "b": [1.0, 2.0], "once": [1.5]}) and not disjoint(overlapping)
     assert not disjoint({"a": [1.0], "b": [2.0]})
+
+
+def test_an_infinite_value_is_shown():
+    rows = table("", {"kl": {"all": [math.inf, math.inf], "one": [1.5, math.inf]}}).splitlines()
+    assert rows[2] == "| kl | inf | inf (1.500 to inf) |"
