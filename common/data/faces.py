@@ -11,6 +11,7 @@ SEARCHED_SIDE = 480  # pixels of the shorter side of the image in which a face i
 SMALLEST = 1 / 12  # of the shorter side: a smaller face is a stranger in the background, or a mistake
 MARGIN = 1.5  # the detector's square ends at the brows and the chin; the crop shows the hair, too
 _detectors = threading.local()
+_one_import = threading.Lock()  # OpenCV's import replaces its own module: a second thread would see half of it
 
 
 def has_detector() -> bool:
@@ -46,7 +47,8 @@ def largest_face(image: Image.Image) -> tuple[int, int, int, int] | None:
 def _detector():
     """Return the detector of this thread: two threads cannot share one."""
     if not hasattr(_detectors, "frontal"):
-        import cv2
+        with _one_import:
+            import cv2
 
         cv2.setNumThreads(1)  # images are searched in parallel already
         _detectors.frontal = cv2.CascadeClassifier(f"{cv2.data.haarcascades}haarcascade_frontalface_default.xml")
