@@ -1,8 +1,13 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
-VENV = .venv
+# an environment that is active (venv, uv, conda but its base) is used; make VENV=/path names another
+CONDA = $(if $(filter-out base,$(CONDA_DEFAULT_ENV)),$(CONDA_PREFIX))
+VENV ?= $(or $(VIRTUAL_ENV),$(CONDA),.venv)
 PY = $(VENV)/bin/python
 ON_JAX = tests/common/training tests/common/test_backend.py tests/common/losses/test_gradient_penalties.py tests/flow/test_training.py
-PIP = $(PY) -m pip install --quiet --disable-pip-version-check
+IS_YOURS = test $(VENV) != .venv -a -x $(PY)
+# an environment that uv has made has no pip
+INSTALL = if $(PY) -m pip --version >/dev/null 2>&1; then $(PY) -m pip install --quiet --disable-pip-version-check -r $(1); \
+  else uv pip install --quiet --python $(PY) -r $(1); fi
 
 REPRODUCE_FLAGS = $(if $(PRESET),--preset "$(PRESET)") $(if $(DATASET),--dataset "$(DATASET)") $(if $(ONLY),--only "$(ONLY)") \
   $(if $(DATA_DIR),--data-dir "$(DATA_DIR)") $(if $(JOBS),--jobs "$(JOBS)")
@@ -14,19 +19,19 @@ OUT_FLAG = $(if $(OUT),--out "$(OUT)")
 help:  ## list these commands
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
-setup: $(VENV)/.ready  ## create .venv and install everything in it
+setup: $(VENV)/.ready  ## install everything: into VENV=, else the active environment, else a new .venv
 
 # Installed again only when the requirements or the list of packages change (a new folder, too).
 $(VENV)/.ready: requirements.txt pyproject.toml $(wildcard */__init__.py */*/__init__.py)
-	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
+	@"$$($(IS_YOURS) && echo $(PY) || echo "$(PYTHON)")" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
 	  || { echo "Python 3.11, 3.12 or 3.13 is needed: make PYTHON=/path/to/python3.11 ..."; exit 2; }
 	@echo "installing into $(VENV) (a minute or two)"
-	@"$(PYTHON)" -m venv $(VENV)
-	@$(PIP) -r requirements.txt
+	@$(IS_YOURS) || "$(PYTHON)" -m venv $(VENV)
+	@$(call INSTALL,requirements.txt)
 	@touch $@
 
 $(VENV)/.ready-dev: requirements-dev.txt $(VENV)/.ready
-	@$(PIP) -r requirements-dev.txt
+	@$(call INSTALL,requirements-dev.txt)
 	@touch $@
 
 demo: setup  ## train O-GAN on cartoon faces drawn by code: about five minutes on 2 CPU cores
@@ -59,5 +64,5 @@ bench: setup  ## measure speeds, as ratios within one run
 	$(PY) rsgan/bench.py
 	$(PY) fgan/bench.py
 
-clean:  ## remove the environment and the caches; keep runs/
-	rm -rf $(VENV) .pytest_cache .ruff_cache *.egg-info
+clean:  ## remove .venv and the caches; keep runs/ and an environment of your own
+	rm -rf .venv .pytest_cache .ruff_cache *.egg-info
