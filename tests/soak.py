@@ -48,7 +48,9 @@ def run_with_kills(command, out, kills, rng, report=print, longest=0.5):
     hits, begun = [], time.monotonic()
     words = [sys.executable, *command.split(), "--out", str(out), "--resume"]
     while True:
-        process = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        process = subprocess.Popen(
+            words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=listen_to_signals
+        )
         if len(hits) < kills:
             before = steps_done(out)
             while process.poll() is None and not any(out.rglob("config.json")):
@@ -66,6 +68,12 @@ def run_with_kills(command, out, kills, rng, report=print, longest=0.5):
         if process.returncode:
             raise SystemExit(f"{command} ended with {process.returncode}:\n{said}")
         return run_directory(out), hits
+
+
+def listen_to_signals():
+    """Undo that a process ignores signals, which it inherits from `nohup` or a background shell."""
+    for number in {*SIGNALS} - {signal.SIGKILL}:
+        signal.signal(number, signal.SIG_DFL)
 
 
 def wait_for_news(process, out, before):
@@ -119,9 +127,6 @@ def main():
     args = parser.parse_args()
     rng, survived, failed = random.Random(args.seed), 0, []
     os.chdir(ROOT)
-    for number in SIGNALS:
-        if signal.getsignal(number) is signal.SIG_IGN:  # by `nohup` or a background shell; trainings inherit that
-            signal.signal(number, signal.SIG_DFL)
     for i, name in enumerate(args.only):
         kills = (args.kills - i + len(args.only) - 1) // len(args.only)
         with tempfile.TemporaryDirectory() as folder:
