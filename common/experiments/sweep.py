@@ -83,9 +83,13 @@ def sweep(script, jobs, sweep_dir, workers=1, failed=None):
         print(f"{name}: begun; {len(ended)} of {len(jobs)} have ended; {job_dir}/log.txt", flush=True)
         started_at, gpu_env = time.monotonic(), free_gpus.get()
         job_env = env if "--distribute" in arguments else env | gpu_env
-        with log:
-            process = subprocess.run([sys.executable, *arguments], env=job_env, stdout=log, stderr=subprocess.STDOUT)
-        free_gpus.put(gpu_env)
+        try:
+            with log:
+                process = subprocess.run(
+                    [sys.executable, *arguments], env=job_env, stdout=log, stderr=subprocess.STDOUT
+                )
+        finally:
+            free_gpus.put(gpu_env)
         ended.append(name)
         duration = time.monotonic() - started_at
         if not before and not process.returncode:
