@@ -2,6 +2,7 @@
 
     python -m common.reproduce --preset quick
     python -m common.reproduce --only ogan,flow/mixing      # these runs and the runs that they need
+    python -m common.reproduce --list                       # which runs there are
     python -m common.reproduce --check                      # does every listed picture exist, and is none blank?
 
 A run trains on the article's own data set if it is available. MNIST, which is small, is downloaded if needed. Otherwise
@@ -43,6 +44,7 @@ def make_parser():
     add("--only", type=nonempty, help="articles or runs, separated by commas: ogan,flow/mixing (default: all)")
     add("--jobs", type=count_int, help="runs at a time (default 2; 1 with --preset paper)")
     add("--out", default="runs", help="folder that holds the run directories (default runs)")
+    add("--list", action="store_true", help="run nothing; list the runs with their data, duration and state")
     add("--check", action="store_true", help="run nothing; exit code 1 if a listed picture is missing or blank")
     return p
 
@@ -179,13 +181,18 @@ def run(args):
     """Run or check the runs that the flags select, and exit with code 1 if one failed."""
     out = os.path.relpath(out_path(args.out), plan.ROOT)
     plan_args = args.preset, out, args.dataset, args.data_dir
-    if not args.check:
+    if not args.check and not args.list:
         check_chosen_backend()
         selected = plan.select_runs(plan.make_plan(*plan_args), args.only)
         check_writable(plan.ROOT / out, args.out)
         plan.download_small(selected, args.dataset, args.data_dir)
     all_runs = plan.make_plan(*plan_args)  # again: after a download, other data sets are available
     runs = plan.select_runs(all_runs, args.only)
+    if args.list:
+        for listed in runs:
+            duration = plan.format_duration(60 * listed.minutes)
+            print(f"{listed.key:28s}{listed.dataset or '':20s}{duration:12s}{listed.state}")
+        return
     if args.check:
         errors = list(picture_errors(runs))
         print(

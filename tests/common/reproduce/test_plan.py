@@ -9,7 +9,7 @@ from common.errors import UserError
 from common.reproduce import __main__ as reproduce
 from common.reproduce import plan
 from common.reproduce.record import Record, read_record
-from tests.helpers.stub_project import stub_run
+from tests.helpers.stub_project import call_main, stub_run
 
 
 @pytest.fixture
@@ -51,6 +51,17 @@ def test_small_data_is_downloaded_and_a_failure_is_printed(no_data, tmp_path, mo
     (tmp_path / "mnist.npz").write_bytes(b"only looked for, not read")
     plan.download_small([runs["flow/nice"]], data_dir=tmp_path)
     assert requested == ["mnist"], "it is available"
+
+
+def test_list_runs_nothing_and_names_what_there_is(project, capsys):
+    project.write_list(stub_run("one", "1"), stub_run("two", "2"))
+    assert project.reproduce("--only", "stubs/two") == 0
+    calls = project.calls("two")
+    capsys.readouterr()
+    code, _ = call_main(reproduce, "--list", "--out", str(project.out))
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert code == 0 and lines == [["stubs/one", "6", "seconds", "waiting"], ["stubs/two", "6", "seconds", "finished"]]
+    assert project.calls("two") == calls and not project.run_dir("one").exists()
 
 
 def test_names_in_only_may_have_spaces_and_empty_parts_between_them(project):
