@@ -115,6 +115,9 @@ def script_path(text):
     path = _expand(text)
     if not stat.S_ISREG(_mode(path, text)) or not path.endswith(".py"):
         raise ArgumentTypeError(f"{shown(text)} is not a script; name a file such as rsgan/train.py")
+    beside = os.path.join(os.path.dirname(path), "common.py")
+    if os.path.exists(beside):
+        raise ArgumentTypeError(f"{shown(beside)} hides the package common from this script; rename that file")
     return path
 
 

@@ -137,6 +137,8 @@ def read_lists(root):
             errors = errors or [*_run_errors(content["run"]), *_reference_errors(content)]
             if errors:
                 raise UserError(summarise(errors))
+            if (path.parent / "common.py").exists():
+                raise UserError("common.py beside it hides the package common from its scripts; rename that file")
         except UserError as error:
             raise UserError(f"cannot read {os.path.relpath(path, root)}: {error}") from None
         lists[path.parent.name] = content

@@ -2,10 +2,10 @@
 
 import importlib
 import stat
+from pathlib import Path
 from unittest import mock
 
 from common.reproduce import plan
-from tests.helpers.scripts import ROOT
 
 LISTS = plan.read_lists()
 
@@ -16,7 +16,7 @@ FORWARDS_TO = {"flow/compare.py": "flow/glow.py"}
 def parser_of(script):
     """Return (a function that makes the script's parser, whether the script forwards unknown flags)."""
     module = importlib.import_module(script.removesuffix(".py").replace("/", "."))
-    return module.make_parser, "forward_unknown=True" in (ROOT / script).read_text()
+    return module.make_parser, "forward_unknown=True" in Path(module.__file__).read_text()
 
 
 def unknown_flags(command):

@@ -44,3 +44,10 @@ def test_what_cannot_be_compared_is_one_line(tmp_path):
     assert "is not a script" in error_line(COMPARE, ROOT, *flags)
     (tmp_path / "train.py").write_text(TRAINING)
     assert "9-0, 9-1, 9-2: the loss became NaN" in error_line(COMPARE, tmp_path / "train.py", *flags)
+
+
+def test_a_file_that_hides_the_package_common_is_named(tmp_path):
+    for name in ("train.py", "common.py"):
+        (tmp_path / name).write_text("")
+    line = error_line(COMPARE, tmp_path / "train.py", "--vary", "rate", "--values", "1", "--out", tmp_path)
+    assert f"'{tmp_path}/common.py' hides the package common" in line

@@ -1,12 +1,10 @@
-"""The command `kexue`, and what the installed package holds."""
+"""The command `kexue`. `tests/test_installed.py` calls it where the package is installed."""
 
-import fnmatch
 import tomllib
 
 import pytest
 
 from common.reproduce.console import run_script
-from tests.helpers.commands import LISTS
 from tests.helpers.scripts import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -37,18 +35,3 @@ def test_a_wrong_script_is_one_line(monkeypatch, capsys, name):
     error = capsys.readouterr().err
     assert f"there is no script '{name}'" in error and error.count("\n") == 1
     assert ("did you mean rsgan/train.py?" in error) == (name == "rsgan/trian.py")
-
-
-def test_the_package_holds_lists_and_templates():
-    packages = PROJECT["tool"]["setuptools"]["packages"]["find"]["include"]
-    (patterns,) = PROJECT["tool"]["setuptools"]["package-data"].values()
-    needed = [
-        path
-        for pattern in ("*.toml", "*.jinja")
-        for name in ("common", *LISTS)
-        for path in (ROOT / name).rglob(pattern)
-    ]
-    assert len(needed) > len(LISTS)
-    for path in needed:
-        assert f"{path.relative_to(ROOT).parts[0]}*" in packages and (path.parent / "__init__.py").exists()
-        assert any(fnmatch.fnmatch(path.name, pattern) for pattern in patterns), path

@@ -101,6 +101,11 @@ def test_the_sound_list_is_read(project):
     assert plan.read_lists()["stubs"]["run"][1]["quick"] == "--steps 3"
 
 
+def test_a_module_that_hides_the_package_common_is_named(project):
+    (project.root / "stubs/common.py").touch()
+    assert "common.py beside it hides the package common" in both(project, SOUND)
+
+
 WITHOUT = {  # key that is left out -> the tables in which it is needed
     "article": ["title", "place", "idea", "links"],
     "run": ["name", "command", "folder", "leaves", "minutes"],
