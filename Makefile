@@ -13,7 +13,7 @@ REPRODUCE_FLAGS = $(if $(PRESET),--preset "$(PRESET)") $(if $(DATASET),--dataset
   $(if $(DATA_DIR),--data-dir "$(DATA_DIR)") $(if $(JOBS),--jobs "$(JOBS)")
 OUT_FLAG = $(if $(OUT),--out "$(OUT)")
 
-.PHONY: help setup demo reproduce-all compare figures test lint format bench clean
+.PHONY: help setup demo reproduce-all compare figures article test lint format bench clean
 .DEFAULT_GOAL := help
 
 help:  ## list these commands
@@ -21,8 +21,8 @@ help:  ## list these commands
 
 setup: $(VENV)/.ready  ## install everything: into VENV=, else the active environment, else a new .venv
 
-# Installed again only when the requirements or the list of packages change (a new folder, too).
-$(VENV)/.ready: requirements.txt pyproject.toml $(wildcard */__init__.py */*/__init__.py)
+# Installed again only when the requirements change.
+$(VENV)/.ready: requirements.txt pyproject.toml
 	@"$$($(IS_YOURS) && echo $(PY) || echo "$(PYTHON)")" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
 	  || { echo "Python 3.11, 3.12 or 3.13 is needed: make PYTHON=/path/to/python3.11 ..."; exit 2; }
 	@echo "installing into $(VENV) (a minute or two)"
@@ -45,6 +45,9 @@ compare: setup  ## write the page that sets the articles beside your results: ru
 
 figures: setup  ## collect the figures of all runs, with captions, in one folder: runs/figures/index.md
 	$(PY) -m common.reproduce.figures $(OUT_FLAG)
+
+article: setup  ## begin an article of your own, with a loss to edit: NAME=my_gan
+	@$(PY) -m common.reproduce.new_article $(if $(NAME),"$(NAME)")
 
 test: lint  ## run ruff and all tests: formulas, and the scripts end to end on TensorFlow and JAX
 	$(PY) -m pytest -n 2 --dist worksteal

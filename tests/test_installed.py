@@ -7,18 +7,19 @@ import sys
 import sysconfig
 import venv
 import zipfile
+from importlib import metadata
 from pathlib import Path
 
 import pytest
-import setuptools
 
 from common.reproduce import plan
 from tests.helpers.commands import LISTS
 from tests.helpers.scripts import ROOT
 
-pytest.importorskip("pip", reason="pip is needed to install the wheel")
-if int(setuptools.__version__.split(".")[0]) < 77:
-    pytest.skip("setuptools 77 is needed to build the wheel: make lint installs it", allow_module_level=True)
+for package, least in (("pip", 23), ("setuptools", 77)):
+    versions = [int(found.version.split(".")[0]) for found in metadata.distributions(name=package)]
+    if not versions or versions[0] < least:
+        pytest.skip(f"{package} {least} is needed to build and install the wheel: make lint", allow_module_level=True)
 
 BUILD = "import sys; from setuptools.build_meta import build_wheel; build_wheel(sys.argv[1])"
 PACKAGES = ["common", *LISTS]

@@ -12,6 +12,7 @@ import pytest
 
 from common import cli, flag_types
 from common.flag_types import FloatRange, IntRange
+from common.reproduce.new_article import article_name
 from tests.helpers.scripts import ROOT
 
 MODULES = sorted(
@@ -92,6 +93,9 @@ def wrong_values(action, places):
         return [*TEXT, repr(kind.low - 1), repr(2 * kind.high + 1), "99999999999"]
     if choices:
         return ["", " ", "no-such-choice", f"{next(iter(choices))}x", f" {next(iter(choices))}", "４", "\udcff"]
+    if kind is article_name:
+        taken = ["rsgan", "common", "class", "random", "keras", "runs"]
+        return [*NOT_PATHS, *taken, "１２", "1,5", "1\n2", "My_gan", "_gan", "gan-2", "x" * 31]
     if kind is flag_types.nonempty:
         return ["", " ", ",", " , "]
     kind = getattr(kind, "func", kind)
