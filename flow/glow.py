@@ -23,6 +23,7 @@ PRESETS = {
     "paper": AUTHOR | {"levels": 3, "depth": 6, "width": 512, "batch_size": 64, "learning_rate": 1e-4, "ema": 0.0}
     | {"std": 0.9, "steps": 75_000, "every": 500},
 }  # fmt: skip
+BINS = 8  # pieces of the curve of a spline coupling
 REFERENCES = {"bits_per_dim/mnist": 1.05, "bits_per_dim/cifar10": 3.35, "figures": "https://kexue.fm/archives/5807"}
 
 
@@ -33,7 +34,7 @@ def make_parser():
     p.add_argument("--depth", type=count_int, help="number of flow steps per level")
     p.add_argument("--width", type=width_int, help="channels of the net in a coupling (author: 512)")
     p.add_argument("--mixing", choices=["reverse", "shuffle", "1x1", "exp"], help="what mixes the channels")
-    p.add_argument("--coupling", choices=["additive", "affine"], help="kind of coupling")
+    p.add_argument("--coupling", choices=["additive", "affine", "spline"], help="kind of coupling")
     p.add_argument("--start", choices=["zero", "data"], help="Actnorm starts as the identity, or from the first batch")
     p.add_argument(
         "--noise", choices=["article", "uniform"],
@@ -85,6 +86,8 @@ def build(args, shape):
     def coupling(channels):
         if args.coupling == "additive":
             return layers.AdditiveCoupling(conv_net(args.width, channels // 2))
+        if args.coupling == "spline":
+            return layers.SplineCoupling(conv_net(args.width, (3 * BINS - 1) * (channels // 2)), bins=BINS)
         return layers.AffineCoupling(conv_net(args.width, channels), bound=3.0)
 
     def step(channels, seed):

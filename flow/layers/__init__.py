@@ -10,6 +10,7 @@ from flow.layers.coupling import AdditiveCoupling, AffineCoupling
 from flow.layers.linear import ExpRankOneLinear, InvertibleLinear
 from flow.layers.permutations import Reverse, Shuffle
 from flow.layers.preprocessing import Flatten, Logit, Rescale, Squeeze
+from flow.layers.spline import SplineCoupling
 
 __all__ = [
     "Actnorm",
@@ -27,5 +28,6 @@ __all__ = [
     "Reverse",
     "Scale",
     "Shuffle",
+    "SplineCoupling",
     "Squeeze",
 ]

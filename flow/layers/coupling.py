@@ -75,8 +75,11 @@ class Coupling(InvertibleLayer):
 
     def _net_output(self, x1):
         """Return net(x1) in the precision of x1, with zeros at the unchanged positions of a checkerboard."""
-        output = ops.cast(self.net(x1), x1.dtype)
-        return output * ops.cast(~self.mask, output.dtype) if self.split == "checkerboard" else output
+        return self._at_x2(ops.cast(self.net(x1), x1.dtype))
+
+    def _at_x2(self, tensor):
+        """Return the tensor with zeros at the positions of x1 on a checkerboard. Otherwise x2 has its own tensor."""
+        return tensor * ops.cast(~self.mask, tensor.dtype) if self.split == "checkerboard" else tensor
 
     def get_config(self):
         net = keras.saving.serialize_keras_object(self.net)

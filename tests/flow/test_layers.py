@@ -33,6 +33,7 @@ from flow.layers import (
     Reverse,
     Scale,
     Shuffle,
+    SplineCoupling,
     Squeeze,
 )
 from flow.layers.base import log_det_per_sample
@@ -90,6 +91,10 @@ CASES = {
     "exp_5_terms": Case(lambda shape: ExpRankOneLinear(5, bound=0.7), [VECTOR]),
     "exp_unbounded": Case(lambda shape: ExpRankOneLinear(2, bound=None), [VECTOR, IMAGE]),
     "docstring_example": Case(lambda shape: arcsinh_of_the_docstring()(), [VECTOR, IMAGE]),
+    "spline": Case(lambda shape: make_coupling(SplineCoupling, shape, bins=5, bound=2.0), [VECTOR, IMAGE]),
+    "spline_checkerboard_swapped": Case(
+        lambda shape: make_coupling(SplineCoupling, shape, "checkerboard", True, bins=3, bound=2.0), [IMAGE]
+    ),
     "chain": Case(
         lambda shape: Chain([Scale(), Chain([InvertibleLinear(), make_coupling(AffineCoupling, shape)])]),
         [VECTOR, IMAGE],

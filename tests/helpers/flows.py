@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from flow.layers import Actnorm, AdditiveCoupling, AffineCoupling, Chain, MultiScale, Shuffle, Squeeze
+from flow.layers import Actnorm, AdditiveCoupling, Chain, MultiScale, Shuffle, SplineCoupling, Squeeze
 
 # JAX has float64 only if the whole process is set to it
 DTYPE, TOLERANCE = ("float32", 1e-3) if keras.backend.backend() == "jax" else ("float64", 1e-9)
@@ -30,7 +30,7 @@ def make_coupling(cls, shape, split="halves", swap=False, last_layer_kwargs=None
     """Return a coupling for examples of that shape, whose net looks at neighbouring pixels of images.
 
     Args:
-        cls: `AdditiveCoupling` or `AffineCoupling`.
+        cls: `AdditiveCoupling`, `AffineCoupling` or `SplineCoupling`.
         shape: tuple, shape of an example.
         split: see `Coupling`.
         swap: see `Coupling`.
@@ -38,13 +38,13 @@ def make_coupling(cls, shape, split="halves", swap=False, last_layer_kwargs=None
         **kwargs: further arguments of the coupling.
     """
     part_size = shape[-1] if split == "checkerboard" else shape[-1] // 2
-    output_size = 2 * part_size if cls is AffineCoupling else part_size
+    params_per_dim = 3 * kwargs["bins"] - 1 if cls is SplineCoupling else cls.params_per_dim
     if len(shape) == 1:
         layer, layer_kwargs = layers.Dense, {}
     else:
         layer, layer_kwargs = layers.Conv2D, {"kernel_size": 3, "padding": "same"}
     hidden = layer(7, activation="tanh", **layer_kwargs)
-    output = layer(output_size, **layer_kwargs, **(last_layer_kwargs or {}))
+    output = layer(params_per_dim * part_size, **layer_kwargs, **(last_layer_kwargs or {}))
     return cls(keras.Sequential([hidden, output]), split, swap, **kwargs)
 
 
