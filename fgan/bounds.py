@@ -131,7 +131,8 @@ def draw(path, exact, paths):
     from common.plots.charts import COLOURS, blank_figure, write_figure
     from common.plots.words import in_words
 
-    figure = blank_figure(9.6, 7.2)
+    figure = blank_figure(9.6, 7.5)
+    figure.suptitle("The bound of each divergence as its critic learns", fontsize=11)
     panels = figure.subplots(3, 3, sharex=True).flat
     for name, axes in zip(PANEL_ORDER, panels, strict=True):
         for m, colour in zip(SHIFTS, COLOURS, strict=False):

@@ -117,24 +117,23 @@ def draw_f_and_g(path, rows):
     from common.plots.charts import COLOURS, blank_figure, write_figure
     from common.plots.words import in_words
 
-    figure = blank_figure(11.0, 6.4)
+    figure = blank_figure(11.0, 6.8)
+    figure.suptitle("f and its conjugate g; dashed, the ends of the range of f'", fontsize=11)
     for row, subfigure in zip(rows, figure.subfigures(3, 3, wspace=0.03, hspace=0.04).flat, strict=True):
         subfigure.suptitle(in_words(row.name), fontsize=10, fontweight="bold")
         left, right = subfigure.subplots(1, 2)
         u = np.linspace(0.004, 4, 1000)
         left.plot(u, row.f(u), color=COLOURS[0], linewidth=1.8)
         left.plot(1, 0, "o", color=COLOURS[0], markersize=4)
-        style_axes(left, title="f(u)", xlabel="u", xlim=(0, 4), ylim=padded_limits(row.f(u[u > 0.1])))
+        style_axes(left, xlabel="u", ylabel="f(u)", xlim=(0, 4), ylim=padded_limits(row.f(u[u > 0.1])))
         low, high = row.t_range
         t = np.linspace(max(low - 0.5, -3), min(high, 3), 1000)
         right.plot(t, row.conjugate(t), color=COLOURS[1], linewidth=1.8)
         for end in filter(np.isfinite, row.t_range):
             right.axvline(end, color="#55555f", linestyle="--", linewidth=0.9)
         style_axes(
-            right, title="g(t)", xlabel="t", xlim=(t[0], t[-1] + 0.5), ylim=padded_limits(row.conjugate(t[:-40]))
+            right, xlabel="t", ylabel="g(t)", xlim=(t[0], t[-1] + 0.5), ylim=padded_limits(row.conjugate(t[:-40]))
         )
-        for axes in (left, right):
-            axes.title.set_fontsize(9)
     write_figure(path, figure)
 
 
@@ -146,7 +145,8 @@ def draw_tangents(path, rows):
     from common.plots.charts import COLOURS, blank_figure, write_figure
     from common.plots.words import in_words
 
-    figure = blank_figure(11.0, 6.0)
+    figure = blank_figure(11.0, 6.3)
+    figure.suptitle("What a critic loses that has three tangents of f alone", fontsize=11)
     points = np.array(TANGENT_POINTS)[:, None]
     shown = (X > -4) & (X < 4.5)
     u, x, p, q = np.linspace(0.02, 4, 800), X[shown], P[shown], Q[shown]
@@ -171,6 +171,8 @@ def draw_tangents(path, rows):
         style_axes(below, title=title, xlabel="x", xlim=(x[0], x[-1]))
         for axes in (above, below):
             axes.title.set_fontsize(10)
+        above.set_ylabel("f(u)")
+        below.set_ylabel("integrand")
     for axes in grid[:, 0]:
         axes.legend(frameon=False, fontsize=8, loc="upper left")
     write_figure(path, figure)

@@ -17,7 +17,7 @@ from flow.drawing import BOTH, FIRST, HIGH, LOW, MIDDLE, NOISE, NORMAL, SECOND, 
 
 def nice_fixed():
     """Draw 5776-F2: NICE with the couplings in a fixed order."""
-    d = Drawing(3.2)
+    d = Drawing(3.2, "NICE: couplings in a fixed order")
     draw_couplings(d, 3, crossed=False)
     d.caption(2.9, r"$\h_1 = \x_1, \quad \h_2 = \x_2 + m(\x_1)$")
     d.caption(0.2, r"Whatever the number of couplings, $\z_1 = \x_1$: the first half never changes.")
@@ -26,7 +26,7 @@ def nice_fixed():
 
 def nice_crossed():
     """Draw 5776-F3: NICE with crossed couplings."""
-    d = Drawing(3.2)
+    d = Drawing(3.2, "NICE: crossed couplings")
     draw_couplings(d, 3, crossed=True)
     d.caption(2.9, "The halves change places after each coupling: each is shifted by a function of the other.")
     d.caption(0.2, "From the second coupling on, both depend on all of the input (boxes of both colours).")
@@ -35,7 +35,7 @@ def nice_crossed():
 
 def affine_crossed():
     """Draw 5807-F1: crossed affine couplings."""
-    d = Drawing(3.2)
+    d = Drawing(3.2, "RealNVP: crossed affine couplings")
     draw_couplings(d, 2, crossed=True, affine=True)
     d.caption(2.9, r"$\h_1 = \x_1, \quad \h_2 = s(\x_1) \otimes \x_2 + t(\x_1)$")
     d.caption(0.2, r"$\log\,|\mathrm{det}\ \partial\h\,/\,\partial\x| \ =\ \sum_i \ \log\,s_i(\x_1)$")
@@ -44,7 +44,7 @@ def affine_crossed():
 
 def shuffle():
     """Draw 5807-F2: a random shuffle between the couplings."""
-    d = Drawing(3.6)
+    d = Drawing(3.6, "RealNVP: a random shuffle between the couplings")
     side, x, y = 0.28, 0.75, 1.8
     heights = [y + (3.5 - i) * side + (0.06 if i < 4 else -0.06) for i in range(8)]
     halves = (heights[1] + heights[2]) / 2, (heights[5] + heights[6]) / 2
@@ -76,7 +76,7 @@ def shuffle():
 
 def channel_split():
     """Draw 5807-F3: an image split along the channels."""
-    d = Drawing(3.5)
+    d = Drawing(3.5, "An image, split along its channels")
     first, second = [[FIRST] * 4] * 4, [[SECOND] * 4] * 4
     image = d.channel_stack(1.5, 1.85, [first, first, second, second], 0.36)
     d.note(1.5, 0.4, r"$h \times w \times c$")
@@ -87,7 +87,7 @@ def channel_split():
 
 def checkerboard_split():
     """Draw 5807-F4: an image split by a checkerboard."""
-    d = Drawing(3.5)
+    d = Drawing(3.5, "An image, split by a checkerboard")
     colour = lambda parity, shown: BOTH[parity] if parity in shown else None
     board = lambda shown: [[colour((i + j) % 2, shown) for j in range(6)] for i in range(6)]
     image = d.channel_stack(1.5, 1.85, [board((0, 1))] * 3, 0.28)
@@ -99,7 +99,7 @@ def checkerboard_split():
 
 def squeeze():
     """Draw 5807-F5: squeeze, on an image of 4 x 4 pixels and 2 channels."""
-    d = Drawing(4.6)
+    d = Drawing(4.6, "Squeeze: half the height and width, four times the channels")
     shades = [[(FIRST, 0.6), (FIRST, 0.25)], [(SECOND, 0.6), (SECOND, 0.25)]]  # [dy][dx]
     side = 0.42
     for channel, y in enumerate((3.2, 1.3)):
@@ -122,7 +122,7 @@ def squeeze():
 
 def multi_scale():
     """Draw 5807-F6: the multi-scale structure."""
-    d, y = Drawing(3.9), 3.0
+    d, y = Drawing(3.9, "The multi-scale structure: half of the values leave at each level"), 3.0
     x = d.box(0.55, y, r"$\x$", 0.6)
     flow1, split1 = d.box(1.6, y, "flow"), d.box(2.75, y, "split")
     z2, flow2, split2 = d.box(3.85, y, r"$\z_2$", 0.6), d.box(4.9, y, "flow"), d.box(6.05, y, "split")
@@ -144,7 +144,7 @@ def multi_scale():
 
 def exp_matrix():
     """Draw the matrix exp(x y^T) of article 6407."""
-    d = Drawing(2.8)
+    d = Drawing(2.8, "Mixing by the exponential of a matrix of rank one")
     x, y, side = (0.9, -0.3, 0.5, -0.8, 0.4), (0.6, 0.8, -0.4, 0.3, -0.7), 0.3
     s = sum(a * b for a, b in zip(x, y, strict=True))
     phi = (math.exp(s) - 1) / s

@@ -15,7 +15,8 @@ FIRST, SECOND, NOISE = COLOURS[0], COLOURS[1], COLOURS[2]
 BOTH = (FIRST, SECOND)
 INK, GREY = "#33333b", "#8a8a94"
 DPI = 100  # so that 9 inches are as wide as a README
-FONT_SIZE, SMALL_FONT_SIZE = 11.5, 10
+FONT_SIZE, SMALL_FONT_SIZE, TITLE_FONT_SIZE = 11.5, 10, 13
+TITLE_HEIGHT = 0.45  # inches above a page
 HIGH, MIDDLE, LOW = 2.25, 1.5, 0.75  # y of the first half, of the networks between the halves, of the second half
 NORMAL = r"$\mathcal{N}(0, I)$"
 
@@ -59,22 +60,24 @@ def tint(colour, strength=0.18):
 
 
 class Drawing:
-    """A white page.
+    """A white page with a title.
 
     Args:
-        height: float, inches.
+        height: float, inches, without the title.
+        title: str.
         width: float, inches.
     """
 
-    def __init__(self, height, width=9.0):
+    def __init__(self, height, title, width=9.0):
         from matplotlib.backends.backend_agg import FigureCanvasAgg  # imported late: it takes half a second
         from matplotlib.figure import Figure
 
         self.width = width
-        self.figure = Figure(figsize=(width, height), dpi=DPI)
+        self.figure = Figure(figsize=(width, height + TITLE_HEIGHT), dpi=DPI)
         FigureCanvasAgg(self.figure)
-        self.axes = self.figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(0, height))
+        self.axes = self.figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(0, height + TITLE_HEIGHT))
         self.axes.set_axis_off()
+        self.text(width / 2, height + TITLE_HEIGHT / 2 - 0.05, title, size=TITLE_FONT_SIZE)
 
     def text(self, x, y, text, colour=INK, size=FONT_SIZE, ha="center"):
         r"""Write text at (x, y). In formulas \h, \x, \y and \z are bold, as vectors are."""

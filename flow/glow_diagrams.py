@@ -5,7 +5,7 @@ from flow.drawing import BOTH, FIRST, HIGH, LOW, MIDDLE, NOISE, NORMAL, SECOND, 
 
 def glow():
     """Draw 5807-F8: Glow as a whole."""
-    d, y = Drawing(3.3), 1.5
+    d, y = Drawing(3.3, "Glow as a whole"), 1.5
     d.frame(1.05, 0.6, 5.6, 2.2)
     x = d.box(0.5, y, r"$\x$", 0.55)
     squeeze1, steps1 = d.box(1.75, y, "squeeze"), d.box_stack(3.2, y, "flow step", 1.1, 0.5)
@@ -26,7 +26,7 @@ def glow():
 
 def glow_encoder():
     """Draw 5807-F9: one level of Glow's encoder."""
-    d, y = Drawing(3.4), 1.35
+    d, y = Drawing(3.4, "One level of Glow"), 1.35
     d.frame(2.35, 0.3, 6.2, 2.5)
     h, squeezed = d.box(0.55, y, r"$\h_{l-1}$", 0.65), d.box(1.65, y, "squeeze")
     content = "\nactnorm\npermutation\ncoupling"
@@ -51,7 +51,7 @@ def glow_encoder():
 
 def glow_step():
     """Draw 5807-F10: one flow step of Glow."""
-    d = Drawing(4.0)
+    d = Drawing(4.0, "One step of Glow")
     y, high, low = 2.1, 2.95, 1.25
     x = d.box(0.45, y, r"$\x$", 0.5, fills=BOTH)
     norm = d.box(1.6, y, "actnorm\n" + r"$(\x - \mu)\,/\,\sigma$", 1.2, 0.8)
@@ -82,7 +82,7 @@ def glow_step():
 
 def split2d():
     """Draw 5807-F11: the split after a level, with its conditional prior."""
-    d = Drawing(3.2)
+    d = Drawing(3.2, "The split of Glow, with its conditional prior")
     h = d.box(0.5, MIDDLE, r"$\h$", 0.55, fills=BOTH)
     split = d.box(1.6, MIDDLE, "split", 0.8)
     first = d.box(2.95, HIGH, r"$\h_1$", 0.65, colour=FIRST)
@@ -107,7 +107,7 @@ def split2d():
 
 def coupling_net():
     """Draw 5807-F12: the network in a coupling."""
-    d, y = Drawing(2.6), 1.35
+    d, y = Drawing(2.6, "The network in a coupling of Glow"), 1.35
     x = d.box(0.5, y, r"$\x_1$", 0.6, colour=FIRST)
     one = d.box(2.1, y, "conv $3 \\times 3$, 512\nReLU", 1.5, 0.8)
     two = d.box(4.2, y, "conv $1 \\times 1$, 512\nReLU", 1.5, 0.8)

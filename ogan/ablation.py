@@ -51,7 +51,8 @@ def run(args):
     picture = _side_by_side([runs[f"{name}-0"] for name in latent_losses])
     data = in_words(args.dataset)
     title = f"O-GAN on {data}, by latent loss"
-    save_labelled(output_dir / "figures/pictures.png", picture, title, latent_losses, ("samples", "real, decoded"))
+    columns = list(map(in_words, latent_losses))
+    save_labelled(output_dir / "figures/pictures.png", picture, title, columns, ("samples", "real, decoded"))
     # pca_frechet is larger than the others by far; they fit on one axis
     titles = [title for title in rows[latent_losses[0]] if title != "pca_frechet"]
     bars = {title: {name: rows[name][title] for name in latent_losses} for title in titles}

@@ -14,6 +14,7 @@ from common.experiments.sweep import KILLED, comparison_dir, run_variants
 from common.experiments.tables import lowest, write_table
 from common.plots.animation import of_usual_size
 from common.plots.charts import blank_figure, plot_seeds, write_figure
+from common.plots.planes import AXIS_NAMES, FRAME_COLOUR, inside_of_panel
 from common.plots.words import in_words, seeds_in_words
 from common.training.run_files import read_metrics
 
@@ -192,8 +193,8 @@ def _floors_line(run, columns):
 def _samples_over_training(run_dir, is_toy, rows=2, columns=4):
     """Return {step: picture of the samples} at `GRID_STEPS` steps of a run, doubling towards its end.
 
-    A picture shows the first `rows` x `columns` images, or of points the right half of the plot: the samples' panel.
-    The panel of the data, the left half, comes first, under the key `DATA_COLUMN`. Damaged pictures are left out.
+    A picture shows the first `rows` x `columns` images, or of points the inside of the samples' panel. That of the
+    data's panel comes first, under the key `DATA_COLUMN`. Damaged pictures are left out.
     """
     names = re.compile(r"step-\d+\.png")
     paths = [path for path in sorted((run_dir / "samples").glob("step-*.png")) if names.fullmatch(path.name)]
@@ -210,8 +211,8 @@ def _samples_over_training(run_dir, is_toy, rows=2, columns=4):
         image_side = len(picture) // ImageSpace.columns
         step = int(path.stem.split("-")[1])
         if is_toy:
-            pictures.setdefault(DATA_COLUMN, picture[:, : picture.shape[1] // 2])
-            pictures[step] = picture[:, picture.shape[1] // 2 :]
+            pictures.setdefault(DATA_COLUMN, inside_of_panel(picture, 0, 2))
+            pictures[step] = inside_of_panel(picture, 1, 2)
         else:
             pictures[step] = picture[: rows * image_side, : columns * image_side]
     return pictures
@@ -230,8 +231,10 @@ def _draw_grid(path, pictures, title):
     if not steps:
         print(f"not drawn: {path} (there is no picture of the samples)", flush=True)
         return
+    is_toy = steps[0] == DATA_COLUMN
     height, width = next(picture for by_step in pictures.values() for picture in by_step.values()).shape[:2]
-    figure = blank_figure(1.7 * len(steps) + 1.2, (1.7 * height / width + 0.02) * len(pictures) + 0.6)
+    figure_height = (1.7 * height / width + 0.02) * len(pictures) + (0.8 if is_toy else 0.6)
+    figure = blank_figure(1.7 * len(steps) + 1.2, figure_height)
     figure.suptitle(title, fontsize=10, parse_math=False)
     axes = figure.subplots(len(pictures), len(steps), squeeze=False)
     for ax, step in zip(axes[0], steps, strict=True):
@@ -239,9 +242,15 @@ def _draw_grid(path, pictures, title):
     for row, (kind, by_step) in zip(axes, pictures.items(), strict=True):
         for ax, step in zip(row, steps, strict=True):
             ax.set(xticks=[], yticks=[])
-            ax.spines[:].set_visible(False)  # a step that a kind lacks would be an empty box
+            ax.spines[:].set_visible(is_toy and step in by_step)  # of a step that a kind lacks: an empty box
+            ax.spines[:].set_color(FRAME_COLOUR)
             if step in by_step:
-                interpolation = "antialiased" if by_step[step].shape[0] > 300 else "nearest"
+                interpolation = "antialiased" if by_step[step].shape[0] > 200 else "nearest"
                 ax.imshow(by_step[step], interpolation=interpolation)
         row[0].set_ylabel(in_words(kind), parse_math=False, rotation=0, ha="right", va="center", fontsize=8)
+        if is_toy:
+            row[-1].yaxis.set_label_position("right")
+            row[-1].set_ylabel(AXIS_NAMES[1], fontsize=8, rotation=0, ha="left", va="center")
+    for ax in axes[-1] if is_toy else ():
+        ax.set_xlabel(AXIS_NAMES[0], fontsize=8)
     write_figure(path, figure)

@@ -5,13 +5,14 @@ import math
 import numpy as np
 
 from common.data.checks import check_finite
-from common.plots.charts import COLOURS, blank_figure, write_figure
+from common.plots.charts import COLOURS, DPI, blank_figure, write_figure
 
 PANELS_PER_ROW = 4
-PANEL_WIDTH = 2.6  # inches
-MARGIN = 0.4  # inches of that width for the tick labels; 1.5 times as much above and below a panel
+PANEL_WIDTH = 2.6  # inches, with its margins
+LEFT, RIGHT, BOTTOM, TOP = 0.5, 0.14, 0.42, 0.4  # inches around the axes of a panel: ticks, names, title, scale
 TITLE_HEIGHT = 0.3  # inches
-COLORMAP, FRAME_COLOUR = "magma", "#9a9aa4"
+AXIS_NAMES = ("$x_1$", "$x_2$")  # of the plane
+COLORMAP, FRAME_COLOUR, LABEL_COLOUR = "magma", "#9a9aa4", "#55555f"
 
 
 def grid_points(extent, m):
@@ -45,7 +46,7 @@ def plot_panels_2d(path, panels, extent, title=""):
         path: path of the PNG, written atomically.
         panels: dict title -> array. Points (n, 2) are drawn as translucent dots; those outside the extent are not
             seen. Values (m, m), m at least 3, on the cells of `grid_points`, [row = y, column = x], are drawn as an
-            image with its own colour scale.
+            image with its own colour scale, whose ends stand below the title.
         extent: (xmin, xmax, ymin, ymax) of all panels, drawn with equal units along x and y.
         title: str, title above all panels. Without one, the plot is a frame of an animation: a PNG and nothing else.
 
@@ -58,14 +59,20 @@ def plot_panels_2d(path, panels, extent, title=""):
     if not panels:
         raise ValueError(f"A plot needs at least one panel. Received: {panels}")
     columns, rows = min(len(panels), PANELS_PER_ROW), math.ceil(len(panels) / PANELS_PER_ROW)
-    height = (PANEL_WIDTH - MARGIN) * (ymax - ymin) / (xmax - xmin) + 1.5 * MARGIN
-    figure = blank_figure(PANEL_WIDTH * columns, height * rows + TITLE_HEIGHT * bool(title))
+    width = PANEL_WIDTH - LEFT - RIGHT
+    height = width * (ymax - ymin) / (xmax - xmin)
+    total_width = PANEL_WIDTH * columns
+    total_height = (height + TOP + BOTTOM) * rows + TITLE_HEIGHT * bool(title)
+    figure = blank_figure(total_width, total_height)
+    figure.set_layout_engine("none")  # `inside_of_panel` knows where the axes are
     if title:
-        figure.suptitle(title, fontsize=11, parse_math=False)
+        figure.text(0.5, 1 - 0.08 / total_height, title, ha="center", va="top", fontsize=11, parse_math=False)
     for i, (name, values) in enumerate(panels.items()):
-        axes = figure.add_subplot(rows, columns, i + 1)
-        axes.set_title(name, fontsize=10, parse_math=False)
-        axes.tick_params(labelsize=7, length=2, color=FRAME_COLOUR, labelcolor="#55555f")
+        row, column = divmod(i, PANELS_PER_ROW)
+        left, bottom = column * PANEL_WIDTH + LEFT, (rows - 1 - row) * (height + TOP + BOTTOM) + BOTTOM
+        box = (left / total_width, bottom / total_height, width / total_width, height / total_height)
+        axes = figure.add_axes(box)
+        axes.tick_params(labelsize=7, length=2, color=FRAME_COLOUR, labelcolor=LABEL_COLOUR)
         axes.locator_params(nbins=5, steps=[1, 2, 5, 10])
         axes.spines[:].set_color(FRAME_COLOUR)
         if values.shape[1] == 2:
@@ -73,8 +80,30 @@ def plot_panels_2d(path, panels, extent, title=""):
             axes.scatter(*values.T, s=size, color=COLOURS[0], alpha=alpha, linewidths=0)
         else:
             axes.imshow(values, cmap=COLORMAP, origin="lower", extent=extent)
+            scale = f"dark {values.min():.2g}, bright {values.max():.2g}"
+            axes.text(
+                0.5, 1.02, scale, transform=axes.transAxes, ha="center", va="bottom", fontsize=7, color=LABEL_COLOUR
+            )
+        axes.set_title(name, fontsize=10, parse_math=False, pad=14 if values.shape[1] != 2 else 5)
+        axes.set_xlabel(AXIS_NAMES[0], fontsize=8, labelpad=1, color=LABEL_COLOUR)
+        axes.set_ylabel(AXIS_NAMES[1], fontsize=8, labelpad=1, color=LABEL_COLOUR)
         axes.set(xlim=(xmin, xmax), ylim=(ymin, ymax), aspect="equal")
     write_figure(path, figure, png_alone=not title)
+
+
+def inside_of_panel(picture, i, n):
+    """Return what a panel shows, without its frame, ticks and title, cut out of a frame of an animation.
+
+    Args:
+        picture: (height, width, ...), a picture that `plot_panels_2d` drew of n panels without a title above all.
+        i: int, number of the panel, from 0 on.
+        n: int, number of panels, at most `PANELS_PER_ROW`.
+    """
+    height, left = len(picture), i * picture.shape[1] // n
+    inner = 3  # pixels, a little more than half of the frame's line
+    rows = slice(round(TOP * DPI) + inner, height - round(BOTTOM * DPI) - inner)
+    columns = slice(left + round(LEFT * DPI) + inner, left + round((PANEL_WIDTH - RIGHT) * DPI) - inner)
+    return picture[rows, columns]
 
 
 def _dots(n):

@@ -9,7 +9,7 @@ import pytest
 
 from common.errors import UserError
 from common.plots.charts import COLOURS
-from common.plots.planes import grid_points, plot_panels_2d
+from common.plots.planes import grid_points, inside_of_panel, plot_panels_2d
 
 SQUARE = (-2, 2, -2, 2)
 DOT = tuple(int(COLOURS[0][i : i + 2], 16) for i in (1, 3, 5))
@@ -115,6 +115,17 @@ def test_every_panel_has_its_own_scale(tmp_path):
     halves = [pale(half).sum() for half in np.split(image, 2, axis=1)]
     assert min(halves) > 1000
     assert max(halves) < 1.1 * min(halves)
+
+
+@pytest.mark.parametrize("extent", [SQUARE, (-3, 3, -2, 2)])
+def test_the_inside_of_a_panel_is_cut_at_its_frame(tmp_path, extent):
+    plot_panels_2d(tmp_path / "a.png", {"": np.zeros((4, 4)), " ": np.ones((4, 4))}, extent)
+    picture = read(tmp_path / "a.png")
+    inside = inside_of_panel(picture, 1, 2)
+    assert np.ptp(inside.reshape(-1, 3), 0).max() == 0  # one colour: no frame, no tick
+    left, right, top, bottom = box(near(picture[:, : picture.shape[1] // 2], inside[0, 0]))
+    inside = inside_of_panel(picture, 0, 2)
+    assert 0 <= right - left - inside.shape[1] <= 8 and 0 <= bottom - top - inside.shape[0] <= 8
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

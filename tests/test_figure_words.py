@@ -1,0 +1,85 @@
+"""Every figure says what it shows: a title, and a name at every axis, unless words stand at its ticks."""
+
+import numpy as np
+import pytest
+from matplotlib.ticker import FixedLocator
+
+from common.experiments import compare_gans
+from common.plots import charts, planes
+from energy_gan import acceptance_rules, landscape, toy_dynamics
+from fgan import best_gaussian, bounds, conjugates, gaussian
+from fgan.divergences import DIVERGENCES
+
+CURVE = [[0, 0.0], [10, 0.1], [20, 0.2]]
+POINTS, VALUES = np.zeros((9, 2)), np.eye(4)
+BRIGHT = np.full((40, 40, 3), 200, "uint8")
+RULES = {rule: {"variance": np.ones(5)} for rule in acceptance_rules.RULE_LABELS}
+PATHS = {(name, m): [CURVE] for name in bounds.PANEL_ORDER for m in bounds.SHIFTS}
+
+
+def draw_fits(path):
+    exact = {"js": best_gaussian.optimum("js")}
+    gaussian.draw_fits(path, exact, {"js": [{"mu": 0.0, "sigma": 1.0}]})
+
+
+def draw_portraits(path):
+    landscape.portraits(path, {name: toy_dynamics.late_radii(name) for name in toy_dynamics.DIRAC})
+
+
+DRAWINGS = {
+    "a line chart": lambda path: charts.plot_curves(path, {"a": ([0, 1], [0, 1])}, "step", "loss", "Training"),
+    "a bar chart": lambda path: charts.plot_bars(path, {"a": {"b": 1}}, "value", "Runs"),
+    "panels of the plane": lambda path: planes.plot_panels_2d(path, {"p": POINTS, "v": VALUES}, (-1, 1, -1, 1), "T"),
+    "a frame of the plane": lambda path: planes.plot_panels_2d(path, {"p": POINTS, "v": VALUES}, (-1, 1, -1, 1)),
+    "f and g": lambda path: conjugates.draw_f_and_g(path, list(DIVERGENCES.values())),
+    "tangents": lambda path: conjugates.draw_tangents(path, [DIVERGENCES[n] for n in conjugates.TANGENT_NAMES]),
+    "bounds": lambda path: bounds.draw(path, dict.fromkeys(PATHS, 0.2), PATHS),
+    "fits": draw_fits,
+    "rules": lambda path: acceptance_rules.draw(path, dict.fromkeys(acceptance_rules.STEPS, RULES)),
+    "a landscape": lambda path: landscape.save_panels(path, landscape.digging()[0]),
+    "Dirac GANs": draw_portraits,
+}
+
+
+@pytest.fixture
+def figure_of(monkeypatch, tmp_path):
+    """Return a function that returns the matplotlib figure that a drawing function would write."""
+
+    def figure_of(draw):
+        figures = []
+        monkeypatch.setattr(charts, "save_figure", lambda path, figure, file_format: figures.append(figure))
+        draw(tmp_path / "a.png")
+        (figure,) = figures
+        return figure
+
+    return figure_of
+
+
+def names_of(figure, axis):
+    """Return for each axes whether a figure names its x or y axis, itself or by one name for all."""
+    shared = figure.get_supxlabel() if axis == "x" else figure.get_supylabel()
+    for axes in figure.axes:
+        one = getattr(axes, f"{axis}axis")
+        words = isinstance(one.get_major_locator(), FixedLocator) and any(t.get_text() for t in one.get_ticklabels())
+        yield bool(shared or one.get_label_text() or words)
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_every_axis_has_a_name_and_every_figure_a_title(figure_of, name):
+    figure = figure_of(DRAWINGS[name])
+    assert all(names_of(figure, "x")) and all(names_of(figure, "y"))
+    assert any(axes.get_title() for axes in figure.axes) or figure.get_suptitle()
+
+
+def test_the_grid_of_a_comparison_in_the_plane_names_its_axes_once(figure_of):
+    pictures = {kind: {compare_gans.DATA_COLUMN: BRIGHT, 10: BRIGHT} for kind in ("sgan", "rsgan_gp")}
+    figure = figure_of(lambda path: compare_gans._draw_grid(path, pictures, "Samples"))
+    upper_left, upper_right, lower_left, lower_right = figure.axes
+    assert [axes.get_xlabel() for axes in figure.axes] == ["", "", *2 * planes.AXIS_NAMES[:1]]
+    assert (upper_left.get_ylabel(), lower_left.get_ylabel()) == ("SGAN", "RSGAN-GP")
+    assert upper_right.get_ylabel() == lower_right.get_ylabel() == planes.AXIS_NAMES[1]
+
+
+def test_the_grid_of_images_has_no_axis_names(figure_of):
+    figure = figure_of(lambda path: compare_gans._draw_grid(path, {"sgan": {10: BRIGHT, 20: BRIGHT}}, "Samples"))
+    assert [axes.get_xlabel() for axes in figure.axes] == ["", ""]
