@@ -10,7 +10,8 @@ INSTALL = if $(PY) -m pip --version >/dev/null 2>&1; then $(PY) -m pip install -
   else uv pip install --quiet --python $(PY) -r $(1); fi
 
 REPRODUCE_FLAGS = $(if $(PRESET),--preset "$(PRESET)") $(if $(DATASET),--dataset "$(DATASET)") $(if $(ONLY),--only "$(ONLY)") \
-  $(if $(DATA_DIR),--data-dir "$(DATA_DIR)") $(if $(JOBS),--jobs "$(JOBS)")
+  $(if $(DATA_DIR),--data-dir "$(DATA_DIR)") $(if $(JOBS),--jobs "$(JOBS)") $(if $(IMAGES),--images "$(IMAGES)") \
+  $(if $(FORMAT),--format "$(FORMAT)")
 OUT_FLAG = $(if $(OUT),--out "$(OUT)")
 
 .PHONY: help setup demo reproduce-all compare figures article test lint format bench clean
@@ -37,7 +38,7 @@ $(VENV)/.ready-dev: requirements-dev.txt $(VENV)/.ready
 demo: setup  ## train O-GAN on cartoon faces drawn by code: about five minutes on 2 CPU cores
 	$(PY) ogan/train.py --dataset toy_faces --preset quick --steps 2000 --resume --new
 
-reproduce-all: setup  ## run every experiment; options: PRESET=quick ONLY=ogan,flow/nice DATASET= DATA_DIR= OUT= JOBS=
+reproduce-all: setup  ## run every experiment; options: PRESET=quick ONLY=ogan,flow/nice DATASET= DATA_DIR= IMAGES= FORMAT=svg OUT= JOBS=
 	$(PY) -m common.reproduce $(REPRODUCE_FLAGS) $(OUT_FLAG)
 
 compare: setup  ## write the page that sets the articles beside your results: runs/report/index.html

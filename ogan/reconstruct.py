@@ -2,6 +2,7 @@
 
     python ogan/reconstruct.py --run runs/ogan/lfw-32-quick-s0 --images ~/photos
     python ogan/reconstruct.py --run runs/ogan/lfw-32-quick-s0 --images me.jpg
+    python ogan/reconstruct.py --run runs/ogan/lfw-32-quick-s0              # images that it was not trained on
 
 Writes pairs, interpolations with the originals at both ends, the nearest neighbours in code space, and results.json
 to `reconstruct/` in the run directory.
@@ -15,6 +16,7 @@ from common.flag_types import data_folder, existing_folder, images_path
 NEIGHBOURS = 3
 BANK = 20_000  # number of training images that are searched for neighbours
 COLUMNS = 8  # photos whose neighbours are drawn
+HELD_OUT = 32  # images to reconstruct without --images
 
 
 def make_parser():
@@ -23,9 +25,8 @@ def make_parser():
     p.add_argument(
         "--images",
         type=images_path,
-        required=True,
         help="folder, zip or tar of images, or one image; they are cropped as the run's own photos (--crop), else to "
-        "the largest centre square",
+        f"the largest centre square (default: {HELD_OUT} held-out images of the run's data)",
     )
     p.add_argument(
         "--data-dir",
@@ -86,12 +87,18 @@ def run(args):
     mean_image = read_mean_image(run_dir / "mean_image.npy", E.input_shape[1:])
 
     # the photos
-    photos = load_images(f"folder:{args.images}", size, "all", channels=3, crop=train_flags.crop)
-    x = photos.array if channels == 3 else np.asarray(photos.array).mean(-1, keepdims=True).round().astype("uint8")
+    data_dir = args.data_dir or train_flags.data_dir
+    if args.images:
+        title = "your images"
+        x = load_images(f"folder:{args.images}", size, "all", channels=3, crop=train_flags.crop).array
+        x = x if channels == 3 else np.asarray(x).mean(-1, keepdims=True).round().astype("uint8")
+    else:
+        title = "held-out images"
+        held_out = {"limit": HELD_OUT, "channels": channels, "crop": train_flags.crop}
+        x = np.asarray(load_images(train_flags.dataset, size, "test", data_dir, **held_out).array)
 
     # nearest neighbours among the training images, or among the photos themselves
     try:
-        data_dir = args.data_dir or train_flags.data_dir
         settings = {"limit": BANK, "channels": channels, "crop": train_flags.crop}
         bank = load_images(train_flags.dataset, size, "train", data_dir, **settings).array
         queries = evaluate.encode(E, x[:COLUMNS])
@@ -106,9 +113,9 @@ def run(args):
     scale = max(1, 64 // size)
     left, right = evaluate.interpolation_endpoints(x)
     folder = run_dir / "reconstruct"
-    evaluate.save_reconstructions(folder / "pairs.png", evaluate.reconstructions(E, G, x[:32], scale), "your images")
+    evaluate.save_reconstructions(folder / "pairs.png", evaluate.reconstructions(E, G, x[:32], scale), title)
     steps = evaluate.interpolations(E, G, left, right, scale)
-    evaluate.save_interpolations(folder / "interpolations.png", steps, "your images")
+    evaluate.save_interpolations(folder / "interpolations.png", steps, title)
     pictures = ["pairs.png", "interpolations.png"]
     if neighbour_indices.shape[1]:
         matches = to_float(np.asarray(bank)[neighbour_indices])
@@ -120,7 +127,7 @@ def run(args):
     # metrics
     metrics = evaluate.reconstruction_metrics(E, G, x, mean_image)
     write_json(folder / "config.json", provenance(args))
-    write_results(folder, metrics, trained=str(run_dir), images=str(args.images), count=len(x))
+    write_results(folder, metrics, trained=str(run_dir), images=args.images or title, count=len(x))
     print(*(f"{name:20s}{value:.4f}" for name, value in metrics.items()), sep="\n")
     print("pictures:", *(folder / name for name in pictures), sep="\n  ")
 

@@ -214,14 +214,16 @@ def run_variants(script, flag, kinds, sweep_dir, args, failed=None):
         flag: str, the flag that varies, e.g. "--loss".
         kinds: values of the flag.
         sweep_dir: path, folder of all runs.
-        args: parsed flags of `sweep_parser`; `args.forwarded` is the list of flags for the training script.
+        args: parsed flags of `sweep_parser`; `args.forwarded` is the list of flags for the training script, which
+            gets --format too.
         failed: see `sweep`.
 
     Returns:
         Dict "<kind>-<seed>" -> run directory, seed by seed.
     """
+    further = [*args.forwarded, *(["--format", args.format] if args.format else [])]
     jobs = {
-        f"{kind}-{seed}": ["--dataset", args.dataset, "--seed", seed, flag, kind, *args.forwarded]
+        f"{kind}-{seed}": ["--dataset", args.dataset, "--seed", seed, flag, kind, *further]
         for seed in range(args.seeds)
         for kind in kinds
     }

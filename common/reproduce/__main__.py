@@ -19,12 +19,14 @@ import subprocess
 import sys
 import time
 
-from common.cli import Parser, dataset, main
+from common.cli import Parser, add_format, dataset, main
 from common.errors import UserError
 from common.experiments.gpus import gpu_environments
-from common.flag_types import count_int, data_folder, nonempty
+from common.flag_types import count_int, data_folder, images_path, nonempty
 from common.keras_settings import check_chosen_backend
 from common.reproduce import plan
+from common.reproduce.available import download_small
+from common.reproduce.page import format_duration
 from common.reproduce.paths import check_writable, out_path
 from common.reproduce.record import write_record
 from common.reproduce.run_files import read_picture
@@ -43,7 +45,12 @@ def make_parser():
     add("--data-dir", type=data_folder, help="folder of your downloads (default $DATA_DIR, then the Keras cache)")
     add("--only", type=nonempty, help="articles or runs, separated by commas: ogan,flow/mixing (default: all)")
     add("--jobs", type=count_int, help="runs at a time (default 2; 1 with --preset paper)")
+    add(
+        "--images", type=images_path, metavar="PHOTOS",
+        help="your photos, a folder, an archive or one image, for O-GAN to reconstruct (default: held-out images)",
+    )  # fmt: skip
     add("--out", default="runs", help="folder that holds the run directories (default runs)")
+    add_format(p)
     add("--list", action="store_true", help="run nothing; list the runs with their data, duration and state")
     add("--check", action="store_true", help="run nothing; exit code 1 if a listed picture is missing or blank")
     return p
@@ -139,7 +146,7 @@ def time_left(runs, jobs):
         return max(0.0, 60 * pace * run.minutes - spent)
 
     seconds = sum(seconds_left(run) for run in runs if run.state in ACTIVE_STATES) / jobs
-    return f"about {plan.format_duration(max(60, seconds))} left"
+    return f"about {format_duration(max(60, seconds))} left"
 
 
 def stop(processes):
@@ -180,17 +187,18 @@ def picture_errors(runs):
 def run(args):
     """Run or check the runs that the flags select, and exit with code 1 if one failed."""
     out = os.path.relpath(out_path(args.out), plan.ROOT)
-    plan_args = args.preset, out, args.dataset, args.data_dir
+    photos = os.path.abspath(args.images) if args.images else None
+    plan_args = args.preset, out, args.dataset, args.data_dir, photos, args.format
     if not args.check and not args.list:
         check_chosen_backend()
         selected = plan.select_runs(plan.make_plan(*plan_args), args.only)
         check_writable(plan.ROOT / out, args.out)
-        plan.download_small(selected, args.dataset, args.data_dir)
+        download_small(selected, args.dataset, args.data_dir)
     all_runs = plan.make_plan(*plan_args)  # again: after a download, other data sets are available
     runs = plan.select_runs(all_runs, args.only)
     if args.list:
         for listed in runs:
-            duration = plan.format_duration(60 * listed.minutes)
+            duration = format_duration(60 * listed.minutes)
             print(f"{listed.key:28s}{listed.dataset or '':20s}{duration:12s}{listed.state}")
         return
     if args.check:

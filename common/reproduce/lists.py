@@ -24,7 +24,7 @@ from common.reproduce.schema import (
 
 PRESETS = ("smoke", "quick", "paper")
 VERDICTS = ("stands", "stands in part", "does not stand", "not measured")
-PLACEHOLDERS = ("dataset", "preset", "out")
+PLACEHOLDERS = ("dataset", "preset", "out", "photos")
 MAX_MINUTES = 1e8  # two centuries
 
 
@@ -89,7 +89,17 @@ VERDICT = Scalar(f"one of {', '.join(VERDICTS)}", lambda value: value in VERDICT
 DATASET = Scalar("the name of a data set (see --dataset of the scripts)", is_dataset)
 NUMBER = Scalar("a number", is_number)
 
-ARTICLE = Table({"title": TEXT, "place": NUMBER, "idea": TEXT, "links": DictOf(TEXT)}, {}, expected="a table [article]")
+
+def chinese(*keys):
+    """Return the optional keys, with their check, that hold the Chinese texts of these keys."""
+    return {f"{key}_zh": TEXT for key in keys}
+
+
+ARTICLE = Table(
+    {"title": TEXT, "place": NUMBER, "idea": TEXT, "links": DictOf(TEXT)},
+    chinese("title", "idea"),
+    expected="a table [article]",
+)
 RUN = Table(
     {
         "name": NAME,
@@ -98,15 +108,17 @@ RUN = Table(
         "leaves": ListOf(INNER_PATH, "a list of the files that the run must leave", empty=False),
         "minutes": Minutes(),
     },
-    {"dataset": DATASET, "fallback": DATASET, "after": TEXT, **dict.fromkeys(PRESETS, FLAGS)},
+    {"dataset": DATASET, "fallback": DATASET, "after": TEXT, "photos": FLAGS, **dict.fromkeys(PRESETS, FLAGS)},
 )
 FIGURE = Table(
-    {"caption": TEXT, "ours": TEXT}, {"run": TEXT, "file": TEXT, "blog": TEXT, "committed": INNER_PATH, "kept": TEXT}
+    {"caption": TEXT, "ours": TEXT},
+    {"run": TEXT, "file": TEXT, "blog": TEXT, "committed": INNER_PATH, "kept": TEXT}
+    | chinese("caption", "ours", "kept"),
 )
-CLAIM = Table({"says": TEXT, "verdict": VERDICT, "numbers": TEXT, "link": TEXT}, {})
+CLAIM = Table({"says": TEXT, "verdict": VERDICT, "numbers": TEXT, "link": TEXT}, chinese("says", "numbers", "link"))
 RESULT = Table(
     {"what": TEXT, "published": TEXT, "protocol": TEXT, "readme": TEXT},
-    {"run": TEXT, "key": TEXT, "preset": PRESET, "steps": NUMBER},
+    {"run": TEXT, "key": TEXT, "preset": PRESET, "steps": NUMBER} | chinese("what", "published", "protocol", "readme"),
 )
 LIST = Table(
     {"article": ARTICLE, "run": Tables("run", "name", RUN)},
@@ -185,6 +197,7 @@ def _run_errors(specs):
         for key in ("command", *PRESETS):
             if key in spec:
                 yield from _text_errors(f"{entry_name}: {key}", spec[key], [*allowed, "out"], is_command=True)
+        yield from _text_errors(f"{entry_name}: photos", spec.get("photos", ""), ["photos"], is_command=True)
         yield from _text_errors(f"{entry_name}: folder", spec["folder"], allowed)
         if after and f"{{{after}}}" in spec["folder"] and not spec["folder"].startswith(f"{{{after}}}"):
             yield f"{entry_name}: folder must begin with {{{after}}} if it uses it, received {spec['folder']}"

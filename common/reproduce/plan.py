@@ -11,20 +11,18 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from common import backend
 from common.data import catalog
 from common.errors import UserError
 from common.experiments.sweep import GPU_SHARING_ENV, failure_reason
 from common.files import write_json
 from common.reproduce import lists
+from common.reproduce.available import is_available
 from common.reproduce.paths import move_aside
 from common.reproduce.run_files import RUN_STATE, read
 from common.reproduce.schema import summarise
 
 ROOT = Path(__file__).parents[2]
 PRESETS = lists.PRESETS
-# data set -> the 11 MB download that it is made of, which needs no consent of the user
-SMALL = {name: "mnist" for name in ("mnist", "stacked_mnist", "stacked_mnist_2")}
 
 
 def read_lists():
@@ -45,7 +43,9 @@ class Run:
         run_dir: folder of this run alone.
         log: file with the script's output.
         needs: Run that must be finished first, or None.
-        extra_args: flags that the list adds for this preset.
+        extra_args: flags that the list adds for this preset and for the user's photos.
+        photos: path of the user's photos, or None.
+        figure_format: "svg" or "pdf", in which every figure is to be written too, or None.
         state: "waiting", "running", "finished", "failed", "data missing", or "blocked" (the run that it needs cannot
             finish).
         reason: why it failed or was not started.
@@ -62,6 +62,8 @@ class Run:
     log: str
     needs: "Run | None" = None
     extra_args: str = ""
+    photos: str | None = None
+    figure_format: str | None = None
     state: str = "waiting"
     reason: str = ""
     seconds: float = 0.0
@@ -74,7 +76,7 @@ class Run:
             text: str from the list.
             quote: function that escapes what is filled in.
         """
-        values = {"dataset": self.dataset, "preset": self.preset, "out": self.run_dir}
+        values = {"dataset": self.dataset, "preset": self.preset, "out": self.run_dir, "photos": self.photos}
         if self.needs:
             values[self.needs.spec["name"]] = self.needs.output_dir() or "RUN"
         return lists.fill(text, {name: quote(str(value)) for name, value in values.items()})
@@ -82,13 +84,19 @@ class Run:
     @property
     def command(self):
         """List of the arguments after `python`."""
-        return [self.fill_placeholders(word) for word in shlex.split(f"{self.spec['command']} {self.extra_args}")]
+        words = shlex.split(f"{self.spec['command']} {self.extra_args}")
+        format_flags = ["--format", self.figure_format] if self.figure_format else []
+        return [*map(self.fill_placeholders, words), *format_flags]
 
     @property
     def signature(self):
-        """The command without the parent folder of all runs, so that it still matches after the folder was moved."""
+        """The command without the parent folder of all runs, so that it still matches after the folder was moved.
+
+        The format of the figures is no part of it: a script writes a second format without training again.
+        """
         out, _, _ = self.run_dir.rpartition("/reproduction/")
-        return [word.replace(f"{out}/reproduction/", "{out}/reproduction/") for word in self.command]
+        words = self.command[:-2] if self.figure_format else self.command
+        return [word.replace(f"{out}/reproduction/", "{out}/reproduction/") for word in words]
 
     def output_dir(self):
         """Return the newest folder that holds all expected files, or None."""
@@ -119,8 +127,16 @@ class Run:
         """Set the state to finished if the same command finished before and all its files still exist."""
         saved, _ = self.saved_state()
         needs_met = not self.needs or self.needs.state == "finished"
-        if needs_met and saved and saved["finished"] and saved["signature"] == self.signature and self.output_dir():
+        if needs_met and saved and saved["finished"] and saved["signature"] == self.signature and self.has_figures():
             self.state, self.seconds = "finished", saved["seconds"]
+
+    def has_figures(self):
+        """Return whether all expected files exist, those in the second format of the figures too."""
+        folder = self.output_dir()
+        pictures = [name for name in self.spec["leaves"] if self.figure_format and name.endswith(".png")]
+        return bool(folder) and all(
+            (ROOT / folder / name).with_suffix(f".{self.figure_format}").is_file() for name in pictures
+        )
 
     def prepare_dir(self):
         """Create the run folder; if a different command wrote it, rename it to `.old-N` first.
@@ -192,30 +208,7 @@ class Run:
         self.save_state(self.state == "finished")
 
 
-def is_available(name, data_dir=None):
-    """Return whether a data set can be used without a download."""
-    if name not in catalog.DATASETS:  # drawn by code, or a folder of the user
-        return True
-    spec = catalog.DATASETS[name]
-    return any(catalog.find_in(root, spec, name, "train") for root in catalog.search_dirs(data_dir))
-
-
-def download_small(runs, images=None, data_dir=None):
-    """Download the small data sets that `runs` need and that are missing.
-
-    If a download fails, the error is printed and the runs use their fallback.
-    """
-    with_own_data = [run for run in runs if run.state != "finished" and not (images and "fallback" in run.spec)]
-    for name in {SMALL.get(run.spec.get("dataset")) for run in with_own_data} - {None}:
-        if not is_available(name, data_dir):
-            try:
-                backend.import_backend()
-                catalog.find(name, "train", data_dir)
-            except UserError as error:
-                print(f"{error}; continuing without it", flush=True)
-
-
-def make_plan(preset, out, images=None, data_dir=None):
+def make_plan(preset, out, images=None, data_dir=None, photos=None, figure_format=None):
     """Return {key: Run} of all lists.
 
     Args:
@@ -223,6 +216,8 @@ def make_plan(preset, out, images=None, data_dir=None):
         out: path relative to `ROOT`, parent folder of all runs.
         images: data set for every run that has a fallback, instead of the article's own.
         data_dir: str or None, folder of the user's data sets.
+        photos: str or None, absolute path of the user's photos.
+        figure_format: see `Run`.
     """
     plan = {}
     for article, content in read_lists().items():
@@ -245,7 +240,9 @@ def make_plan(preset, out, images=None, data_dir=None):
                 run_dir=run_dir,
                 log=f"{run_dir}/log.txt",
                 needs=plan[f"{article}/{spec['after']}"] if "after" in spec else None,
-                extra_args=spec.get(effective_preset, ""),
+                extra_args=" ".join([spec.get(effective_preset, ""), spec.get("photos", "") if photos else ""]),
+                photos=photos,
+                figure_format=figure_format,
             )
             run.mark_if_finished()
             if run.state != "finished" and "fallback" not in spec and dataset and not is_available(dataset, data_dir):
@@ -285,11 +282,3 @@ def _why_unknown(name, plan):
     if is_article and not (ROOT / folder / "reproduction.toml").exists():
         return f"{folder} has no reproduction.toml; write one, as CONTRIBUTING.md shows"
     return f"no such article or run; there are {', '.join(plan)}"
-
-
-def format_duration(seconds):
-    """Return a duration in its natural unit, such as "2 minutes" or "4 hours"."""
-    for unit, length, minimum in (("days", 86400, 2), ("hours", 3600, 3), ("minutes", 60, 100 / 60)):
-        if seconds >= minimum * length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} seconds"

@@ -31,6 +31,7 @@ if action == "deliver": os.rename("delivery", "runs/reproduction/quick/stubs/two
 out.mkdir(parents=True, exist_ok=True)
 with open(out / "calls", "a") as calls: calls.write(action)
 shutil.copy("stubs/blank.png" if action == "blank" else "stubs/gradient.png", out / "a.png")
+if "--format" in sys.argv: (out / f"a.{sys.argv[-1]}").write_text("a")
 """
 ARTICLE = '[article]\ntitle = "Stubs"\nplace = 1\nidea = "None."\nlinks = {}\n'
 

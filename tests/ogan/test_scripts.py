@@ -13,7 +13,7 @@ import pytest
 from common.data import toy_faces
 from ogan import ablation, train
 from tests.helpers.arrays import assert_not_blank
-from tests.helpers.scripts import ROOT, SMOKE, environment, error_line, run_comparison, run_script, write_pngs
+from tests.helpers.scripts import ROOT, SMOKE, environment, error_line, run_comparison, run_here, run_script, write_pngs
 
 FIGURES = ("samples.png", "reconstructions.png", "interpolations.png", "curves.png")
 
@@ -64,6 +64,16 @@ def test_train_then_reconstruct(home, tmp_path, trained):
     assert {"reconstruction_mse", "mean_image_mse"} <= metrics.keys()
     # noise is far from the mean face, and no generator of faces comes closer to it than a third of it
     assert metrics["mean_image_mse"] > 0.2 and metrics["reconstruction_mse"] > 0.1
+
+
+def test_without_images_those_are_reconstructed_that_were_held_out(home, trained, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(home / "cache"))
+    run_dir = trained[2]
+    assert run_here("ogan/reconstruct.py", "--run", run_dir) == 0
+    results = json.loads((run_dir / "reconstruct/results.json").read_text())
+    assert results["images"] == "held-out images" and results["count"] == 5  # of 100
+    whole = json.loads((run_dir / "results.json").read_text())["metrics"]
+    assert results["metrics"]["reconstruction_mse"] == pytest.approx(whole["reconstruction_mse"], rel=1e-3)
 
 
 @pytest.mark.parametrize("trained", ["tensorflow"], indirect=True)

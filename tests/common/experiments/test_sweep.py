@@ -200,10 +200,19 @@ def test_a_killed_job_names_its_signal_and_a_job_without_results_is_an_error(stu
 
 
 def test_variants_are_kinds_times_seeds(stub, tmp_path):
-    args = argparse.Namespace(dataset="8gaussians", seeds=2, forwarded=["--steps", "3"], jobs=2)
+    args = argparse.Namespace(dataset="8gaussians", seeds=2, forwarded=["--steps", "3"], jobs=2, format=None)
     failed = {}
     runs = run_variants(stub, "--loss", ["bad", "good"], tmp_path / "runs", args, failed)
     assert list(runs) == ["good-0", "good-1"] and sorted(failed) == ["bad-0", "bad-1"]
+
+
+def test_the_trainings_write_the_second_format_too(monkeypatch, tmp_path):
+    monkeypatch.setattr(module, "sweep", lambda script, jobs, *others: jobs)
+    for given in ([], ["--format", "svg"]):
+        args = module.sweep_parser("", "mnist").parse_args(["--seeds", "1", *given])
+        args.forwarded = ["--steps", "3"]
+        (job,) = run_variants("a/train.py", "--loss", ["good"], tmp_path, args).values()
+        assert job == ["--dataset", "mnist", "--seed", 0, "--loss", "good", "--steps", "3", *given]
 
 
 def test_a_line_tells_when_a_training_begins_and_ends_and_how_long_it_takes(stub, tmp_path, monkeypatch, capsys):

@@ -16,7 +16,7 @@ KEYS = {
     "article": ({"title", "place", "idea", "links"}, set()),
     "run": (
         {"name", "command", "folder", "leaves", "minutes"},
-        {"dataset", "fallback", "after", "smoke", "quick", "paper"},
+        {"dataset", "fallback", "after", "photos", "smoke", "quick", "paper"},
     ),
     "figure": ({"caption", "ours"}, {"run", "file", "blog", "committed", "kept"}),
     "claim": ({"says", "verdict", "numbers", "link"}, set()),
@@ -30,7 +30,8 @@ def test_a_list_is_well_formed(folder):
     assert content.keys() <= {*KEYS, "not_run"}
     for kind, (required, optional) in KEYS.items():
         for entry in [content["article"]] if kind == "article" else content.get(kind, []):
-            assert required <= entry.keys() <= required | optional, f"[[{kind}]] {entry}"
+            chinese = {key for key in entry if key.endswith("_zh") and key.removesuffix("_zh") in entry}
+            assert required <= entry.keys() - chinese <= required | optional, f"[[{kind}]] {entry}"
     runs = {run["name"]: run for run in content["run"]}
     assert len(runs) == len(content["run"]), "two runs have the same name"
     for figure in content.get("figure", []):
@@ -123,7 +124,7 @@ def test_listed_flows_can_halve_their_images(preset):
 
 @pytest.mark.parametrize("preset", plan.PRESETS)
 def test_the_scripts_know_every_flag_of_the_commands(preset):
-    runs = plan.make_plan(preset, "runs")
+    runs = plan.make_plan(preset, "runs", photos="/photos", figure_format="svg")
     for folder, spec in RUNS:
         command = runs[f"{folder}/{spec['name']}"].command
         assert not unknown_flags(command), f"{command[0]} does not know {unknown_flags(command)}"
@@ -145,10 +146,12 @@ def test_no_two_runs_share_a_folder():
 
 def test_the_makefile_passes_its_variables_on():
     variables = ["PRESET=smoke", "DATASET=lfw", "ONLY=ogan,flow/nice", "DATA_DIR=a b", "OUT=x", "JOBS=2"]
+    variables += ["IMAGES=c d", "FORMAT=svg"]
     env = {k: v for k, v in os.environ.items() if k not in ("DATA_DIR", "OUT", "DATASET", "MAKEFLAGS")}
     done = subprocess.run(
         ["make", "-n", "reproduce-all", *variables], cwd=ROOT, env=env, capture_output=True, text=True
     )
     (line,) = [line for line in done.stdout.splitlines() if "common.reproduce" in line]  # make also prints folder names
     flags = " ".join(line.partition("common.reproduce")[2].split())
-    assert flags == '--preset "smoke" --dataset "lfw" --only "ogan,flow/nice" --data-dir "a b" --jobs "2" --out "x"'
+    expected = '--preset "smoke" --dataset "lfw" --only "ogan,flow/nice" --data-dir "a b" --jobs "2" --images "c d"'
+    assert flags == f'{expected} --format "svg" --out "x"'

@@ -8,6 +8,8 @@ import pytest
 from common.errors import UserError
 from common.reproduce import __main__ as reproduce
 from common.reproduce import plan
+from common.reproduce.available import download_small
+from common.reproduce.page import format_duration
 from common.reproduce.record import Record, read_record
 from tests.helpers.stub_project import call_main, stub_run
 
@@ -41,15 +43,15 @@ def test_small_data_is_downloaded_and_a_failure_is_printed(no_data, tmp_path, mo
 
     monkeypatch.setattr(plan.catalog, "find", find)
     runs = plan.make_plan("smoke", "runs")
-    plan.download_small([runs["ogan/train"], runs["energy_gan/landscape"]])
-    plan.download_small([runs["flow/nice"]], "toy_faces")
+    download_small([runs["ogan/train"], runs["energy_gan/landscape"]])
+    download_small([runs["flow/nice"]], "toy_faces")
     assert not requested, "faces are large, and the others need no data"
-    plan.download_small([runs["rsgan/modes"]])
+    download_small([runs["rsgan/modes"]])
     assert requested.pop() == "mnist", "stacked digits are made of it"
-    plan.download_small([runs["flow/nice"], runs["flow/glow-mnist"]])
+    download_small([runs["flow/nice"], runs["flow/glow-mnist"]])
     assert requested == ["mnist"] and capsys.readouterr().out == 2 * "no network here; continuing without it\n"
     (tmp_path / "mnist.npz").write_bytes(b"only looked for, not read")
-    plan.download_small([runs["flow/nice"]], data_dir=tmp_path)
+    download_small([runs["flow/nice"]], data_dir=tmp_path)
     assert requested == ["mnist"], "it is available"
 
 
@@ -179,6 +181,6 @@ def test_the_time_left_follows_the_measured_pace():
     late = run("running", 0.0)
     late.started_at = time.monotonic() - 3600
     assert reproduce.time_left([late], 1) == "about 60 seconds left", "never 0 while a run is active"
-    durations = [plan.format_duration(seconds) for seconds in (99, 100, 9000, 15000, 86400 * 3)]
+    durations = [format_duration(seconds) for seconds in (99, 100, 9000, 15000, 86400 * 3)]
     assert durations == ["99 seconds", "2 minutes", "150 minutes", "4 hours", "3 days"]
     assert reproduce.time_left(runs[:1], 1) == "nothing left"

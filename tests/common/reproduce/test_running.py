@@ -57,6 +57,25 @@ def test_a_run_without_its_data_blocks_only_the_run_that_needs_it(project, monke
     assert capsys.readouterr().out == "no picture of the 2 runs is missing or blank; runs without data skipped\n"
 
 
+def test_a_second_format_of_the_figures_is_added_to_a_finished_run(project):
+    project.write_list(stub_run("one", "1"))
+    assert project.reproduce() == 0 and project.calls("one") == "1"
+    for _ in range(2):
+        assert project.reproduce("--format", "svg") == 0 and project.calls("one") == "11", "in the same folder, once"
+    assert (project.run_dir("one") / "x/figures/a.svg").is_file()
+    assert project.record()["stubs/one"]["command"].endswith("one/x --format svg")
+    assert project.reproduce() == 0 and project.calls("one") == "11"
+
+
+def test_photos_reach_the_runs_that_take_them(project):
+    project.write_list(stub_run("one", "1", photos="--images {photos}"), stub_run("two", "2"))
+    assert project.reproduce("--images", str(project.root / "stubs")) == 0
+    command = lambda name: project.record()[f"stubs/{name}"]["command"]
+    assert command("one").endswith(f"one/x --images {project.root}/stubs") and "images" not in command("two")
+    assert project.reproduce() == 0 and "images" not in command("one"), "it is another run"
+    assert project.calls("one") == "1" and project.calls("two") == "2"
+
+
 def test_no_more_runs_at_a_time_than_jobs(project):
     project.write_list(stub_run("one", "alone"), stub_run("two", "alone"), stub_run("three", "alone"))
     assert project.reproduce("--jobs", "1") == 0
