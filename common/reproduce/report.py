@@ -7,9 +7,9 @@ It reads the articles' lists, `<article>/reproduction.toml`, and the results und
 `python -m common.reproduce`, and those of scripts that you ran yourself. The page is static and works from the disk;
 the blog's pictures are linked, never stored. A result that does not exist is called missing, and the page gives the
 command that makes it. If the repository holds a picture of an earlier run, the page shows that one instead.
+KEXUE_LANG=zh, or a Chinese locale, makes the page Chinese, and KEXUE_LANG=en English.
 """
 
-import functools
 import os
 import re
 import shlex
@@ -23,6 +23,7 @@ from common.flag_types import nonempty
 from common.reproduce import plan
 from common.reproduce.lists import VERDICTS
 from common.reproduce.own_runs import find_own_run, own_entry, own_runs, pictures_of
+from common.reproduce.page import WORDS, format_duration, in_language, load_template, page_language
 from common.reproduce.paths import check_writable, out_path
 from common.reproduce.record import read_record
 from common.reproduce.run_files import read_run
@@ -53,12 +54,12 @@ def link_kind(url):
     return {"": "article", ".mp4": "video"}.get(os.path.splitext(url)[1], "picture")
 
 
-def format_metric(value):
-    """Return a metric with five significant digits, or "not a number" for None."""
-    return "not a number" if value is None else f"{value:.5g}"
+def format_metric(value, words):
+    """Return a metric with five significant digits, or "not a number" for None; see `run_view` for `words`."""
+    return words["not_a_number"] if value is None else f"{value:.5g}"
 
 
-def read_if_finished(entry, damage, leaves, out):
+def read_if_finished(entry, damage, leaves, out, words):
     """Return (state, reason, content) of a run: its state on the page, what is wrong, and what `read_run` returns.
 
     Args:
@@ -66,6 +67,7 @@ def read_if_finished(entry, damage, leaves, out):
         damage: str, what is wrong with the entry, or "".
         leaves: list of the files that the run must leave.
         out: Path, folder of the runs.
+        words: see `run_view`.
     """
     content = {"settings": {}, "versions": {}, "metrics": {}, "failed": {}, "pictures": [], "damage": []}
     if damage:
@@ -75,14 +77,14 @@ def read_if_finished(entry, damage, leaves, out):
         return state, entry.get("why", ""), content
     run_dir = out / entry["directory"]
     if gone := [name for name in leaves if not os.path.lexists(run_dir / name)]:
-        return "missing", f"some of its output files no longer exist: {', '.join(gone)}", content
+        return "missing", words["files_gone"].format(names=", ".join(gone)), content
     content = read_run(run_dir, leaves, out)
     if content["damage"]:
         return "damaged", summarise(content["damage"]), content
     return "finished", "", content
 
 
-def run_view(key, spec, out, entry, preset, damage=""):
+def run_view(key, spec, out, entry, preset, words, damage=""):
     """Return what the page shows of a run.
 
     Args:
@@ -91,9 +93,10 @@ def run_view(key, spec, out, entry, preset, damage=""):
         out: Path, folder of the runs.
         entry: dict, the run's entry in `reproduction.json`; {} if it has none.
         preset: preset for the command that makes a missing run.
+        words: dict, the words of the page in its language, an entry of `page.WORDS`.
         damage: str, what is wrong with the entry, or "".
     """
-    state, reason, content = read_if_finished(entry, damage, spec["leaves"], out)
+    state, reason, content = read_if_finished(entry, damage, spec["leaves"], out, words)
     page_dir, directory = out / "report", out / (entry.get("directory") or "")
     make_command = ["make", "reproduce-all", f"PRESET={preset}", f"ONLY={key}"]
     if entry.get("dataset") not in (None, spec.get("dataset"), spec.get("fallback")):
@@ -113,10 +116,10 @@ def run_view(key, spec, out, entry, preset, damage=""):
         "dataset": entry.get("dataset"),
         "article_dataset": spec.get("dataset"),
         "fallback": entry.get("fallback", False),
-        "duration": "" if entry.get("seconds", 0) is None else plan.format_duration(entry.get("seconds", 0)),
+        "duration": "" if entry.get("seconds", 0) is None else format_duration(entry.get("seconds", 0), words),
         "failed": content["failed"],  # trainings of a comparison
         "pictures": {name: relative_url(directory / name, page_dir) for name in content["pictures"]},
-        "metrics": {name: format_metric(value) for name, value in content["metrics"].items()},
+        "metrics": {name: format_metric(value, words) for name, value in content["metrics"].items()},
         "settings": {n: v for n, v in content["settings"].items() if n not in HIDDEN_SETTINGS and v is not None},
         "versions": content["versions"],
     }
@@ -135,19 +138,20 @@ def figure_view(figure, runs, article_dir, page_dir):
     return {"blog": None, "kept": None, "blog_kind": link_kind(figure.get("blog"))} | figure | looked_up
 
 
-def number_view(number, runs, preset):
+def number_view(number, runs, preset, words):
     """Return what the page shows of a number: its table in the list, its run, and our value with its caveats."""
     run = runs.get(number.get("run"))
     measured = run and run["metrics"].get(number["key"])
-    caveats = []  # why the value is not comparable with the published one
+    differences = []  # why the value is not comparable with the published one
     if measured:
+        steps, published_steps = run["metrics"].get("steps"), format_metric(number.get("steps", 0), words)
         if run["preset"] != number["preset"]:
-            caveats.append(f"preset {run['preset']} instead of {number['preset']}")
-        steps = run["metrics"].get("steps")
-        if "steps" in number and steps not in (None, format_metric(number["steps"])):
-            caveats.append(f"{steps} steps instead of {format_metric(number['steps'])}")
+            differences.append(("other_preset", run["preset"], number["preset"]))
+        if "steps" in number and steps not in (None, published_steps):
+            differences.append(("other_steps", steps, published_steps))
         if run["fallback"]:
-            caveats.append(f"{run['dataset']} instead of {run['article_dataset']}")
+            differences.append(("other_dataset", run["dataset"], run["article_dataset"]))
+    caveats = [words[kind].format(run=ours, published=published) for kind, ours, published in differences]
     # the command must use the preset that the listed number was measured with
     make_command = run and run["make_command"].replace(f"PRESET={preset}", f"PRESET={number['preset']}")
     return number | {"run": run, "measured": measured, "caveats": caveats, "make_command": make_command}
@@ -179,7 +183,7 @@ def find_entries(folder, content, out, record, own):
     return entries, others
 
 
-def article_view(folder, content, out, record, own, selected=None):
+def article_view(folder, content, out, record, own, language, selected=None):
     """Return what the page shows of an article.
 
     Args:
@@ -188,65 +192,56 @@ def article_view(folder, content, out, record, own, selected=None):
         out: Path, folder of the runs.
         record: `Record`, content of `reproduction.json`.
         own: list of `own_runs`.
+        language: of the page, a key of `page.WORDS`.
         selected: set of keys of runs, `<article>/<name>`, which alone are shown (default: all).
     """
-    article_dir, page_dir, preset = plan.ROOT / folder, out / "report", record.preset
+    article_dir, page_dir, preset, words = plan.ROOT / folder, out / "report", record.preset, WORDS[language]
     entries, others = find_entries(folder, content, out, record, own)
     runs = {}
     for spec in content["run"]:
         key = f"{folder}/{spec['name']}"
         damage = record.damaged_runs.get(key, "")
-        runs[spec["name"]] = run_view(key, spec, out, entries[spec["name"]], preset, damage)
+        runs[spec["name"]] = run_view(key, spec, out, entries[spec["name"]], preset, words, damage)
     is_whole = selected is None or all(run["key"] in selected for run in runs.values())
     if is_whole:
-        others = [own_run_view(path, out, preset) for path in others]
+        others = [own_run_view(path, out, preset, words) for path in others]
     else:  # without what belongs to no run
         runs = {name: run for name, run in runs.items() if run["key"] in selected}
         chosen = lambda kind: [entry for entry in content.get(kind, []) if entry.get("run") in runs]
         content = content | {"figure": chosen("figure"), "number": chosen("number"), "claim": []}
         others = []
-    claims = content.get("claim", [])
+    content = in_language(content, language)
+    claims, readme = content.get("claim", []), article_dir / "README.md"
+    chinese_readme = article_dir / "README.zh.md"
+    if language == "zh" and chinese_readme.is_file():
+        readme = chinese_readme
     verdicts = Counter(claim["verdict"] for claim in claims)
     return content["article"] | {
         "folder": folder,
-        "readme": relative_url(article_dir / "README.md", page_dir),
+        "readme": relative_url(readme, page_dir),
         "figures": [figure_view(figure, runs, article_dir, page_dir) for figure in content.get("figure", [])],
         "claims": claims,
         "verdicts": {verdict: verdicts[verdict] for verdict in VERDICTS if verdicts[verdict]},
-        "numbers": [number_view(number, runs, preset) for number in content.get("number", [])],
+        "numbers": [number_view(number, runs, preset, words) for number in content.get("number", [])],
         "runs": list(runs.values()),
         "others": others,
     }
 
 
-def own_run_view(path, out, preset):
+def own_run_view(path, out, preset, words):
     """Return what the page shows of an own run that is none of the listed ones; see `run_view`."""
     results = ["results.json"] if (path / "results.json").is_file() else []
     spec = {"leaves": [*results, *pictures_of(path)]}
-    return run_view(os.path.relpath(path, out), spec, out, own_entry(path, spec, out), preset)
+    return run_view(os.path.relpath(path, out), spec, out, own_entry(path, spec, out), preset, words)
 
 
-@functools.cache
-def load_template():
-    """Return the template of the page."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    return environment.get_template("report.html.jinja")
-
-
-def render(out, only=None):
+def render(out, only=None, language="en"):
     """Return the page as HTML.
 
     Args:
         out: absolute Path, folder of the runs.
         only: str, articles and runs separated by commas (default: all); see `plan.select_runs`.
+        language: a key of `page.WORDS` (default English).
 
     Raises:
         UserError: if `only` names something unknown.
@@ -256,12 +251,13 @@ def render(out, only=None):
         all_runs = plan.make_plan(record.preset, os.path.relpath(out, plan.ROOT))
         selected = {run.key for run in plan.select_runs(all_runs, only)}
     articles = [
-        article_view(folder, content, out, record, own, selected)
+        article_view(folder, content, out, record, own, language, selected)
         for folder, content in plan.read_lists().items()
         if selected is None or any(key.split("/")[0] == folder for key in selected)
     ]
     runs = [run for article in articles for run in (*article["runs"], *article["others"])]
     return load_template().render(
+        words=WORDS[language],
         articles=articles,
         damage=record.damage,
         presets=sorted({run["preset"] for run in runs if run["done"] and run["preset"]}) or [record.preset],
@@ -272,7 +268,7 @@ def render(out, only=None):
 def run(args):
     """Write the page to `<out>/report/index.html` and print its path."""
     out = out_path(args.out)
-    html = render(out, args.only)
+    html = render(out, args.only, page_language())
     check_writable(out, args.out)
     atomic_write(out / "report/index.html", lambda path: path.write_text(html, encoding="utf-8"))
     print(Path(os.path.normpath(os.path.expanduser(args.out))) / "report/index.html")
