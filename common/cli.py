@@ -25,7 +25,7 @@ from common.flag_types import (
     width_int,
 )
 from common.parsers import Parser, preset_table
-from common.streams import guarded
+from common.streams import guarded, stage
 
 
 def parser(description, presets, default_dataset="toy_faces", toys=False, sizes=SIZES, plane_presets=None):
@@ -240,7 +240,8 @@ def _call(run, args_parser, forward_unknown, backend_needed):
         args_parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     try:
         if backend_needed:
-            backend.import_backend()
+            with stage("starting Keras"):
+                backend.import_backend()
         with _figure_format(getattr(args, "format", None)):
             run(args)
     except UserError as error:

@@ -19,6 +19,7 @@ from common.cli import main, nonnegative_int
 from common.errors import UserError
 from common.experiments.sweep import comparison_dir, run_variants, sweep_parser
 from common.experiments.tables import write_table
+from common.streams import stage
 
 DIGITS = (1, 4, 5, 7, 9)
 PUBLISHED = {1: 0.281, 4: 0.401, 5: 0.402, 7: 0.290, 9: 0.342}  # AUPRC of MEG, table of arXiv 1901.08508
@@ -50,6 +51,7 @@ def average_precision(scores, positive):
     return float(np.sum(precision * np.diff(recall, prepend=0.0)))
 
 
+@stage("scoring the test images")
 def energy_and_slope(critic, images):
     """Return U(x) and ||grad U(x)|| of images, two arrays (n,).
 

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from common.streams import stage
+
 CELLS = 200
 
 
@@ -25,6 +27,7 @@ def maps(critic, extent, cells=CELLS):
     return energy, density / (density.sum() * area)
 
 
+@stage("drawing maps of the energy")
 def draw_maps(path, critic, generator, args):
     """Draw data, samples, energy and density side by side into a PNG.
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from common.cli import Parser, add_format, main
 from common.flag_types import output_folder
+from common.streams import stage
 from energy_gan.toy_dynamics import DIRAC, START, assign_to_pit, critic_step, energy, heavy_ball, late_radii, slope
 
 X_LIMITS, Y_LIMITS = (-4.0, 4.0), (-1.6, 0.45)  # of every landscape that is drawn
@@ -230,6 +231,7 @@ def barriers(pits):
     return np.array([x[0] - 0.6, *inner, x[-1] + 0.6])
 
 
+@stage("counting the pits that fakes reach")
 def distinct_pits(momentum, rate, draws=DRAWS):
     """Count in how many of the eight pits eight fakes end; one fake starts in every basin, at a random place.
 

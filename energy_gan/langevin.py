@@ -16,6 +16,7 @@ from keras import ops
 from common import backend
 from common.errors import UserError
 from common.models.inference import check_outputs
+from common.streams import stage
 
 
 def log_proposal(start, end, step_size, drift=0.5):
@@ -113,6 +114,7 @@ class MarkovStep(keras.Model):
         return next_state | {"accepted": ops.cast(accepted, "float32")}
 
 
+@stage("running Markov chains")
 def sample_chain(energy, z, steps, step_size, rule="mala", seed=0, every=1, batch_size=1000, verbose=0):
     """Run chains side by side.
 

@@ -23,6 +23,7 @@ from common.cli import Parser, add_format, float_in, main, nonnegative_int
 from common.data.toy_2d import TOYS
 from common.errors import UserError
 from common.flag_types import IntRange, batch_int, data_folder, existing_folder
+from common.streams import stage
 
 FRAMES = 25  # number of frames of the animation after the first
 TIMELINE_COLUMNS = 8
@@ -67,6 +68,7 @@ def energy_of(critic, generator, beta, prior):
     return keras.Model(z, energy)
 
 
+@stage("drawing the figures")
 def draw(folder, sample_space, frames, saved_steps, u, u_data):
     """Draw the energy over the steps, the samples before and after, a timeline and an animation.
 

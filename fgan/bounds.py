@@ -18,6 +18,7 @@ import numpy as np
 
 from common.cli import Parser, add_format, main
 from common.flag_types import count_int, output_folder
+from common.streams import stage
 from fgan.names import PANEL_ORDER
 from fgan.quadrature import bound, normal
 
@@ -74,6 +75,7 @@ def build(name, steps):
     return trainer, critics
 
 
+@stage("training a critic")
 def train(name, seed, steps, every, batch_size):
     """Train the critics of one divergence on batches that never repeat a point.
 

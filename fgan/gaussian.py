@@ -20,6 +20,7 @@ import numpy as np
 from common.cli import Parser, add_format, main, positive_int
 from common.errors import UserError
 from common.flag_types import batch_int, count_int, output_folder
+from common.streams import stage
 from fgan.best_gaussian import divergence_to_data, mixture, optimum, sample
 from fgan.names import PANEL_ORDER
 from fgan.quadrature import GRID, bound, normal
@@ -89,6 +90,7 @@ def build(name, steps, seed):
     return trainer, critic, generator
 
 
+@stage("fitting a Gaussian")
 def train(name, seed, steps, every, batch_size):
     """Train an f-GAN whose generator is a Gaussian.
 

@@ -16,6 +16,7 @@ from common.plots.animation import save_training_gif
 from common.plots.charts import plot_curves
 from common.plots.images import image_grid, interpolation_rows, reconstruction_pairs
 from common.plots.labels import save_labelled
+from common.streams import stage
 from common.training.log import log_curves
 from ogan.codes import linear_probe_r2, mean_squared_error
 
@@ -66,6 +67,7 @@ def sample_latents(n, latent_dim, seed):
     return np.random.default_rng([seed, 2]).standard_normal((n, latent_dim), dtype="float32")
 
 
+@stage("measuring reconstructions")
 def reconstruction_metrics(encoder, generator, images, mean_image):
     """Return the error of the reconstructions G(.9 N(E(x))), and of the mean training image as a baseline.
 
@@ -86,6 +88,7 @@ def reconstruction_metrics(encoder, generator, images, mean_image):
     }
 
 
+@stage("measuring codes")
 def code_metrics(encoder, generator, images):
     """Return the reconstruction error for other code scales, and without standardising the code.
 
@@ -105,6 +108,7 @@ def code_metrics(encoder, generator, images):
     return metrics | {"code_mean": float(raw_codes.mean())}
 
 
+@stage("measuring codes")
 def latent_metrics(encoder, generator, latent_dim, seed, n):
     """Return `z_corr`, the mean of rho(z, E(G(z))) over n fresh latents, with both networks in inference mode."""
     z = sample_latents(n, latent_dim, seed + 1)
@@ -113,6 +117,7 @@ def latent_metrics(encoder, generator, latent_dim, seed, n):
     return {"z_corr": float(np.mean(z * code))}
 
 
+@stage("fitting a linear probe of the codes")
 def probe_metrics(encoder, train, test):
     """Return how well a linear probe reads the known factors of `toy_faces` from N(E(x)).
 
@@ -204,6 +209,7 @@ def save_interpolations(path, picture, images):
     save_labelled(path, picture, f"O-GAN: from one code to another, between {images}", ["real", *steps, "real"])
 
 
+@stage("drawing the figures")
 def save_figures(run_dir, encoder, generator, images, z, rows, scale):
     """Save figures 6409-F1 to F3 of a run, its curves, and an animation of its training.
 

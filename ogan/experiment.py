@@ -9,6 +9,7 @@ from common.files import atomic_write
 from common.metrics.pca import pca_frechet
 from common.models.inference import predict
 from common.plots.images import image_grid, save_png
+from common.streams import stage
 from common.training.ema import WeightEMA, measured_network, recalibrate_batch_norm
 from common.training.log import images_per_second, last_values, train_seconds
 from common.training.loop import train
@@ -37,7 +38,7 @@ def run_ogan(args, article, build, references):
     run_dir, devices = begin_run(args, article, images)
 
     # networks; E and G, which are measured and drawn, are the averaged ones if there are averages
-    with devices:
+    with devices, stage("building the networks"):
         trainer, encoder, generator = build(args, images.array.shape[-1])
         averages = WeightEMA([encoder, generator], args.ema) if args.ema else None
     E, G = averages.models if averages else (encoder, generator)
@@ -77,7 +78,8 @@ def run_ogan(args, article, build, references):
         del last_step_metrics["mean_image_mse"]
     train_images = np.asarray(fixed_random_subset(images.array, n))
     train_metrics = evaluate.reconstruction_metrics(E, G, train_images, mean_image)
-    fakes = to_uint8(predict(G, evaluate.sample_latents(n, args.latent_dim, args.seed + 3)))
+    with stage(f"drawing {n} samples"):
+        fakes = to_uint8(predict(G, evaluate.sample_latents(n, args.latent_dim, args.seed + 3)))
     metrics = {
         **evaluate.latent_metrics(E, G, args.latent_dim, args.seed, n),
         **last_values(rows, "critic_gap"),

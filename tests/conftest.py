@@ -1,5 +1,6 @@
 """Choose the backend before Keras is imported, and give every test the same seed."""
 
+import math
 import os
 
 from tests.helpers.threads import ONE_THREAD
@@ -25,6 +26,12 @@ def _same_seed_and_float32():
     keras.config.set_dtype_policy("float32")
     yield
     keras.config.set_dtype_policy("float32")
+
+
+@pytest.fixture(autouse=True)
+def _no_lines_that_depend_on_the_load(monkeypatch):
+    """Let scripts be silent for as long as they like: on a busy machine they would show the stage they are at."""
+    monkeypatch.setattr("common.streams.SILENCE", math.inf)
 
 
 @pytest.fixture(scope="module")

@@ -23,6 +23,7 @@ from common.data.file_types import INSTALL_PHOTOS, is_readable_now, printable
 from common.data.jobs import decoding_job
 from common.data.storage import keras_home
 from common.errors import UserError
+from common.streams import stage
 
 FORMAT = 2  # of the prepared arrays: raise it when the same source would give other pixels, names or labels
 SIZES = (8, 1024)
@@ -77,6 +78,7 @@ def to_uint8(values: np.ndarray) -> np.ndarray:
     return np.clip(np.rint((pixels + 1) * 127.5), 0, 255).astype(np.uint8)
 
 
+@stage("reading the images")
 def load_images(
     name: str,
     size: int | None = None,

@@ -3,7 +3,10 @@
 import statistics
 import time
 
+from common.streams import stage
 
+
+@stage("timing steps in turn")
 def time_interleaved(jobs, rounds):
     """Time several jobs in turn, so that a change of the machine's load meets all of them.
 

@@ -13,6 +13,7 @@ from common.models.inference import predict
 from common.plots.animation import save_training_gif
 from common.plots.charts import plot_curves
 from common.plots.words import in_words
+from common.streams import stage
 from common.training.log import images_per_second, last_values, log_curves, train_seconds
 from common.training.loop import train
 from common.training.run_dir import write_results
@@ -77,7 +78,7 @@ def run_gan(args, article, build, references, fixed_flags=()):
     # data and networks
     sample_space = PlaneSpace(args) if is_toy else ImageSpace(args, getattr(args, "without", None))
     run_dir, devices = begin_run(args, article, sample_space.train, fixed_flags)
-    with devices:
+    with devices, stage("building the networks"):
         trainer, critic, generator = build(args, sample_space.shape)
 
     def sample(n, seed_stream):
@@ -126,6 +127,7 @@ def run_gan(args, article, build, references, fixed_flags=()):
     return run_dir, critic, generator
 
 
+@stage("drawing the curves")
 def _plot_training(figures, rows, sample_space, distances, mode_counts):
     """Plot the distance, the number of modes and the losses over the steps of a training, as far as they are known.
 

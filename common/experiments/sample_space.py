@@ -29,11 +29,12 @@ from common.metrics.classifier import predicted_labels
 from common.metrics.distances import frechet_distance
 from common.metrics.features import extractor, sample_quality
 from common.metrics.modes import mixture_modes, mode_coverage, modes_of_points
-from common.metrics.sample_size import is_enough, say_stage
+from common.metrics.sample_size import is_enough
 from common.metrics.wasserstein import laplacian_wasserstein, sliced_wasserstein
 from common.plots.images import image_grid, save_png
 from common.plots.labels import save_labelled
 from common.plots.planes import plot_panels_2d
+from common.streams import stage
 
 N_DURING_TRAINING = 2000  # samples measured at every interval of a training
 N_FINAL = 10_000  # samples measured at its end
@@ -113,8 +114,8 @@ class ImageSpace:
             printed line.
         """
         n_final = min(N_FINAL, len(self.test))
-        say_stage("the sliced Wasserstein distance", n_final)
-        fakes = sample(n_final, 4)
+        with stage(f"drawing {n_final} samples"):
+            fakes = sample(n_final, 4)
         n = min(N_DURING_TRAINING, len(fakes))
         swd = laplacian_wasserstein(fixed_random_subset(self.test, n), fixed_random_subset(fakes, n))
         metrics = {

@@ -17,6 +17,7 @@ from common.errors import UserError
 from common.experiments.gpus import gpu_environments
 from common.files import read_json
 from common.flag_types import count_int, output_folder
+from common.streams import stage
 from common.training.log import format_duration
 
 KILLED = "killed by signal"
@@ -84,7 +85,7 @@ def sweep(script, jobs, sweep_dir, workers=1, failed=None):
         started_at, gpu_env = time.monotonic(), free_gpus.get()
         job_env = env if "--distribute" in arguments else env | gpu_env
         try:
-            with log:
+            with log, stage(lambda: f"{name}: {_last_line(job_dir / 'log.txt')}"):
                 process = subprocess.run(
                     [sys.executable, *arguments], env=job_env, stdout=log, stderr=subprocess.STDOUT
                 )
@@ -201,9 +202,13 @@ def failure_reason(code, log):
         code: int, exit code as `subprocess` gives it: negative for a signal.
         log: path of the log file.
     """
-    lines = Path(log).read_text(errors="replace").strip().splitlines()
-    last_line = lines[-1] if lines else "it printed nothing"
+    last_line = _last_line(log)
     return f"{KILLED} {-code}; last line of the log: {last_line}" if code < 0 else last_line
+
+
+def _last_line(log):
+    lines = Path(log).read_text(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "it printed nothing"
 
 
 def run_variants(script, flag, kinds, sweep_dir, args, failed=None):

@@ -17,6 +17,7 @@ from common.data.progress import progress_bar
 from common.errors import UserError
 from common.files import atomic_write, read_json, write_json
 from common.models.inference import load_model, predict
+from common.streams import stage
 
 EPOCHS, BATCH_SIZE, LEARNING_RATE, DROPOUT = 3, 128, 2e-3, 0.4
 # Part of the cache key, like the constants above. Raise it when the network or its training changes in another way.
@@ -69,6 +70,7 @@ def classifier(dataset, size, data_dir=None, limit=None, epochs=EPOCHS):
     return model, accuracy
 
 
+@stage("counting the modes of samples with the classifier")
 def predicted_labels(images, dataset, size, data_dir=None):
     """Return the classes (n,) int64 that the classifier gives to images.
 

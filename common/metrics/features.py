@@ -23,7 +23,8 @@ from common.metrics.classifier import (
     single_output_model,
 )
 from common.metrics.pca import pca_basis
-from common.metrics.sample_size import is_enough, say_stage
+from common.metrics.sample_size import is_enough
+from common.streams import stage
 
 KINDS = ("classifier", "inception", "pixels")
 COMPONENTS = 64  # principal components of "pixels"
@@ -33,6 +34,7 @@ INCEPTION_FILE = "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5"
 INCEPTION_URL = "https://storage.googleapis.com/tensorflow/keras-applications/inception_v3/"
 
 
+@stage("preparing the features in which samples are compared")
 def extractor(kind, dataset, size, train_images=None, data_dir=None):
     """Return the function that maps uint8 images (n, size, size, channels) to features (n, d) float32.
 
@@ -139,22 +141,22 @@ def sample_quality(fakes, train, test, extract):
     if not has_distances:
         return {}
     n = min(counts.values())
-    say_stage("features", n)
     subsets = {name: fixed_random_subset(rows, n) for name, rows in sets.items()}
-    fakes, train, test = (
-        check_finite(f"the features of the {name}", rows if rows.ndim == 2 else extract(rows))
-        for name, rows in subsets.items()
-    )
-    say_stage("FID and KID", n)
-    metrics = {
-        "fid": distances.frechet_distance(fakes, test),
-        "fid_floor": distances.frechet_distance(train, test),
-        "kid": distances.kernel_distance(fakes, test),
-        "kid_floor": distances.kernel_distance(train, test),
-    }
+    with stage(f"computing the features of {n} samples"):
+        fakes, train, test = (
+            check_finite(f"the features of the {name}", rows if rows.ndim == 2 else extract(rows))
+            for name, rows in subsets.items()
+        )
+    with stage(f"measuring FID and KID of {n} samples"):
+        metrics = {
+            "fid": distances.frechet_distance(fakes, test),
+            "fid_floor": distances.frechet_distance(train, test),
+            "kid": distances.kernel_distance(fakes, test),
+            "kid_floor": distances.kernel_distance(train, test),
+        }
     if has_neighbours:
-        say_stage("precision, recall, density and coverage", n)
-        metrics |= distances.prdc(test, fakes, NEIGHBOURS)
+        with stage(f"measuring precision, recall, density and coverage of {n} samples"):
+            metrics |= distances.prdc(test, fakes, NEIGHBOURS)
     if metrics.get("recall") == 0:
         print("recall 0: precision and density say nothing here", flush=True)
     return metrics

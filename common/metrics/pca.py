@@ -5,6 +5,7 @@ import numpy as np
 from common.data.checks import check_finite
 from common.metrics.distances import frechet_distance
 from common.metrics.sample_size import is_enough
+from common.streams import stage
 
 
 def pca_codes(train_images, test_images, components, chunk=1024):
@@ -85,6 +86,7 @@ def flat_chunks(array, chunk, dtype="float32"):
         yield rows.reshape(len(rows), -1)
 
 
+@stage("measuring the Frechet distance over principal components")
 def pca_frechet(fakes, train, test, components=64):
     """Return the Frechet distance of samples to held-out images over principal components of the training images.
 

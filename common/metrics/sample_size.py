@@ -1,18 +1,5 @@
 """Say which metrics are left out because there are too few samples for them."""
 
-SLOW = 2000  # samples from which on a stage of measuring may take seconds
-
-
-def say_stage(what, n):
-    """Print which stage of measuring begins, if it has so many samples that it may take long.
-
-    Args:
-        what: str, the metrics.
-        n: int, number of samples.
-    """
-    if n > SLOW:
-        print(f"measuring {what} of {n} samples", flush=True)
-
 
 def is_enough(metrics, least, counts):
     """Return whether every count is large enough for some metrics; if not, print one line that says what is missing.

@@ -7,6 +7,7 @@ data.
 import numpy as np
 
 from common.metrics.distances import check_samples
+from common.streams import stage
 
 CHUNK_VALUES = 2**22  # projections sorted at once, or pixel values filtered at once: 16 or 32 MB
 PATCH = 7  # width and height of a patch in pixels
@@ -50,6 +51,7 @@ def sliced_wasserstein(a, b, projections=512, seed=0):
     return float(total / projections / len(a))
 
 
+@stage("measuring the sliced Wasserstein distance")
 def laplacian_wasserstein(a, b, seed=0, patches_per_image=128, projections=512):
     """Return the sliced Wasserstein distance between two sets of images at each scale of their Laplacian pyramids.
 

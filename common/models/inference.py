@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from common.errors import UserError, one_line
+from common.streams import stage
 
 # Older files name their weights by attributes and layers that have other names today: old name -> new name.
 RENAMED = {"normalise": "batch_norm"}
@@ -35,6 +36,7 @@ def also_saved_as(old_name):
     return register
 
 
+@stage("loading a network")
 def load_model(path, input_shape=None, output_shape=None):
     """Return a network that a run saved, not compiled.
 

@@ -10,11 +10,13 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from common.plots.images import save_gif
+from common.streams import stage
 
 CAPTION_HEIGHT, CAPTION_MARGIN = 22, 6  # pixels
 MAX_FRAMES = 60  # of the animation of a training: 15 seconds
 
 
+@stage("drawing the animation of the training")
 def save_training_gif(path, pictures, max_frames=MAX_FRAMES):
     """Write the pictures of a training into a GIF with the step below each, without those that cannot be read.
 

@@ -30,10 +30,10 @@ from common.reproduce.page import format_duration
 from common.reproduce.paths import check_writable, out_path
 from common.reproduce.record import write_record
 from common.reproduce.run_files import read_picture
+from common.streams import stage
 
 STOP_TIMEOUT = 60  # seconds that a stopped run has to save its state
 ACTIVE_STATES = ("waiting", "running")
-REPORT_INTERVAL = 60  # seconds between two progress lines
 
 
 def make_parser():
@@ -72,7 +72,6 @@ def run_all(runs, jobs, data_dir, on_change, stop_signals):
     running = {}  # key -> (run, process, its variables of `gpu_environments`)
     free_gpus = gpu_environments(jobs)
     running_elsewhere = set()  # keys, so that each is reported once
-    last_report = time.monotonic()
 
     def report(run, message):
         print(f"[{done_count(runs):2d}/{len(runs)}] {run.key}: {message}", flush=True)
@@ -99,22 +98,19 @@ def run_all(runs, jobs, data_dir, on_change, stop_signals):
 
     on_change()
     try:
-        while not stop_signals and (running or any(run.state == "waiting" for run in runs)):
-            for run in runs:
-                if run.state == "waiting":
-                    start_if_possible(run)
-            time.sleep(0.1)
-            ended = [entry for entry in running.values() if entry[1].poll() is not None]
-            for run, process, gpu_env in ended:
-                del running[run.key]
-                free_gpus.append(gpu_env)
-                run.end(process.returncode)
-                outcome = "finished" if run.state == "finished" else f"FAILED, {run.reason}"
-                report(run, f"{outcome}, after {run.seconds / 60:.1f} min; {time_left(runs, jobs)}")
-                last_report = time.monotonic()
-            if time.monotonic() - last_report > REPORT_INTERVAL:
-                last_report = time.monotonic()
-                print(f"        running: {', '.join(running)}; {time_left(runs, jobs)}", flush=True)
+        with stage(lambda: f"running: {', '.join(list(running))}; {time_left(runs, jobs)}"):
+            while not stop_signals and (running or any(run.state == "waiting" for run in runs)):
+                for run in runs:
+                    if run.state == "waiting":
+                        start_if_possible(run)
+                time.sleep(0.1)
+                ended = [entry for entry in running.values() if entry[1].poll() is not None]
+                for run, process, gpu_env in ended:
+                    del running[run.key]
+                    free_gpus.append(gpu_env)
+                    run.end(process.returncode)
+                    outcome = "finished" if run.state == "finished" else f"FAILED, {run.reason}"
+                    report(run, f"{outcome}, after {run.seconds / 60:.1f} min; {time_left(runs, jobs)}")
         if stop_signals:
             print("\nstopping: running jobs save their state", flush=True)
             done = f"{done_count(runs)} of {len(runs)} runs are done"

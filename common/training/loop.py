@@ -21,12 +21,12 @@ from common import backend
 from common.data.batches import EndlessBatches
 from common.errors import UserError
 from common.files import atomic_write
+from common.streams import SILENCE, last_output_at, stage
 from common.training import checkpoint
 from common.training.log import displayed, format_log, progress_line, read_log
 from common.training.run_dir import accept_run
 from common.training.tensorboard import tensorboard_writer
 
-SILENCE = 10  # seconds without a line of output, at most at first; later a tenth of the time so far
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # Ctrl-C, a scheduler, a terminal that was closed
 
 
@@ -47,10 +47,9 @@ class TrainingLog(keras.callbacks.Callback):
         super().__init__()
         self.run_dir, self.trainer, self.averages, self.stateful = Path(run_dir), trainer, averages, stateful
         self.save_every, self.total_steps, self.on_interval = save_every, total_steps, on_interval
-        self.step = 0
-        self.seconds = 0.0  # spent in training steps, over all parts of a resumed run
+        self.step, self.seconds = 0, 0.0  # seconds in training steps, over all parts of a resumed run
         self.stop_requested = False
-        self.progress_bar = self.tensorboard = None
+        self.progress_bar = self.tensorboard = self.latest_logs = None  # logs of the last step
         self.spoke_at = time.perf_counter()  # time of the last line of output
         self.rows = []
 
@@ -78,10 +77,8 @@ class TrainingLog(keras.callbacks.Callback):
         # One bar for the whole training: Keras's own covers one epoch, and is wider than many terminals.
         if self.progress_bar is None and sys.stdout is not None and sys.stdout.isatty():
             self.first_step = self.step
-            digits = len(str(self.total_steps))
-            free_columns = shutil.get_terminal_size().columns - 2 * digits - 64
-            width = max(3, min(20, free_columns))
-            self.progress_bar = keras.utils.Progbar(self.total_steps - self.step, width=width)
+            free_columns = shutil.get_terminal_size().columns - 2 * len(str(self.total_steps)) - 64
+            self.progress_bar = keras.utils.Progbar(self.total_steps - self.step, width=max(3, min(20, free_columns)))
 
     def on_epoch_begin(self, epoch, logs=None):
         """Start the clock, and continue the means of an interval that was interrupted: Keras has just reset them."""
@@ -104,8 +101,10 @@ class TrainingLog(keras.callbacks.Callback):
             done = self.step - self.first_step
             self.progress_bar.stateful_metrics = set(logs or ())
             self.progress_bar.update(done, displayed(logs or {}), finalize=self.step == self.total_steps)
-        elif time.perf_counter() - self.spoke_at > max(SILENCE, 0.1 * self._seconds_so_far()):
-            self._print_progress(logs or {})
+        self.latest_logs = logs or {}
+        silent = time.perf_counter() - max(self.spoke_at, last_output_at())
+        if not self.progress_bar and silent > max(SILENCE, 0.1 * self._seconds_so_far()):
+            self._print_progress(self.latest_logs)
         if self.stop_requested and self.step < self.total_steps and self.step % self.save_every:
             self._stop_clock()
             self._save()
@@ -131,13 +130,19 @@ class TrainingLog(keras.callbacks.Callback):
     def call_on_interval(self):
         """Call `on_interval` as on a single device. An error of the user's is told with the step."""
         try:
-            with backend.undistributed():
+            with backend.undistributed(), stage(f"drawing and measuring samples of step {self.step}"):
                 self.on_interval(self.step)
         except UserError as error:
             raise UserError(f"at step {self.step}: {error}") from None
 
     def _seconds_so_far(self):
         return self.seconds + time.perf_counter() - self.started_at
+
+    def status(self):
+        """Return what the training is doing, in a few words."""
+        if self.latest_logs is None:
+            return "compiling the first step"
+        return progress_line(self.step, self.total_steps, self._seconds_so_far(), self.latest_logs)
 
     def _print_progress(self, logs):
         print(progress_line(self.step, self.total_steps, self._seconds_so_far(), logs), flush=True)
@@ -231,7 +236,7 @@ def train(
     else:
         checkpoint_callback.call_on_interval()
         checkpoint_callback.tensorboard({"step": 0})
-    with _finish_step_on_interrupt(checkpoint_callback), devices.fitting():
+    with _finish_step_on_interrupt(checkpoint_callback), devices.fitting(), stage(checkpoint_callback.status):
         for length, first, last in split_into_epochs(start, steps, save_every):
             data = EndlessBatches(images, batch_size, seed=seed, flip=flip, start=checkpoint_callback.step, dtype=dtype)
             all_callbacks = [*callbacks, *([averages] if averages else []), checkpoint_callback]

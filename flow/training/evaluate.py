@@ -15,6 +15,7 @@ from common.plots.charts import plot_curves
 from common.plots.images import WHITE, image_grid, interpolation_rows
 from common.plots.labels import save_labelled
 from common.plots.words import in_words
+from common.streams import stage
 from common.training.log import log_curves
 from flow.layers.likelihood import UniformNoise, bits_per_dim, log_normal
 
@@ -49,6 +50,7 @@ def inference_models(flow, shape, log_prior=log_normal):
     return FlowViews(density, encoder, sampler)
 
 
+@stage("measuring bits/dim")
 def likelihood(density, images, draws=1):
     """Return the log-likelihood of 8-bit images with proper dequantisation.
 
@@ -73,6 +75,7 @@ def likelihood(density, images, draws=1):
     return means | {"bits_per_dim/standard_error": float(bits.std() / math.sqrt(len(bits)))}
 
 
+@stage("measuring the losses of the last step")
 def losses(trainer, images):
     """Return a trainer's own loss and metrics on 8-bit images, in inference mode: without the author's training noise.
 
@@ -140,6 +143,7 @@ def interpolations(encoder, sampler, left, right, scale=1, steps=INTERPOLATION_S
     return interpolation_rows(left, rows.reshape(len(left), steps, *rows.shape[1:]), right, scale=scale)
 
 
+@stage("drawing the figures")
 def save_figures(run_dir, views, images, z, stds, std, scale, rows):
     """Save samples, temperatures, interpolations between held-out images, the training curve and a GIF of the training.
 

@@ -15,6 +15,7 @@ from common.files import atomic_write
 from common.metrics.pca import pca_frechet
 from common.metrics.sample_size import is_enough
 from common.plots.images import save_png
+from common.streams import stage
 from common.training.ema import WeightEMA, measured_network
 from common.training.log import images_per_second, train_seconds
 from common.training.loop import train
@@ -57,7 +58,7 @@ def run_on_images(args, article, build, references, *, data_dependent_init, prio
         raise UserError(f"{args.size} pixels cannot be halved {args.levels} times: lower --levels or change --size")
     run_dir, devices = begin_run(args, article, images)
 
-    with devices:
+    with devices, stage("building the networks"):
         trainer, flow = build(args, shape)
         if data_dependent_init:
             first_batch = EndlessBatches(images, args.batch_size, seed=args.seed, dtype="uint8")[0]
@@ -94,7 +95,8 @@ def run_on_images(args, article, build, references, *, data_dependent_init, prio
 
     def distance(std):
         try:
-            samples = evaluate.predict(views.sampler, np.float32(std) * new_z)
+            with stage(f"drawing {n} samples at temperature {std:g}"):
+                samples = evaluate.predict(views.sampler, np.float32(std) * new_z)
         except UserError as error:
             print(f"not measured: pca_frechet/std_{std} ({error})", flush=True)
             return {}

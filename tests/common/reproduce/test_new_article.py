@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from common import streams
 from common.reproduce import lists, new_article, plan
 from tests.helpers import scripts
 from tests.helpers.scripts import ROOT
@@ -44,8 +45,21 @@ def test_new_articles_are_styled_listed_and_comparable(repository, capsys):
     assert code == 2 and "there is a folder 'x2' already" in error and error.count("\n") == 1
 
 
+class Stages(list):
+    """Stages in progress that remembers the titles of all."""
+
+    def __init__(self):
+        super().__init__()
+        self.titles = []
+
+    def append(self, entry):
+        self.titles.append(entry[0])
+        super().append(entry)
+
+
 def test_the_test_of_a_new_article_passes(repository, home, monkeypatch, tmp_path_factory):
-    """It holds the loss against its formula and trains it for seconds."""
+    """It holds the loss against its formula and trains it for seconds. What takes long in earnest is a stage."""
+    monkeypatch.setattr(streams, "_stages", Stages())
     (path,) = [path for path in new_article.write_article(repository, "own_gan") if path.name == "test_own_gan.py"]
     monkeypatch.syspath_prepend(repository)
     monkeypatch.setattr(scripts, "ROOT", repository)
@@ -54,6 +68,19 @@ def test_the_test_of_a_new_article_passes(repository, home, monkeypatch, tmp_pat
     spec.loader.exec_module(module)
     module.test_own_loss_by_hand()
     module.test_it_trains(home, tmp_path_factory.mktemp("out"), monkeypatch)
+    assert not streams._stages
+    (training,) = [title for title in streams._stages.titles if callable(title)]
+    assert training().startswith("step 6 of 6")
+    assert {
+        "starting Keras",
+        "reading the images",
+        "building the networks",
+        "drawing and measuring samples of step 3",
+        "measuring the sliced Wasserstein distance",
+        "measuring FID and KID of 100 samples",
+        "measuring precision, recall, density and coverage of 100 samples",
+        "drawing the animation of the training",
+    } <= set(streams._stages.titles)
 
 
 @pytest.mark.parametrize(
