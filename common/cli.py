@@ -144,6 +144,7 @@ def default_features(args):
     return "classifier" if is_digit_like(args.dataset) else "pixels"
 
 
+MEMORY_FLAGS = ("--batch-size", "--width", "--latent-dim", "--size", "--chains", "--points")
 FLAGS_NOT_IN_RUN_NAME = {
     "dataset",
     "data_dir",
@@ -252,7 +253,8 @@ def _call(run, args_parser, forward_unknown, backend_needed):
     except Exception as error:
         if not _is_out_of_memory(error):
             raise
-        advice = "use a smaller --batch-size, --width, --latent-dim or --size"
+        flags = [flag for flag in MEMORY_FLAGS if flag in args_parser._option_string_actions]
+        advice = f"use a smaller {' or '.join(flags)}" if flags else "close other programs, or use a larger machine"
         return _fail(args_parser.prog, f"out of memory: {advice}. Received: {one_line(error)[:200]}")
     return 0
 

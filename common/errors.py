@@ -1,10 +1,22 @@
 """The error that a user can fix: scripts show it as one line without a traceback and exit with code 2."""
 
+import contextlib
+
 MAX_LINE = 2000  # characters
+DIVERGED = "the network has diverged: train it again with a lower learning rate"  # advice for all that it returns
 
 
 class UserError(Exception):
     """An error that the user can fix. Its message is one line: what is wrong and what to do."""
+
+
+@contextlib.contextmanager
+def errors_begin_with(when):
+    """Let the message of each `UserError` in this context begin with when it happened, such as "after step 3000"."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{when}: {error}") from None
 
 
 def one_line(message):

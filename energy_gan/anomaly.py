@@ -67,7 +67,8 @@ def energy_and_slope(critic, images):
     from common.models.inference import predict
 
     x = keras.Input(critic.input_shape[1:])
-    model = keras.Model(x, ops.stack([-critic(x)[:, 0], ops.sqrt(SquaredGradientNorm(critic)(x))], axis=-1))
+    scores = ops.stack([-critic(x)[:, 0], ops.sqrt(SquaredGradientNorm(critic)(x))], axis=-1)
+    model = keras.Model(x, scores, name="energy")
     return predict(model, to_float(images)).T
 
 

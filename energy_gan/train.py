@@ -12,7 +12,7 @@ import argparse
 
 from common.cli import apply_preset, float_in, gan_parser, main, nonnegative_int
 from common.data.toy_2d import TOYS
-from common.errors import UserError
+from common.errors import UserError, errors_begin_with
 from common.flag_types import count_int
 
 ARTICLE = "energy_gan"
@@ -139,7 +139,8 @@ def run(args):
     if toy:
         from energy_gan.energy_maps import draw_maps
 
-        draw_maps(run_dir / "figures/maps.png", critic, generator, args)
+        with errors_begin_with(f"after step {args.steps}"):
+            draw_maps(run_dir / "figures/maps.png", critic, generator, args)
 
 
 if __name__ == "__main__":

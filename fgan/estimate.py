@@ -136,7 +136,7 @@ def build(args, shape):
 
     trainer = SingleLoss(pairs, scores, bound_loss)
     trainer.compile(keras.optimizers.Adam(args.learning_rate, beta_1=0.5))
-    return trainer, keras.Model(pairs, -loss.critic(**scores))
+    return trainer, keras.Model(pairs, -loss.critic(**scores), name="bound")
 
 
 def run(args):

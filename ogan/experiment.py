@@ -4,6 +4,7 @@ import numpy as np
 
 from common.data.images import load_images, to_float, to_uint8
 from common.data.splits import fixed_random_subset
+from common.errors import errors_begin_with
 from common.experiments.setup import begin_run, prepare
 from common.files import atomic_write
 from common.metrics.pca import pca_frechet
@@ -64,36 +65,37 @@ def run_ogan(args, article, build, references):
         flip=args.flip, on_interval=save_pictures, devices=devices, averages=averages,
     )  # fmt: skip
 
-    # networks and the mean image, the baseline of reconstructions
-    for model in (E, G):
-        atomic_write(run_dir / f"{model.name}.keras", model.save)
-    mean_image = to_float(images.array.mean(0))
-    atomic_write(run_dir / "mean_image.npy", lambda path: np.save(path, mean_image))
+    with errors_begin_with(f"after step {args.steps}"):
+        # networks and the mean image, the baseline of reconstructions
+        for model in (E, G):
+            atomic_write(run_dir / f"{model.name}.keras", model.save)
+        mean_image = to_float(images.array.mean(0))
+        atomic_write(run_dir / "mean_image.npy", lambda path: np.save(path, mean_image))
 
-    # metrics
-    last_step_metrics = {}  # of the last step's weights, if those measured otherwise are averages
-    if averages:
-        last_step_metrics |= evaluate.latent_metrics(encoder, generator, args.latent_dim, args.seed, n)
-        last_step_metrics |= evaluate.reconstruction_metrics(encoder, generator, held_out.array, mean_image)
-        del last_step_metrics["mean_image_mse"]
-    train_images = np.asarray(fixed_random_subset(images.array, n))
-    train_metrics = evaluate.reconstruction_metrics(E, G, train_images, mean_image)
-    with stage(f"drawing {n} samples"):
-        fakes = to_uint8(predict(G, evaluate.sample_latents(n, args.latent_dim, args.seed + 3)))
-    metrics = {
-        **evaluate.latent_metrics(E, G, args.latent_dim, args.seed, n),
-        **last_values(rows, "critic_gap"),
-        **evaluate.reconstruction_metrics(E, G, held_out.array, mean_image),
-        **evaluate.code_metrics(E, G, held_out.array),
-        **pca_frechet(fakes, train_images, np.asarray(held_out.array)),
-        **(evaluate.probe_metrics(E, images, held_out) if args.dataset == "toy_faces" else {}),
-        **{f"{name}/training_images": value for name, value in train_metrics.items()},
-        **{f"{name}/without_ema": value for name, value in last_step_metrics.items()},
-        "images_per_second": images_per_second(rows, args.batch_size),
-        **train_seconds(rows),
-        "steps": args.steps,
-    }
-    write_results(run_dir, metrics, references, network=measured_network(averages))
-    print(*(f"{name:40s}{value:.4g}" for name, value in metrics.items()), sep="\n")
-    paths = evaluate.save_figures(run_dir, E, G, held_out.array, z_fixed, rows, scale)
-    print("pictures:", *paths, sep="\n  ")
+        # metrics
+        last_step_metrics = {}  # of the last step's weights, if those measured otherwise are averages
+        if averages:
+            last_step_metrics |= evaluate.latent_metrics(encoder, generator, args.latent_dim, args.seed, n)
+            last_step_metrics |= evaluate.reconstruction_metrics(encoder, generator, held_out.array, mean_image)
+            del last_step_metrics["mean_image_mse"]
+        train_images = np.asarray(fixed_random_subset(images.array, n))
+        train_metrics = evaluate.reconstruction_metrics(E, G, train_images, mean_image)
+        with stage(f"drawing {n} samples"):
+            fakes = to_uint8(predict(G, evaluate.sample_latents(n, args.latent_dim, args.seed + 3)))
+        metrics = {
+            **evaluate.latent_metrics(E, G, args.latent_dim, args.seed, n),
+            **last_values(rows, "critic_gap"),
+            **evaluate.reconstruction_metrics(E, G, held_out.array, mean_image),
+            **evaluate.code_metrics(E, G, held_out.array),
+            **pca_frechet(fakes, train_images, np.asarray(held_out.array)),
+            **(evaluate.probe_metrics(E, images, held_out) if args.dataset == "toy_faces" else {}),
+            **{f"{name}/training_images": value for name, value in train_metrics.items()},
+            **{f"{name}/without_ema": value for name, value in last_step_metrics.items()},
+            "images_per_second": images_per_second(rows, args.batch_size),
+            **train_seconds(rows),
+            "steps": args.steps,
+        }
+        write_results(run_dir, metrics, references, network=measured_network(averages))
+        print(*(f"{name:40s}{value:.4g}" for name, value in metrics.items()), sep="\n")
+        paths = evaluate.save_figures(run_dir, E, G, held_out.array, z_fixed, rows, scale)
+        print("pictures:", *paths, sep="\n  ")

@@ -61,7 +61,7 @@ def read_mean_image(path, shape):
             raise UserError(f"its shape must be {shape}. Received: {mean_image.shape}")
         return check_finite("its pixels", mean_image)
     except (OSError, ValueError, EOFError, UserError) as error:
-        raise UserError(f"cannot read {path} ({error}); finish the run with --resume") from None
+        raise UserError(f"cannot read {path} ({error}); restore it, or finish the training of the run") from None
 
 
 def run(args):

@@ -141,7 +141,7 @@ def test_damaged_file_of_a_run_is_one_line_that_names_it(runs, tmp_path, name, f
         line = error_line(*script[name], *(["--run"] if name == "reconstruct" else []), run)
         fits_the_other = i >= len(NETWORK) and file.endswith(".keras")  # two networks that do not fit: either is wrong
         assert str(run / file) in line or (fits_the_other and f"{run}/" in line and ".keras is another" in line), line
-        assert any(advice in line for advice in ("restore it", "name the folder of a run", "--resume")), line
+        assert any(advice in line for advice in ("restore it", "name the folder of a run", "finish the training")), line
         assert sorted(run.rglob("*")) == before, "nothing is written"
 
 

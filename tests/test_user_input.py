@@ -13,7 +13,7 @@ import pytest
 from common import cli, flag_types
 from common.flag_types import FloatRange, IntRange
 from common.reproduce.new_article import article_name
-from tests.helpers.scripts import ROOT
+from tests.helpers.scripts import ROOT, unknown_flags
 
 MODULES = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts)
@@ -48,10 +48,11 @@ def flags_of(module):
     return parser, [action for action in parser._actions if action.nargs != 0]
 
 
-def error_of(function, capsys, begins=False):
+def error_of(function, capsys, begins=False, module=None):
     """Return the line of a call that must exit with code 2 and print one line to stderr.
 
-    It must print none to stdout, or with `begins` the one that says what will be trained.
+    It must print none to stdout, or with `begins` the one that says what will be trained. It must name no flag that
+    the script `module` does not have.
     """
     with pytest.raises(SystemExit) as stop:
         function()
@@ -60,6 +61,7 @@ def error_of(function, capsys, begins=False):
     assert printed.err.count("\n") == 1 and printed.err.endswith("\n"), printed
     assert not printed.out or (begins and re.fullmatch(r"training .* it writes to .*\n", printed.out)), printed
     assert len(printed.err) < 2200 and "Traceback" not in printed.err
+    assert module is None or not unknown_flags(module, printed.err), printed.err
     return printed.err
 
 
@@ -218,7 +220,7 @@ def test_folder_without_images_is_one_line_before_the_training(module, image_fol
     for folder in image_folders:
         flags = ["--preset", "smoke", "--dataset", folder, "--out", str(tmp_path / "runs")]
         monkeypatch.setattr("sys.argv", ["script.py", *flags])
-        error_of(lambda: cli.main(script.run, script.make_parser()), capsys, begins=True)
+        error_of(lambda: cli.main(script.run, script.make_parser()), capsys, begins=True, module=module)
     assert not (tmp_path / "runs").exists()
 
 
@@ -228,7 +230,7 @@ def test_size_of_points_is_one_line(module, tmp_path, capsys, monkeypatch):
     flags = ["--preset", "smoke", "--dataset", "8gaussians", "--size", "32", "--out", str(tmp_path / "runs")]
     flags += ["--against", "25gaussians"] if module == "fgan.estimate" else []
     monkeypatch.setattr("sys.argv", ["script.py", *flags])
-    error = error_of(lambda: cli.main(script.run, script.make_parser()), capsys)
+    error = error_of(lambda: cli.main(script.run, script.make_parser()), capsys, module=module)
     assert "--size is for images" in error and not (tmp_path / "runs").exists()
 
 
@@ -246,4 +248,34 @@ def test_folder_that_is_no_run_is_one_line(module, tmp_path, capsys, monkeypatch
     script = importlib.import_module(module)
     flags = [str(tmp_path)] if module == "energy_gan.sample" else ["--run", str(tmp_path), "--images", str(tmp_path)]
     monkeypatch.setattr("sys.argv", ["script.py", *flags])
-    assert "config.json" in error_of(lambda: cli.main(script.run, script.make_parser()), capsys)
+    assert "config.json" in error_of(lambda: cli.main(script.run, script.make_parser()), capsys, module=module)
+
+
+RUNNERS = {
+    "common.experiments.gan": ("rsgan.train", "8gaussians"),
+    "ogan.experiment": ("ogan.train", "toy_faces"),
+    "flow.training.run_images": ("flow.nice", "toy_faces"),
+    "flow.training.run_plane": ("flow.realnvp", "two_moons"),
+}
+
+
+@pytest.mark.parametrize("runner", RUNNERS)
+def test_network_that_fails_after_the_training_is_told_with_the_step(runner, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    module, dataset = RUNNERS[runner]
+
+    def diverge(trainer, *args, **kwargs):
+        for variable in trainer.trainable_variables:
+            variable.assign(variable * float("nan"))
+        return []
+
+    monkeypatch.setattr(f"{runner}.train", diverge)
+    flags = ["--preset", "smoke", "--dataset", dataset, "--steps", "7", "--out", str(tmp_path / "runs")]
+    flags += ["--ema", "0"] if module == "flow.realnvp" else []  # without averages, which would be measured
+    monkeypatch.setattr("sys.argv", ["script.py", *flags])
+    script = importlib.import_module(module)
+    with pytest.raises(SystemExit):
+        cli.main(script.run, script.make_parser())
+    line = capsys.readouterr().err
+    assert "error: after step 7: the weight" in line and "has diverged" in line and line.count("\n") == 1
+    assert not unknown_flags(module, line)

@@ -22,7 +22,7 @@ from common.data.decoding import FACE
 from common.data.file_types import INSTALL_PHOTOS, is_readable_now, printable
 from common.data.jobs import decoding_job
 from common.data.storage import keras_home
-from common.errors import UserError
+from common.errors import DIVERGED, UserError
 from common.streams import stage
 
 FORMAT = 2  # of the prepared arrays: raise it when the same source would give other pixels, names or labels
@@ -72,8 +72,7 @@ def to_uint8(values: np.ndarray) -> np.ndarray:
         broken = np.flatnonzero(~np.isfinite(images).reshape(len(images), -1).all(axis=1))
         if len(broken):
             raise UserError(
-                f"pixels are not numbers: {len(broken)} of {len(images)} images, first index {broken[0]}: "
-                "the model that made them has diverged; lower --learning-rate, or use an earlier checkpoint"
+                f"pixels are not numbers: {len(broken)} of {len(images)} images, first index {broken[0]}; {DIVERGED}"
             )
     return np.clip(np.rint((pixels + 1) * 127.5), 0, 255).astype(np.uint8)
 
@@ -172,6 +171,6 @@ def _check_arguments(name, size, split, limit, channels, crop):
     if crop not in (None, *CROPS):
         raise UserError(f"unknown crop {crop!r}: allowed are {', '.join(CROPS)}")
     if crop == FACE and not is_folder:
-        raise UserError(f"--crop face is for your own photos, folder:PATH: omit it for {name}")
+        raise UserError(f"crops around faces are for your own photos, folder:PATH, not for {name}")
     if crop == FACE and not faces.has_detector():
-        raise UserError(f"--crop face needs the extra photos: {INSTALL_PHOTOS}")
+        raise UserError(f"crops around faces need the extra photos: {INSTALL_PHOTOS}")

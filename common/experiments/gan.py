@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from common.data.toy_2d import TOYS
-from common.errors import UserError
+from common.errors import UserError, errors_begin_with
 from common.experiments.sample_space import ImageSpace, PlaneSpace
 from common.experiments.setup import begin_run, prepare
 from common.files import atomic_write, write_json
@@ -103,27 +103,28 @@ def run_gan(args, article, build, references, fixed_flags=()):
         seed=args.seed, on_interval=measure_and_draw, devices=devices,
     )  # fmt: skip
 
-    # results
-    for model in (critic, generator):
-        atomic_write(run_dir / f"{model.name}.keras", model.save)
-    metrics = {
-        **sample_space.evaluate(sample),
-        **({"floor/on_the_way": sample_space.noise_floor} if sample_space.has_distance else {}),
-        **last_values(rows, "critic_gap"),
-        "images_per_second": images_per_second(rows, args.batch_size),
-        **train_seconds(rows),
-        "steps": args.steps,
-    }
-    write_results(run_dir, metrics, references)
-    print(*(f"{name:40s}{value:.4g}" for name, value in metrics.items()), sep="\n")
+    with errors_begin_with(f"after step {args.steps}"):
+        # results
+        for model in (critic, generator):
+            atomic_write(run_dir / f"{model.name}.keras", model.save)
+        metrics = {
+            **sample_space.evaluate(sample),
+            **({"floor/on_the_way": sample_space.noise_floor} if sample_space.has_distance else {}),
+            **last_values(rows, "critic_gap"),
+            "images_per_second": images_per_second(rows, args.batch_size),
+            **train_seconds(rows),
+            "steps": args.steps,
+        }
+        write_results(run_dir, metrics, references)
+        print(*(f"{name:40s}{value:.4g}" for name, value in metrics.items()), sep="\n")
 
-    # figures
-    figures = run_dir / "figures"
-    title = f"Samples, {in_words(args.dataset)}, {args.steps:,} steps"
-    sample_space.show(figures / "samples.png", sample(sample_space.n, PROGRESS_STREAM), title)
-    _plot_training(figures, rows, sample_space, distances, mode_counts)
-    save_training_gif(figures / "training.gif", sorted((run_dir / "samples").glob("step-*.png")))
-    print("pictures:", *sorted(figures.iterdir()), sep="\n  ")
+        # figures
+        figures = run_dir / "figures"
+        title = f"Samples, {in_words(args.dataset)}, {args.steps:,} steps"
+        sample_space.show(figures / "samples.png", sample(sample_space.n, PROGRESS_STREAM), title)
+        _plot_training(figures, rows, sample_space, distances, mode_counts)
+        save_training_gif(figures / "training.gif", sorted((run_dir / "samples").glob("step-*.png")))
+        print("pictures:", *sorted(figures.iterdir()), sep="\n  ")
     return run_dir, critic, generator
 
 

@@ -94,7 +94,7 @@ def _classifier_dataset(dataset):
     if spec is None or not spec.classes:
         labelled = ", ".join(name for name, spec in DATASETS.items() if spec.classes)
         raise UserError(
-            f"{dataset} has no classes to train a classifier on; use --features inception or pixels "
+            f"{dataset} has no classes to train a classifier on; use the features inception or pixels "
             f"(data sets with classes: {labelled})"
         )
     return "mnist" if spec.stacked_digits else dataset
@@ -141,7 +141,7 @@ def _network(size, channels, classes):
 def single_output_model(model, output):
     """Return the classifier with one output: 0 for the features, 1 for the logits."""
     with isolated_keras_state():
-        return keras.Model(model.inputs, model.outputs[output])
+        return keras.Model(model.inputs, model.outputs[output], name="classifier")
 
 
 def _train(name, size, data_dir, limit, epochs):

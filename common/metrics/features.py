@@ -58,7 +58,7 @@ def extractor(kind, dataset, size, train_images=None, data_dir=None):
             training image, and if Inception's weights cannot be loaded.
     """
     if kind not in KINDS:
-        raise UserError(f"--features must be one of {', '.join(KINDS)}. Received: {kind!r}")
+        raise UserError(f"the features must be one of {', '.join(KINDS)}. Received: {kind!r}")
     if kind == "pixels":
         return _pixels(train_images)
     if kind == "classifier":
@@ -79,7 +79,7 @@ def extractor(kind, dataset, size, train_images=None, data_dir=None):
 def _pixels(train_images):
     """Return the function that projects uint8 images on the principal components of the training images."""
     if len(train_images) < 2:
-        raise UserError(f"--features pixels needs at least 2 training images. Received: {len(train_images)}; add more")
+        raise UserError(f"the features pixels need at least 2 training images. Received: {len(train_images)}; add more")
     components = min(COMPONENTS, len(train_images) - 1, int(np.prod(train_images.shape[1:])))
     mean, basis = pca_basis(train_images, components)
 

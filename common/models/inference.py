@@ -11,12 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from common.errors import UserError, one_line
+from common.data.checks import check_finite
+from common.errors import DIVERGED, UserError, one_line
 from common.streams import stage
 
 # Older files name their weights by attributes and layers that have other names today: old name -> new name.
 RENAMED = {"normalise": "batch_norm"}
-ADVICE = "lower --learning-rate, or use an earlier checkpoint"
+AUTOMATIC_NAME = re.compile(r"(functional|sequential)(_\d+)?")  # of a network that was given none
 
 
 def also_saved_as(old_name):
@@ -55,7 +56,7 @@ def load_model(path, input_shape=None, output_shape=None):
     import keras
 
     if not Path(path).is_file():  # reading a pipe would never end
-        raise UserError(f"{path} is missing: give a finished run, or finish this one with --resume")
+        raise UserError(f"{path} is missing: give a finished run, or finish the training of this one")
     try:
         unknown = _register_layers(path)
         if unknown:
@@ -182,7 +183,7 @@ def check_outputs(model, inputs, outputs):
     are checked by themselves, because the relu of some backends returns 0 for NaN.
 
     Args:
-        model: `keras.Model`, or a function that calls one.
+        model: `keras.Model`, or a function that calls one. A name that you gave it stands in the error.
         inputs: array (n, ...).
         outputs: array (n, ...), or dict of such arrays, what the model returned for them.
 
@@ -191,25 +192,22 @@ def check_outputs(model, inputs, outputs):
     """
     from keras import ops
 
-    name = getattr(model, "name", "the model")
-    _check_rows(f"inputs of {name}", inputs)
+    name = getattr(model, "name", None) or "network"
+    name = "network" if AUTOMATIC_NAME.fullmatch(name) else name
+    check_finite(f"the inputs of the {name}", inputs)
     for weight in getattr(model, "weights", ()):
         if "float" in weight.dtype and not ops.all(ops.isfinite(weight)):
-            raise UserError(f"the weight {weight.path} of {name} is NaN or infinite; {ADVICE}")
+            raise UserError(f"the weight {weight.path} of the {name} is NaN or infinite; {DIVERGED}")
     for values in outputs.values() if isinstance(outputs, dict) else [outputs]:
-        _check_rows(f"outputs of {name}", values, lambda row: _first_layer_not_finite(model, inputs[row : row + 1]))
-
-
-def _check_rows(what, values, layer_of=lambda row: None):
-    """Raise `UserError` if some rows of an array are not finite; `layer_of` returns where the first of them began."""
-    finite = _finite(values)
-    bad = np.flatnonzero(~finite.all(axis=tuple(range(1, finite.ndim))))
-    if len(bad):
-        layer = layer_of(bad[0])
-        origin = f", which began in layer {layer}" if layer else ""
-        raise UserError(
-            f"{len(bad)} of the {len(values)} {what} are NaN or infinite, the first in row {bad[0]}{origin}; {ADVICE}"
-        )
+        finite = _finite(values)
+        bad = np.flatnonzero(~finite.all(axis=tuple(range(1, finite.ndim))))
+        if len(bad):
+            layer = _first_layer_not_finite(model, inputs[bad[0] : bad[0] + 1])
+            origin = f", which began in layer {layer}" if layer else ""
+            raise UserError(
+                f"{len(bad)} of the {len(values)} outputs of the {name} are NaN or infinite, the first in row "
+                f"{bad[0]}{origin}; {DIVERGED}"
+            )
 
 
 def _finite(values):

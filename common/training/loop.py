@@ -19,7 +19,7 @@ from keras import ops
 
 from common import backend
 from common.data.batches import EndlessBatches
-from common.errors import UserError
+from common.errors import UserError, errors_begin_with
 from common.files import atomic_write
 from common.streams import SILENCE, last_output_at, stage
 from common.training import checkpoint
@@ -129,11 +129,9 @@ class TrainingLog(keras.callbacks.Callback):
 
     def call_on_interval(self):
         """Call `on_interval` as on a single device. An error of the user's is told with the step."""
-        try:
-            with backend.undistributed(), stage(f"drawing and measuring samples of step {self.step}"):
-                self.on_interval(self.step)
-        except UserError as error:
-            raise UserError(f"at step {self.step}: {error}") from None
+        about = f"drawing and measuring samples of step {self.step}"
+        with errors_begin_with(f"at step {self.step}"), backend.undistributed(), stage(about):
+            self.on_interval(self.step)
 
     def _seconds_so_far(self):
         return self.seconds + time.perf_counter() - self.started_at

@@ -29,7 +29,7 @@ def _dataset(value):
     return value in (*NAMES, *TOYS) or (isinstance(value, str) and value.startswith("folder:"))
 
 
-RESTORE = "restore it, or train again with another --out"
+RESTORE = "restore it, or train again into another folder"
 FLAGS = {  # flags of a run that other scripts read: what each must be, and its check
     "dataset": ("a data set", _dataset),
     "size": ("a number of pixels", _int_from(1)),

@@ -43,10 +43,10 @@ def inference_models(flow, shape, log_prior=log_normal):
     x = keras.Input(shape, dtype="uint8")
     pixels = ops.cast(x, "float32")
     z, log_det = flow(UniformNoise(0.0, 1.0)(pixels) / 256)
-    density = keras.Model(x, log_prior(z) + log_det)
-    encoder = keras.Model(x, flow((pixels + 0.5) / 256)[0])
+    density = keras.Model(x, log_prior(z) + log_det, name="density")
+    encoder = keras.Model(x, flow((pixels + 0.5) / 256)[0], name="encoder")
     noise = keras.Input((math.prod(shape),))
-    sampler = keras.Model(noise, 2 * ops.clip(flow.inverse(noise)[0], 0, 1) - 1)
+    sampler = keras.Model(noise, 2 * ops.clip(flow.inverse(noise)[0], 0, 1) - 1, name="sampler")
     return FlowViews(density, encoder, sampler)
 
 
@@ -86,7 +86,7 @@ def losses(trainer, images):
     Returns:
         Dict name -> float.
     """
-    model = keras.Model(trainer.input, trainer.loss_function(**trainer.output))
+    model = keras.Model(trainer.input, trainer.loss_function(**trainer.output), name="loss")
     return {name: float(values.mean()) for name, values in predict(model, images).items()}
 
 

@@ -9,7 +9,7 @@ from common.data.batches import EndlessBatches
 from common.data.catalog import is_digit_like
 from common.data.images import load_images, to_uint8
 from common.data.splits import fixed_random_subset
-from common.errors import UserError
+from common.errors import UserError, errors_begin_with
 from common.experiments.setup import begin_run, prepare
 from common.files import atomic_write
 from common.metrics.pca import pca_frechet
@@ -85,41 +85,44 @@ def run_on_images(args, article, build, references, *, data_dependent_init, prio
         stateful={"guard": guard},
     )  # fmt: skip
 
-    # evaluation
-    atomic_write(run_dir / "flow.keras", model.save)
-    train_metrics = evaluate.likelihood(views.density, fixed_random_subset(images.array, len(test)))
-    n = min(2000, len(test), len(images.array))
-    new_z = evaluate.noise(n, math.prod(shape), args.seed + 1, prior)
+    with errors_begin_with(f"after step {args.steps}"):
+        # evaluation
+        atomic_write(run_dir / "flow.keras", model.save)
+        train_metrics = evaluate.likelihood(views.density, fixed_random_subset(images.array, len(test)))
+        n = min(2000, len(test), len(images.array))
+        new_z = evaluate.noise(n, math.prod(shape), args.seed + 1, prior)
 
-    train_subset, test_subset = (np.asarray(fixed_random_subset(x, n)) for x in (images.array, test))
+        train_subset, test_subset = (np.asarray(fixed_random_subset(x, n)) for x in (images.array, test))
 
-    def distance(std):
-        try:
-            with stage(f"drawing {n} samples at temperature {std:g}"):
-                samples = evaluate.predict(views.sampler, np.float32(std) * new_z)
-        except UserError as error:
-            print(f"not measured: pca_frechet/std_{std} ({error})", flush=True)
-            return {}
-        return pca_frechet(to_uint8(samples), train_subset, test_subset)
+        def distance(std):
+            try:
+                with stage(f"drawing {n} samples at temperature {std:g}"):
+                    samples = evaluate.predict(views.sampler, np.float32(std) * new_z)
+            except UserError as error:
+                print(f"not measured: pca_frechet/std_{std} ({error})", flush=True)
+                return {}
+            return pca_frechet(to_uint8(samples), train_subset, test_subset)
 
-    is_enough("bits_per_dim/standard_error", 2, {"held-out images": len(test)})
-    has_distance = is_enough("pca_frechet", 2, {"training images": len(images.array), "held-out images": len(test)})
-    distances = {std: distance(std) if has_distance else {} for std in {args.std, *STDS}}
-    last_interval = {name: value for row in rows[-1:] for name, value in row.items() if name not in ("step", "seconds")}
-    metrics = {
-        **evaluate.likelihood(views.density, test),
-        **{f"{name}/training_images": value for name, value in train_metrics.items()},
-        **{f"{name}/last_stretch": value for name, value in last_interval.items()},
-        **{f"{name}/test_last_step": value for name, value in evaluate.losses(trainer, test).items()},
-        **distances[args.std],
-        **{f"pca_frechet/std_{std}": distances[std]["pca_frechet"] for std in STDS if distances[std]},
-        "rescues": len(guard.rescues),
-        "parameters": flow.count_params(),
-        "images_per_second": images_per_second(rows, args.batch_size),
-        **train_seconds(rows),
-        "steps": args.steps,
-    }
-    write_results(run_dir, metrics, references, network=measured_network(averages))
-    print(*(f"{name:45s}{value:.6g}" for name, value in metrics.items()), sep="\n")
-    paths = evaluate.save_figures(run_dir, views, test, z, STDS, args.std, scale, rows)
-    print("pictures:", *paths, sep="\n  ")
+        is_enough("bits_per_dim/standard_error", 2, {"held-out images": len(test)})
+        has_distance = is_enough("pca_frechet", 2, {"training images": len(images.array), "held-out images": len(test)})
+        distances = {std: distance(std) if has_distance else {} for std in {args.std, *STDS}}
+        last_interval = {
+            name: value for row in rows[-1:] for name, value in row.items() if name not in ("step", "seconds")
+        }
+        metrics = {
+            **evaluate.likelihood(views.density, test),
+            **{f"{name}/training_images": value for name, value in train_metrics.items()},
+            **{f"{name}/last_stretch": value for name, value in last_interval.items()},
+            **{f"{name}/test_last_step": value for name, value in evaluate.losses(trainer, test).items()},
+            **distances[args.std],
+            **{f"pca_frechet/std_{std}": distances[std]["pca_frechet"] for std in STDS if distances[std]},
+            "rescues": len(guard.rescues),
+            "parameters": flow.count_params(),
+            "images_per_second": images_per_second(rows, args.batch_size),
+            **train_seconds(rows),
+            "steps": args.steps,
+        }
+        write_results(run_dir, metrics, references, network=measured_network(averages))
+        print(*(f"{name:45s}{value:.6g}" for name, value in metrics.items()), sep="\n")
+        paths = evaluate.save_figures(run_dir, views, test, z, STDS, args.std, scale, rows)
+        print("pictures:", *paths, sep="\n  ")

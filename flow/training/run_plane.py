@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from common.data import toy_2d
+from common.errors import errors_begin_with
 from common.experiments.setup import begin_run, prepare
 from common.files import atomic_write
 from common.plots.planes import grid_points, plot_panels_2d
@@ -43,8 +44,8 @@ def run_in_the_plane(args, article, build, references):
         averages = WeightEMA([model], args.ema) if args.ema else None
     flow = (averages.models[0] if averages else model).get_layer("flow")
     z, log_det = flow(x)
-    density = keras.Model(x, log_normal(z) + log_det)
-    sampler = keras.Model(x, flow.inverse(x)[0])
+    density = keras.Model(x, log_normal(z) + log_det, name="density")
+    sampler = keras.Model(x, flow.inverse(x)[0], name="sampler")
 
     # pictures during training: the true density, the learned one, and samples from fixed noise
     half_side = 1.05 * float(np.abs(points).max())
@@ -65,23 +66,24 @@ def run_in_the_plane(args, article, build, references):
         on_interval=save_pictures, devices=devices, averages=averages,
     )  # fmt: skip
 
-    # evaluation: nats of the training points, of held-out ones, and of many new ones
-    atomic_write(run_dir / "flow.keras", model.save)
-    fresh = toy_2d.sample(args.dataset, 20_000, [args.seed, 2])
-    nats = lambda data: -evaluate.predict(density, data).astype("float64")
-    metrics = {
-        "nats/training": float(nats(points).mean()),
-        "nats/held_out": float(nats(held_out).mean()),
-        "nats/fresh": float(nats(fresh).mean()),
-        "entropy": toy_2d.entropy(args.dataset),
-        # KL(data || flow), with the same draw in both terms
-        "kl": float((toy_2d.log_density(args.dataset, fresh) + nats(fresh)).mean()),
-        "parameters": flow.count_params(),
-        **train_seconds(rows),
-        "steps": args.steps,
-    }
-    title = f"Densities and samples: {in_words(args.dataset)}, {args.steps:,} steps"
-    save_pictures(args.steps, run_dir / "figures/density.png", title)
-    write_results(run_dir, metrics, references, network=measured_network(averages))
-    print(*(f"{name:20s}{value:.6g}" for name, value in metrics.items()), sep="\n")
-    print("pictures:", run_dir / "figures/density.png", sep="\n  ")
+    with errors_begin_with(f"after step {args.steps}"):
+        # evaluation: nats of the training points, of held-out ones, and of many new ones
+        atomic_write(run_dir / "flow.keras", model.save)
+        fresh = toy_2d.sample(args.dataset, 20_000, [args.seed, 2])
+        nats = lambda data: -evaluate.predict(density, data).astype("float64")
+        metrics = {
+            "nats/training": float(nats(points).mean()),
+            "nats/held_out": float(nats(held_out).mean()),
+            "nats/fresh": float(nats(fresh).mean()),
+            "entropy": toy_2d.entropy(args.dataset),
+            # KL(data || flow), with the same draw in both terms
+            "kl": float((toy_2d.log_density(args.dataset, fresh) + nats(fresh)).mean()),
+            "parameters": flow.count_params(),
+            **train_seconds(rows),
+            "steps": args.steps,
+        }
+        title = f"Densities and samples: {in_words(args.dataset)}, {args.steps:,} steps"
+        save_pictures(args.steps, run_dir / "figures/density.png", title)
+        write_results(run_dir, metrics, references, network=measured_network(averages))
+        print(*(f"{name:20s}{value:.6g}" for name, value in metrics.items()), sep="\n")
+        print("pictures:", run_dir / "figures/density.png", sep="\n  ")

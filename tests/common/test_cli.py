@@ -1,7 +1,9 @@
 """Command-line flags: presets, run names, and one-line errors."""
 
 import argparse
+import importlib
 import re
+from pathlib import Path
 
 import pytest
 
@@ -9,7 +11,7 @@ from common.cli import apply_preset, default_features, gan_parser, main, parser
 from common.data.toy_2d import TOYS
 from common.errors import UserError, one_line
 from ogan import train
-from tests.helpers.scripts import ROOT
+from tests.helpers.scripts import ROOT, unknown_flags
 
 PRESETS = {"smoke": {"size": 32, "steps": 5, "lam": 0.5}, "quick": {"size": 64, "steps": 50, "lam": 0.5}}
 
@@ -195,6 +197,26 @@ def test_too_little_memory_is_one_line(error, capsys, monkeypatch):
     assert end.value.code == 2
     printed = capsys.readouterr().err
     assert "error: out of memory: use a smaller --batch-size" in printed and printed.count("\n") == 1
+
+
+@pytest.mark.parametrize("module", ["energy_gan.sample", "ogan.reconstruct", "rsgan.train", "fgan.gaussian"])
+def test_too_little_memory_names_flags_that_the_script_has(module, capsys, monkeypatch):
+    def fail(args):
+        raise MemoryError
+
+    parser = importlib.import_module(module).make_parser()
+    for action in parser._actions:
+        action.required = False
+    monkeypatch.setattr(
+        "sys.argv", ["script.py", *([str(Path(__file__).parent)] if module == "energy_gan.sample" else [])]
+    )
+    with pytest.raises(SystemExit):
+        main(fail, parser)
+    line = capsys.readouterr().err
+    assert not unknown_flags(module, line), line
+    assert ("--chains" in line) == (module == "energy_gan.sample") and ("larger machine" in line) == (
+        "reconstr" in module
+    )
 
 
 def test_other_errors_keep_their_traceback(monkeypatch):

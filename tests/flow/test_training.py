@@ -55,7 +55,7 @@ def test_error_names_the_coupling_that_overflows(direction):
     model = keras.Model(x, log_normal(z) + log_det if direction == "forward" else flow.inverse(x)[0], name=direction)
     assert np.isfinite(evaluate.predict(model, POINTS)).all()
     steps[1].net.layers[-1].bias.assign(np.full(4, 200.0 if direction == "forward" else -200.0))  # exp(200) is infinite
-    with pytest.raises(UserError, match=rf"64 of the 64 outputs of {direction} .* layer flow/coupling_1;"):
+    with pytest.raises(UserError, match=rf"64 of the 64 outputs of the {direction} .* layer flow/coupling_1;"):
         evaluate.predict(model, POINTS)
 
 
@@ -70,7 +70,7 @@ def test_samples_that_become_nan_in_training_name_the_step_and_the_weight(tmp_pa
             net.layers[0].bias.assign(np.full(8, np.nan))  # relu makes 0 of it on TensorFlow
         evaluate.predict(sampler, POINTS)
 
-    with pytest.raises(UserError, match=rf"at step 8: the weight .*{net.layers[0].name}/bias of sampler is NaN"):
+    with pytest.raises(UserError, match=rf"at step 8: the weight .*{net.layers[0].name}/bias of the sampler is NaN"):
         train(trainer, POINTS, tmp_path, batch_size=8, steps=12, save_every=4, seed=0, on_interval=draw)
 
 

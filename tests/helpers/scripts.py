@@ -1,8 +1,10 @@
 """Run the scripts as a user starts them: on TensorFlow, and on JAX with TensorFlow hidden."""
 
 import contextlib
+import importlib
 import io
 import os
+import re
 import runpy
 import subprocess
 import sys
@@ -87,6 +89,8 @@ def run_comparison(monkeypatch, home, script, *arguments):
 def error_line(script, *arguments):
     """Run a script in this process, where it must fail with exit code 2 and one line on stderr. Return that line.
 
+    The line may name only flags that the script has.
+
     Args:
         script: str, path from the root of the repository.
         *arguments: command-line arguments.
@@ -95,7 +99,22 @@ def error_line(script, *arguments):
     with contextlib.redirect_stderr(stderr):
         assert run_here(script, *arguments) == 2
     (line,) = stderr.getvalue().splitlines()
+    assert not unknown_flags(script.removesuffix(".py").replace("/", "."), line), line
     return line
+
+
+def unknown_flags(module, line):
+    """Return the flags that a line of output names and a script does not have; {} if it passes flags on to another.
+
+    Args:
+        module: str, dotted name of the script.
+        line: str.
+    """
+    script = importlib.import_module(module)
+    if "forward_unknown=True" in Path(script.__file__).read_text(encoding="utf-8"):
+        return set()
+    known = {name for action in script.make_parser()._actions for name in action.option_strings}
+    return set(re.findall(r"(?<![\w-])--[a-z][\w-]*", line)) - known
 
 
 def write_pngs(folder, images):

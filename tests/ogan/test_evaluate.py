@@ -256,7 +256,7 @@ def test_networks_that_give_no_numbers_are_named(value):
     bad_encoder = Linear(np.eye(N), (N,), value, "encoder")
     bad_generator = Linear(np.eye(N), (2, 2, 3), value, "generator")
     for measure in (evaluate.reconstruction_metrics, lambda e, g, x, _: evaluate.reconstructions(e, g, x)):
-        with pytest.raises(UserError, match="3 of the 3 outputs of encoder are NaN or infinite"):
+        with pytest.raises(UserError, match="3 of the 3 outputs of the encoder are NaN or infinite"):
             measure(bad_encoder, GENERATOR, images(3), np.zeros((2, 2, 3)))
-        with pytest.raises(UserError, match="3 of the 3 outputs of generator are NaN or infinite"):
+        with pytest.raises(UserError, match="3 of the 3 outputs of the generator are NaN or infinite"):
             measure(ENCODER, bad_generator, images(3), np.zeros((2, 2, 3)))

@@ -199,9 +199,9 @@ def test_the_crop_is_the_square_around_the_face(tmp_path, monkeypatch, capsys):
 def test_the_crop_of_faces_says_what_it_needs(tmp_path, monkeypatch):
     source = fill(tmp_path / "images", numbered_pngs(3))
     monkeypatch.setattr(faces, "has_detector", lambda: False)
-    with pytest.raises(UserError, match=r'--crop face needs the extra photos: .*pip install -e "\.\[photos\]"'):
+    with pytest.raises(UserError, match=r'crops around faces need the extra photos: .*pip install -e "\.\[photos\]"'):
         load_images(f"folder:{source}", 8, crop="face")
-    with pytest.raises(UserError, match="--crop face is for your own photos"):
+    with pytest.raises(UserError, match="crops around faces are for your own photos"):
         load_images("toy_faces", 8, crop="face")
     with pytest.raises(UserError, match="unknown crop 'round'"):
         load_images(f"folder:{source}", 8, crop="round")

@@ -102,7 +102,7 @@ def test_few_images_never_cost_the_results(run, capsys, n_train, n_test):
 
 
 def test_a_single_training_image_is_refused_before_the_training(run, tmp_path):
-    with pytest.raises(UserError, match=r"--features pixels needs at least 2 training images. Received: 1"):
+    with pytest.raises(UserError, match=r"the features pixels need at least 2 training images. Received: 1"):
         run(1, 10)
     assert not list(tmp_path.rglob("results.json"))
 
@@ -110,7 +110,7 @@ def test_a_single_training_image_is_refused_before_the_training(run, tmp_path):
 @pytest.mark.parametrize("dataset", ["lfw", "8gaussians"])
 @pytest.mark.parametrize("bias", [np.nan, np.inf])
 def test_outputs_that_are_no_numbers_are_not_drawn(run, tmp_path, dataset, bias):
-    with pytest.raises(UserError, match=r"the weight .*dense\S*/kernel of generator is NaN or infinite"):
+    with pytest.raises(UserError, match=r"the weight .*dense\S*/kernel of the generator is NaN or infinite"):
         run(bias=bias, dataset=dataset)
     assert not list(tmp_path.rglob("*.png"))
 

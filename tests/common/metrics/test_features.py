@@ -115,8 +115,8 @@ def test_every_training_gives_the_same_classifier(folder, tmp_path, monkeypatch,
 @pytest.mark.parametrize(
     ("kind", "dataset", "message"),
     [
-        ("vgg", "mnist", "--features must be one of classifier, inception, pixels. Received: 'vgg'"),
-        ("classifier", "lfw", "lfw has no classes .*; use --features inception or pixels .*mnist"),
+        ("vgg", "mnist", "the features must be one of classifier, inception, pixels. Received: 'vgg'"),
+        ("classifier", "lfw", "lfw has no classes .*; use the features inception or pixels .*mnist"),
         ("classifier", "toy_faces", "toy_faces has no classes"),
         ("classifier", "folder:x", "folder:x has no classes"),
         ("classifier", "fashion_mnist", "fashion_mnist is not in"),

@@ -93,7 +93,7 @@ def test_pixels_of_few_images_keep_their_distances(n):
 
 @pytest.mark.parametrize("n", [0, 1])
 def test_pixels_of_a_single_image_are_refused(n):
-    with pytest.raises(UserError, match=f"--features pixels needs at least 2 training images. Received: {n}"):
+    with pytest.raises(UserError, match=f"the features pixels need at least 2 training images. Received: {n}"):
         extractor("pixels", "folder:x", 16, images(n, 0))
 
 
