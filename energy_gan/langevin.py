@@ -134,7 +134,7 @@ def sample_chain(energy, z, steps, step_size, rule="mala", seed=0, every=1, batc
         of the chains that moved; `trajectory` (m, n, d), the saved positions; `saved_steps` (m,), their step numbers.
 
     Raises:
-        UserError: if an energy is NaN or infinite.
+        UserError: if an energy or a position is NaN or infinite.
     """
     step = MarkovStep(energy, step_size, rule, seed)
     z = np.asarray(z, "float32")
@@ -154,13 +154,12 @@ def sample_chain(energy, z, steps, step_size, rule="mala", seed=0, every=1, batc
         if t == 0:
             check_outputs(energy, z, energies[0])
         elif not np.isfinite(energies[-1]).all():
-            chain = np.flatnonzero(~np.isfinite(energies[-1]))[0]
-            raise UserError(
-                f"the energy of chain {chain} is not finite after {t} steps of size {step_size:g}: take smaller steps"
-            )
+            raise UserError(_diverged("the energy", energies[-1], t, step_size))
         if t % every == 0 or t == steps:
             trajectory.append(all_chains("z"))
             saved_steps.append(t)
+            if not np.isfinite(trajectory[-1]).all():
+                raise UserError(_diverged("the position", trajectory[-1], t, step_size))
     chain = {
         "z": trajectory[-1],
         "energies": energies,
@@ -171,25 +170,9 @@ def sample_chain(energy, z, steps, step_size, rule="mala", seed=0, every=1, batc
     return {name: np.array(values) for name, values in chain.items()}
 
 
-def effective_sample_size(trace):
-    """Return how many independent draws one chain is worth, from many chains of one distribution.
-
-    This is steps / tau with tau = 1 + 2 sum_t rho_t. The autocorrelations rho_t are means over all chains around one
-    common mean, so that chains that do not mix are worth no more than one draw. The sum ends as Geyer's initial
-    monotone sequence of pairs does (Statistical Science 1992).
-
-    Args:
-        trace: array (steps, n) or (steps, n, d) of n chains.
-
-    Returns:
-        float, or array (d,).
-    """
-    x = np.asarray(trace, "float64")
-    x = x - x.mean((0, 1))
-    # The FFT is padded to twice the length: unpadded, the correlation would wrap around from the end to the beginning.
-    spectrum = np.abs(np.fft.rfft(x, 2 * len(x), axis=0)) ** 2
-    covariance = np.fft.irfft(spectrum, axis=0)[: len(x)].mean(1)
-    rho = covariance / covariance[0]
-    pairs = rho[: len(x) // 2 * 2].reshape(-1, 2, *rho.shape[1:]).sum(1)
-    tau = 2 * np.maximum(np.minimum.accumulate(pairs), 0).sum(0) - 1
-    return len(x) / tau
+def _diverged(what, values, t, step_size):
+    """Return the message about values (n, ...) that are not finite for some of n chains after t steps."""
+    chain = np.argwhere(~np.isfinite(values))[0][0]
+    return (
+        f"{what} of chain {chain} is not finite after {t} steps of size {step_size:g}: take smaller steps (--step-size)"
+    )

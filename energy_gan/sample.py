@@ -65,7 +65,7 @@ def energy_of(critic, generator, beta, prior):
     energy = -beta * critic(generator(z, training=False), training=False)
     if prior:
         energy += ops.sum(ops.square(z), -1, keepdims=True) / 2
-    return keras.Model(z, energy)
+    return keras.Model(z, energy, name="energy")
 
 
 @stage("drawing the figures")
@@ -133,7 +133,8 @@ def run(args):
     from common.models.inference import load_model, predict
     from common.training.run_dir import provenance, write_results
     from common.training.run_files import read_flags
-    from energy_gan.langevin import effective_sample_size, sample_chain
+    from energy_gan.diagnostics import chain_metrics
+    from energy_gan.langevin import sample_chain
 
     run_dir = Path(args.run)
     run_flags = read_flags(run_dir, "dataset", "size", "seed", "limit", "data_dir", "crop", "features")
@@ -170,7 +171,7 @@ def run(args):
     # metrics
     metrics = {
         "acceptance": chain["acceptance"].mean(),
-        "ess": effective_sample_size(chain["energies"][args.steps // 2 :]),
+        **chain_metrics(chain["energies"][args.steps // 2 :]),
         "u/data": u_data,
     }
     for name, i in (("before", 0), ("after", -1)):
@@ -183,8 +184,14 @@ def run(args):
     write_json(output_dir / "config.json", provenance(args) | {"trained": str(run_dir)})
     write_results(output_dir, metrics)
 
-    ess = f"the second half of a chain is worth {metrics['ess']:.1f} independent draws"
-    print(f"acceptance {metrics['acceptance']:.3f}; {ess}")
+    texts = {
+        "energy": "mean energy {:.4g}",
+        "energy/standard_error": "its standard error {:.2g}",
+        "r_hat": "R-hat {:.3f}",
+        "ess": "a chain is worth {:.1f} independent draws",
+    }
+    measured = ", ".join(text.format(metrics[name]) for name, text in texts.items() if name in metrics)
+    print(f"acceptance {metrics['acceptance']:.3f}; in the second half: {measured}")
     print(f"{'':16s}{'before':>10s}{'after':>10s}")
     for key in [key.removesuffix("/before") for key in metrics if key.endswith("/before")]:
         print(f"{key:16s}{metrics[f'{key}/before']:10.4g}{metrics[f'{key}/after']:10.4g}")

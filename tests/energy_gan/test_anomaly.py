@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from sklearn.metrics import average_precision_score
 
 from common.data.images import Images
 from common.errors import UserError
@@ -41,6 +42,20 @@ def test_average_precision():
     precision = 0.1 * tail(t - 1) / (0.1 * tail(t - 1) + 0.9 * tail(t))
     exact = np.trapezoid(precision, tail(t - 1))
     assert average_precision(scores, positive) == pytest.approx(exact, abs=0.02)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("scale", [1e-30, 1, 1e30])
+@pytest.mark.parametrize("share", [0, 0.2, 1])
+@pytest.mark.parametrize("n", [1, 2, 300])
+@pytest.mark.parametrize("tied", [False, True])
+def test_average_precision_is_that_of_scikit_learn(tied, n, share, scale, dtype):
+    rng = np.random.default_rng(n)
+    positive = rng.random(n) < share
+    positive[0] = True
+    scores = rng.standard_normal(n) + positive
+    scores = (scale * (scores.round() if tied else scores)).astype(dtype)
+    assert average_precision(scores, positive) == pytest.approx(average_precision_score(positive, scores), rel=1e-12)
 
 
 def test_energy_and_slope_of_images():

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 
 import imageio.v3 as iio
 import keras
@@ -65,7 +66,9 @@ def test_sampling_from_a_run(tmp_path, monkeypatch, images, flags):
     assert metrics["u/before"] == pytest.approx(-ops.convert_to_numpy(critic(generator(z))).mean(), rel=1e-4)
     assert metrics["u/after"] < 0.7 * metrics["u/before"], "the energy falls"
     assert 0.5 < metrics["acceptance"] < 1 if images else metrics["acceptance"] == 1
-    assert 0.5 < metrics["ess"] <= 11
+    assert 0.5 < metrics["ess"] <= 11 and metrics["r_hat"] > 1.01 and metrics["energy/standard_error"] > 0
+    if images:  # the energy is U alone
+        assert metrics["u/after"] < metrics["energy"] < metrics["u/before"]
     assert metrics["z/before"] == pytest.approx(np.sqrt(np.mean(z**2)), rel=1e-5)
 
     # before the first step the chains are the generator's own samples, measured as in its training
@@ -91,6 +94,19 @@ def test_data_of_other_channels_than_the_networks_is_one_line(tmp_path):
     )
     line = error_line("energy_gan/sample.py", tmp_path)
     assert f"folder:{grey} is not the data of" in line and "(16, 16, 3), not (16, 16, 1)" in line
+
+
+def test_energy_that_is_no_number_names_the_step_size_or_the_weight(tmp_path):
+    save_networks(tmp_path, (2,))
+    write_json(tmp_path / "config.json", {"flags": {"dataset": "8gaussians", "size": 2, "seed": 0, "features": None}})
+    chains = ["--steps", "40", "--chains", "5"]
+    line = error_line("energy_gan/sample.py", tmp_path, *chains, "--step-size", "100", "--rule", "langevin")
+    assert re.search(r"the energy of chain \d is not finite after \d+ steps of size 100: .*\(--step-size\)", line)
+    generator = keras.models.load_model(tmp_path / "generator.keras")
+    generator.set_weights([np.nan * w for w in generator.get_weights()])
+    generator.save(tmp_path / "generator.keras")
+    line = error_line("energy_gan/sample.py", tmp_path, *chains)
+    assert re.search(r"the weight .*dense\S*/kernel of the energy is NaN .*lower learning rate$", line)
 
 
 def test_acceptance_rules_script(tmp_path):
