@@ -94,7 +94,7 @@ def prdc(real, fake, k=5):
     """Return precision, recall, density and coverage of generated samples.
 
     The ball of a point reaches to its k-th nearest neighbour in its own sample, without itself; the boundary belongs
-    to the ball.
+    to the ball, as far as rounding can move a point.
 
     - `precision`: share of fake points in the ball of any real one, 0 to 1 (Kynkaanniemi et al., arXiv 1904.06991).
     - `recall`: share of real points in the ball of any fake one, 0 to 1 (ibid.).
@@ -108,8 +108,7 @@ def prdc(real, fake, k=5):
     draws gave .479 (.010), .478 (.011), 1.001 (.053) and .968 (.005) here: mean and standard deviation.
 
     Distances are Euclidean and computed in float64 about the mean of `real`. In float32, |x|^2 + |y|^2 - 2 x.y would
-    lose the neighbours in a dense toy. Distances between integers are exact, ties included; ties between floats depend
-    on the rounding. Memory: about 100 MB beyond the samples for 10000 points.
+    lose the neighbours in a dense toy. Memory: about 100 MB beyond the samples for 10000 points.
 
     Args:
         real: features (n, d).
@@ -129,8 +128,8 @@ def prdc(real, fake, k=5):
     # products of integers are exact in float64, so no mean is subtracted from them
     integers = real.dtype.kind in "bui" and fake.dtype.kind in "bui"
     centre = 0.0 if integers else real.mean(0, dtype="float64")
-    real_radii = _kth_neighbour_distance(real, k, centre)  # squared, like all distances here
-    fake_radii = _kth_neighbour_distance(fake, k, centre)
+    real_radii = _ball_radii(real, k, centre)  # squared, like all distances here
+    fake_radii = _ball_radii(fake, k, centre)
     fake_is_inside = np.zeros(len(fake), bool)  # any real ball
     pairs_inside = covered_balls = recalled = 0
     for start, distances in _squared_distances(real, fake, centre):
@@ -147,14 +146,19 @@ def prdc(real, fake, k=5):
     }
 
 
-def _kth_neighbour_distance(sample, k, centre):
-    """Return the squared distance (n,) from each row to its k-th nearest other row."""
-    kth = np.zeros(len(sample))
+def _ball_radii(sample, k, centre):
+    """Return the squared distance (n,) from each row to its k-th nearest other row, and a little more.
+
+    That much rounding can add to the distance of another point that is as near, such as a copy of the neighbour.
+    """
+    kth, rounding = np.zeros(len(sample)), 16 * sample.shape[1] * np.finfo("float64").eps
     for start, distances in _squared_distances(sample, sample, centre):
         rows = np.arange(len(distances))
         distances[rows, start + rows] = np.inf  # a row is not its own neighbour
         distances.partition(k - 1, axis=1)
-        kth[start : start + CHUNK_ROWS] = distances[:, k - 1]
+        x = sample[start : start + CHUNK_ROWS].astype("float64") - centre
+        radii = np.maximum(distances[:, k - 1], 0)
+        kth[start : start + CHUNK_ROWS] = radii + rounding * (np.einsum("nd,nd->n", x, x) + radii)
     return kth
 
 

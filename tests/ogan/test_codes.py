@@ -1,7 +1,12 @@
-"""Measures of codes against closed forms, known variances and brute force."""
+"""Measures of codes against closed forms, known variances, brute force and scikit-learn."""
 
 import numpy as np
 import pytest
+from sklearn.linear_model import Ridge
+from sklearn.metrics import r2_score
+from sklearn.neighbors import NearestNeighbors
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from common.errors import UserError
 from ogan.codes import linear_probe_r2, mean_squared_error, nearest_neighbours
@@ -169,3 +174,72 @@ def test_values_that_are_no_numbers_are_named(value):
     for name, measure in cases.items():
         with pytest.raises(UserError, match=f"{name} must be finite.* the first in row 3"):
             measure()
+
+
+def probe_data(n=60, d=5, factors=2, scale=1.0, dtype="float64"):
+    """Return codes and factors, of training and test, related up to noise."""
+    random = rng([n, d, factors])
+    train, test = (random.standard_normal((rows, d)) for rows in (n, 30))
+    weights = random.standard_normal((d, factors))
+    read = lambda codes: codes @ weights + random.standard_normal((len(codes), factors))
+    return [(scale * x).astype(dtype) for x in (train, read(train), test, read(test))]
+
+
+def with_codes(change):
+    train, factors, test, test_factors = probe_data()
+    return [change(train), factors, change(test), test_factors]
+
+
+PROBES = {
+    "plain": probe_data(),
+    "two rows": probe_data(n=2),
+    "one code, one factor": probe_data(d=1, factors=1),
+    "more codes than rows": probe_data(n=20, d=50),
+    "huge": probe_data(scale=1e12),
+    "tiny": probe_data(scale=1e-12),
+    "float32": probe_data(dtype="float32"),
+    "a constant code": with_codes(lambda x: np.concatenate([x, np.full((len(x), 1), 0.1)], 1)),
+    "a code twice": with_codes(lambda x: np.concatenate([x, x[:, :1]], 1)),
+    "codes of other sizes": with_codes(lambda x: x * [1e-6, 1, 1e6, 1, 1] + [0, 0, 0, 1e6, 0]),
+    "few values": with_codes(np.sign),
+}
+
+
+@pytest.mark.parametrize("ridge", [None, 0.5, 100])
+@pytest.mark.parametrize("name", PROBES)
+def test_probe_is_that_of_scikit_learn(name, ridge):
+    train, factors, test, test_factors = PROBES[name]
+    x, y, x_test, y_test = (a.astype("float64") for a in PROBES[name])
+    model = make_pipeline(StandardScaler(), Ridge(1e-3 * len(x) if ridge is None else ridge)).fit(x, y)
+    expected = r2_score(y_test, model.predict(x_test).reshape(y_test.shape), multioutput="raw_values")
+    np.testing.assert_allclose(
+        linear_probe_r2(train, factors, test, test_factors, ridge), expected, rtol=1e-6, atol=1e-8
+    )
+
+
+BANKS = {
+    "plain": (rng(30).standard_normal((9, 4)), rng(31).standard_normal((50, 4))),
+    "one column": (rng(30).standard_normal((9, 1)), rng(31).standard_normal((50, 1))),
+    "two rows": (rng(30).standard_normal((9, 4)), rng(31).standard_normal((2, 4))),
+    "more columns than rows": (rng(30).standard_normal((3, 60)), rng(31).standard_normal((9, 60))),
+    "ties": (rng(30).integers(0, 4, (20, 2)), rng(31).integers(0, 4, (60, 2))),
+    "every row six times": (rng(30).standard_normal((9, 4)), rng(31).standard_normal((10, 4)).repeat(6, 0)),
+    "rows of the bank": (rng(31).standard_normal((9, 4)), rng(31).standard_normal((50, 4))),
+    "huge": (1e12 * rng(30).standard_normal((9, 4)), 1e12 * rng(31).standard_normal((50, 4))),
+    "tiny": (1e-12 * rng(30).standard_normal((9, 4)), 1e-12 * rng(31).standard_normal((50, 4))),
+    "float32": (rng(30).standard_normal((9, 4), "float32"), rng(31).standard_normal((50, 4), "float32")),
+}
+
+
+@pytest.mark.parametrize("k", [1, 2, 7])
+@pytest.mark.parametrize("name", BANKS)
+def test_neighbours_are_those_of_scikit_learn(name, k):
+    """Of equal distances the library may take any, so the distances are compared."""
+    queries, bank = BANKS[name]
+    k = min(k, len(bank))
+    indices = nearest_neighbours(queries, bank, k, chunk=16)
+    x, y = queries.astype("float64"), bank.astype("float64")
+    distances, _ = NearestNeighbors(n_neighbors=k, algorithm="kd_tree").fit(y).kneighbors(x)
+    ours = np.linalg.norm(x[:, None] - y[indices], axis=-1)
+    np.testing.assert_allclose(ours, distances, rtol=1e-9, atol=1e-12 * np.abs(y).max())
+    assert all(len(set(row)) == k for row in indices.tolist())

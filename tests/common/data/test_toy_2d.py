@@ -6,6 +6,9 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from scipy import stats
+from sklearn.datasets import make_moons
+from sklearn.neighbors import KernelDensity
 
 from common.data.toy_2d import TOYS, entropy, log_density, modes, sample
 from common.errors import UserError
@@ -235,3 +238,17 @@ def test_only_mixtures_have_modes():
 def test_points_of_another_shape_are_refused(shape):
     with pytest.raises(ValueError, match=r"\(n, 2\)\. Received"):
         log_density("two_moons", np.zeros(shape))
+
+
+def test_moons_are_those_of_scikit_learn():
+    """Its moons without noise, blurred by a kernel as wide as the noise, have this density; the same points occur."""
+    noise, shift = 0.05, np.array([0.5, 0.25])
+    scale = np.sqrt([0.75 + noise**2, 9 / 16 - 1 / math.pi + noise**2])
+    skeleton, _ = make_moons(40_000, noise=None)
+    points = sample("two_moons", 300, 5) + np.random.default_rng(6).normal(0, 0.05, (300, 2))
+    expected = KernelDensity(bandwidth=noise).fit(skeleton).score_samples(points * scale + shift) + np.log(scale).sum()
+    assert expected.min() < -6
+    np.testing.assert_allclose(log_density("two_moons", points), expected, atol=0.005)
+    theirs = (make_moons(4000, noise=noise, random_state=0)[0] - shift) / scale
+    for axis in (0, 1):
+        assert stats.ks_2samp(sample("two_moons", 4000, 7)[:, axis], theirs[:, axis]).pvalue > 0.01
