@@ -71,6 +71,13 @@ def test_every_axis_has_a_name_and_every_figure_a_title(figure_of, name):
     assert any(axes.get_title() for axes in figure.axes) or figure.get_suptitle()
 
 
+def test_a_panel_of_values_names_the_ends_of_its_colour_scale(figure_of):
+    panels = {"a": np.eye(4) * 20 + 1e-90, "b": np.eye(4) - 3}
+    figure = figure_of(lambda path: planes.plot_panels_2d(path, panels, (-1, 1, -1, 1), "T"))
+    scales = [text.get_text() for axes in figure.axes for text in axes.texts]
+    assert scales == ["dark 0, bright 20", "dark -3, bright -2"]
+
+
 def test_the_grid_of_a_comparison_in_the_plane_names_its_axes_once(figure_of):
     pictures = {kind: {compare_gans.DATA_COLUMN: BRIGHT, 10: BRIGHT} for kind in ("sgan", "rsgan_gp")}
     figure = figure_of(lambda path: compare_gans._draw_grid(path, pictures, "Samples"))

@@ -80,7 +80,8 @@ def plot_panels_2d(path, panels, extent, title=""):
             axes.scatter(*values.T, s=size, color=COLOURS[0], alpha=alpha, linewidths=0)
         else:
             axes.imshow(values, cmap=COLORMAP, origin="lower", extent=extent)
-            scale = f"dark {values.min():.2g}, bright {values.max():.2g}"
+            dark, bright = _ends(values)
+            scale = f"dark {dark:.2g}, bright {bright:.2g}"
             axes.text(
                 0.5, 1.02, scale, transform=axes.transAxes, ha="center", va="bottom", fontsize=7, color=LABEL_COLOUR
             )
@@ -109,6 +110,12 @@ def inside_of_panel(picture, i, n):
 def _dots(n):
     """Return the area in points^2 and the opacity of a dot: fewer dots are larger and darker."""
     return float(np.clip(3000 / n, 1.5, 12)), float(np.clip(25 / math.sqrt(n), 0.15, 0.8))
+
+
+def _ends(values):
+    """Return the least and the greatest value, 0 in place of one that is far smaller than their difference."""
+    low, high = values.min(), values.max()
+    return tuple(0.0 if abs(value) < 1e-3 * (high - low) else value for value in (low, high))
 
 
 def _extent(extent):
