@@ -31,7 +31,7 @@ def save_labelled(path, picture, title, columns=(), rows=()):
     height, width = picture.shape[:2]
     left = MARGIN + LETTER * max(map(len, rows), default=0)
     top = TITLE_LINE + LINE * bool(len(columns))
-    total_width = max(left + width, TITLE_LETTER * len(title)) + MARGIN
+    total_width = max(left + width, MARGIN + TITLE_LETTER * len(title)) + MARGIN
     total_height = top + height + MARGIN
     # a little more than a whole number of pixels, which rounding must not lower
     figure = blank_figure((total_width + 1e-6) / DPI, (total_height + 1e-6) / DPI)
@@ -42,7 +42,7 @@ def save_labelled(path, picture, title, columns=(), rows=()):
     axes.set_xticks(_centres(len(columns), width), list(columns), parse_math=False)
     axes.set_yticks(_centres(len(rows), height), list(rows), parse_math=False)
     axes.tick_params(length=0, pad=3, labelsize=8, labeltop=True, labelbottom=False)
-    title_place = (left / total_width, 1 - 5 / total_height)
+    title_place = (MARGIN / total_width, 1 - 5 / total_height)
     figure.text(*title_place, title, va="top", fontsize=10, parse_math=False)
     write_figure(path, figure)
 

@@ -10,12 +10,12 @@ from common.plots.words import in_words
 
 
 @pytest.mark.parametrize("shape", [(40, 60, 3), (41, 67, 1), (40, 60)])
-@pytest.mark.parametrize("rows", [(), ("one", "another")])
+@pytest.mark.parametrize("rows", [(), ("one", "another"), ("one", "another with a long name")])
 def test_the_pixels_stay_as_they_are(tmp_path, shape, rows):
     picture = np.random.default_rng(0).integers(0, 256, shape).astype("uint8")
     save_labelled(tmp_path / "a.png", picture, "A title that is wider than the picture", ("a", "b"), rows)
     read = iio.imread(tmp_path / "a.png")[..., :3]
-    left = labels.MARGIN + (labels.LETTER * len("another") if rows else 0)
+    left = labels.MARGIN + labels.LETTER * max(map(len, rows), default=0)
     top = labels.TITLE_LINE + labels.LINE
     inside = read[top : top + shape[0], left : left + shape[1]]
     np.testing.assert_array_equal(inside, np.broadcast_to(picture.reshape(*shape[:2], -1), inside.shape))
