@@ -18,8 +18,9 @@ import numpy as np
 
 from common.cli import Parser, add_format, main
 from common.flag_types import output_folder
+from common.losses.dirac import START
 from common.streams import stage
-from energy_gan.toy_dynamics import DIRAC, START, assign_to_pit, critic_step, energy, heavy_ball, late_radii, slope
+from energy_gan.toy_dynamics import DIRAC, assign_to_pit, critic_step, energy, heavy_ball, late_radii, slope
 
 X_LIMITS, Y_LIMITS = (-4.0, 4.0), (-1.6, 0.45)  # of every landscape that is drawn
 FRAMES = 40  # number of frames of an animation

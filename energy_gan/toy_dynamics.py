@@ -3,11 +3,13 @@
 Article 6316 (https://kexue.fm/archives/6316) sees a GAN as an energy U that is low at the real samples. The D step
 digs pits under them; the G step keeps U fixed and lets the fakes roll down.
 
-The games are the Dirac GANs of article 6583 (https://kexue.fm/archives/6583; arXiv 1801.04406): one real sample at 0,
-one fake at theta, a critic phi . x.
+The games are the Dirac GANs of `common.losses.dirac` (article 6583).
 """
 
 import numpy as np
+
+from common.losses.dirac import START, gan_qp, vanilla, wgan, wgan_gp
+from common.ode import solve
 
 # A 1-D landscape is an array of pits (n, 3): rows (place x_k, depth a_k, width s_k). A negative depth is a hill.
 
@@ -74,59 +76,6 @@ def assign_to_pit(x, places, widths):
     return np.where(distances.min(-1) <= np.asarray(widths)[nearest], nearest, -1)
 
 
-# A game is a vector field: it takes a state (2, 2), rows phi and theta, and returns its velocity. Both players follow
-# their gradients uphill at the same time.
-
-START = ((0.1, 0.2), (0.2, 0.1))
-
-
-def vanilla(state):
-    """Return the velocity of the original GAN, with D(x) = sigmoid(phi . x).
-
-    The critic maximises log D(0) + log(1 - D(theta)), the generator log D(theta).
-    """
-    phi, theta = state
-    p = 1 / (1 + np.exp(-phi @ theta))
-    return np.stack([-p * theta, (1 - p) * phi])
-
-
-def wgan(state):
-    """Return the velocity of WGAN, with D(x) = phi . x / |phi|, whose gradient has norm 1.
-
-    The critic maximises D(0) - D(theta), the generator D(theta).
-    """
-    phi, theta = state
-    n = np.linalg.norm(phi)
-    return np.stack([-theta / n + (phi @ theta) * phi / n**3, phi / n])
-
-
-def wgan_gp(centre, weight=0.1):
-    """Return the field of WGAN-GP: D(x) = phi . x, and the critic is charged weight (|phi| - centre)^2.
-
-    The gradient of this critic is phi everywhere, at the reals as at any other point.
-    """
-
-    def field(state):
-        phi, theta = state
-        return np.stack([-theta - 2 * weight * (1 - centre / np.linalg.norm(phi)) * phi, phi])
-
-    return field
-
-
-def gan_qp(decay=0.0, weight=1.0):
-    """Return the field of GAN-QP: the critic maximises d - d^2 / (2 weight |theta|), d = D(0) - D(theta).
-
-    Here d = -phi . theta, and |theta| is the distance of the fake from the real. `decay` pulls phi to 0, as an L2
-    penalty does.
-    """
-
-    def field(state):
-        phi, theta = state
-        return np.stack([-theta - theta * (phi @ theta) / (weight * np.linalg.norm(theta)) - decay * phi, phi])
-
-    return field
-
-
 # name: (field, time T, step size h)
 DIRAC = {
     "vanilla": (vanilla, 100, 0.1),
@@ -138,30 +87,6 @@ DIRAC = {
 }
 
 
-def rk4(field, start, T, h):
-    """Solve y' = field(y) by the classic Runge-Kutta method of order 4.
-
-    Args:
-        field: function of y that returns its velocity.
-        start: array, y at time 0.
-        T: float, last time.
-        h: float, step size.
-
-    Returns:
-        Array (T / h + 1, *shape of start), y at the times 0, h, ..., T.
-    """
-    y = np.array(start, "float64")
-    path = [y]
-    for _ in range(round(T / h)):
-        a = field(y)
-        b = field(y + h / 2 * a)
-        c = field(y + h / 2 * b)
-        d = field(y + h * c)
-        y = y + h / 6 * (a + 2 * b + 2 * c + d)
-        path.append(y)
-    return np.stack(path)
-
-
 def late_radii(name):
     """Return how far the fake of a game stays from its target in the end.
 
@@ -171,6 +96,6 @@ def late_radii(name):
     Returns:
         ((lowest, highest) |theta| in the last quarter of the time, path of theta (points, 2)).
     """
-    theta = rk4(DIRAC[name][0], START, *DIRAC[name][1:])[:, 1]
+    theta = solve(DIRAC[name][0], START, *DIRAC[name][1:])[:, 1]
     radii = np.linalg.norm(theta[3 * len(theta) // 4 :], axis=1)
     return (radii.min(), radii.max()), theta

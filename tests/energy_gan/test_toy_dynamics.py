@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from energy_gan.toy_dynamics import DIRAC, START, assign_to_pit, critic_step, energy, heavy_ball, late_radii, rk4, slope
+from common.losses.dirac import START
+from energy_gan.toy_dynamics import DIRAC, assign_to_pit, critic_step, energy, heavy_ball, late_radii, slope
 
 HILLY = np.array([(-1.0, 0.8, 0.5), (0.7, -0.4, 0.3), (1.5, 1.1, 0.7)])
 
@@ -95,14 +96,6 @@ def test_a_field_is_the_gradient_of_what_the_players_maximise(name):
 def test_the_games_are_six():
     assert list(DIRAC) == list(OBJECTIVES)
     np.testing.assert_allclose(START, [(0.1, 0.2), (0.2, 0.1)])
-
-
-def test_rk4_is_of_order_four():
-    rotation = lambda y: np.array([-y[1], y[0]])
-    error = lambda h: norm(rk4(rotation, [1.0, 0.0], 2.0, h)[-1] - [np.cos(2), np.sin(2)])
-    assert error(0.2) / error(0.1) == pytest.approx(16, rel=0.1)
-    assert error(0.01) < 1e-9
-    assert rk4(rotation, [1.0, 0.0], 2.0, 0.1).shape == (21, 2)
 
 
 @pytest.mark.parametrize(
