@@ -36,7 +36,7 @@ $(VENV)/.ready-dev: requirements-dev.txt $(VENV)/.ready
 	@touch $@
 
 demo: setup  ## train O-GAN on cartoon faces drawn by code: about five minutes on 2 CPU cores
-	$(PY) ogan/train.py --dataset toy_faces --preset quick --steps 2000 --resume --new
+	$(PY) ogan/train.py --dataset toy_faces --preset quick --steps 1000 --resume --new
 
 reproduce-all: setup  ## run every experiment; options: PRESET=quick ONLY=ogan,flow/nice DATASET= DATA_DIR= IMAGES= FORMAT=svg OUT= JOBS=
 	$(PY) -m common.reproduce $(REPRODUCE_FLAGS) $(OUT_FLAG)

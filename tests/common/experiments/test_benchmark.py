@@ -8,6 +8,7 @@ import pytest
 from common.experiments import benchmark
 from common.experiments.benchmark import print_ratios, random_image_batches, ratio, time_interleaved
 from common.training.alternating import Alternating
+from flow import glow
 from tests.helpers.scripts import run_here
 
 
@@ -61,6 +62,7 @@ def bench(monkeypatch, capsys):
     count(Alternating, "fit", lambda x, steps_per_epoch, **kwargs: steps_per_epoch)
     count(keras.Model, "predict", lambda x, batch_size, **kwargs: len(x) / batch_size)
     monkeypatch.setattr(benchmark.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(benchmark, "time_interleaved", lambda jobs, rounds: time_interleaved(jobs, 2))  # saves time
 
     def run(script, *arguments):
         assert run_here(script, *arguments, "--size", "16", "--batch-size", "4") == 0
@@ -86,7 +88,8 @@ def test_bench_compares_steps_of_both_players(bench, arguments, expected):
     ]
 
 
-def test_bench_of_the_flow_compares_batches(bench):
+def test_bench_of_the_flow_compares_batches(bench, monkeypatch):
+    monkeypatch.setitem(glow.PRESETS, "quick", glow.PRESETS["smoke"])  # builds faster
     header, row = bench("flow/bench.py", "--mixing", "1x1")
     assert re.split(r"\s{2,}", header) == ["mixing", "forward", "inverse", "training step"]
     assert re.split(r"\s{2,}", row) == ["1x1", "1000.0 ms", "1.00x", "1.00x"]
