@@ -10,7 +10,7 @@ import time
 
 from common.errors import one_line
 
-SILENCE = 9  # seconds without output, at most at first; in a pipe or file, later a tenth of the time of the stage
+SILENCE = 8  # seconds without output, at most at first; in a pipe or file, later a tenth of the time of the stage
 SILENCE_OF_LINES = 2  # the same on a terminal where no progress bar is shown
 ERASE_LINE = "\r\x1b[K"
 _stages = []  # (title, time of its begin) of the stages in progress, the innermost last

@@ -21,6 +21,7 @@ from common.streams import stage
 from common.training.log import format_duration
 
 KILLED = "killed by signal"
+TIME_OF_STAGE = r" \(\d+ s\)$"  # at the end of a line that says at which stage a training is
 # Let two runs share one GPU: by default TensorFlow and JAX each reserve nearly all its memory.
 GPU_SHARING_ENV = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 
@@ -85,7 +86,7 @@ def sweep(script, jobs, sweep_dir, workers=1, failed=None):
         started_at, gpu_env = time.monotonic(), free_gpus.get()
         job_env = env if "--distribute" in arguments else env | gpu_env
         try:
-            with log, stage(lambda: f"{name}: {_last_line(job_dir / 'log.txt')}"):
+            with log, stage(lambda: f"{name}: {re.sub(TIME_OF_STAGE, '', _last_line(job_dir / 'log.txt'))}"):
                 process = subprocess.run(
                     [sys.executable, *arguments], env=job_env, stdout=log, stderr=subprocess.STDOUT
                 )
