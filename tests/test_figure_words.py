@@ -71,6 +71,14 @@ def test_every_axis_has_a_name_and_every_figure_a_title(figure_of, name):
     assert any(axes.get_title() for axes in figure.axes) or figure.get_suptitle()
 
 
+def test_references_are_named_in_the_legend_alone(figure_of):
+    references = {"published": 1, "floor": 0.5}
+    figure = figure_of(lambda path: charts.plot_curves(path, {"a": ([0, 1], [0, 1])}, "x", "y", references=references))
+    (axes,) = figure.axes
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["a", *references] and not axes.texts
+    assert len({line.get_linestyle() for line in axes.lines}) == 3
+
+
 def test_a_panel_of_values_names_the_ends_of_its_colour_scale(figure_of):
     panels = {"a": np.eye(4) * 20 + 1e-90, "b": np.eye(4) - 3}
     figure = figure_of(lambda path: planes.plot_panels_2d(path, panels, (-1, 1, -1, 1), "T"))

@@ -26,7 +26,7 @@ def plot_curves(path, series, xlabel, ylabel, title="", logy=False, references=N
         ylabel: str, label of the y axis.
         title: str.
         logy: bool, whether the y axis is logarithmic. It stays linear if no value, or not every reference, is positive.
-        references: dict name -> value, drawn as dashed horizontal lines, e.g. a published number.
+        references: dict name -> value, drawn as dashed horizontal lines that the legend names, e.g. a published number.
 
     Raises:
         ValueError: if there is nothing to draw, x and y differ in length, or the seeds differ in x.
@@ -193,14 +193,9 @@ def _axes(xlabel, ylabel, title, width=6.4):
 
 
 def _draw_references(axes, references):
-    """Draw dashed horizontal lines, each with its name at its right end."""
-    for name, value in (references or {}).items():
-        line = axes.axhline(value, color="#55555f", linestyle="--", linewidth=1.1)
-        x_in_axes_units = axes.get_yaxis_transform()
-        axes.text(
-            0.995, value, name, transform=x_in_axes_units, ha="right", va="bottom", fontsize=8, color=line.get_color(),
-            parse_math=False,
-        )  # fmt: skip
+    """Draw horizontal lines, each of another dash, with their names in the legend."""
+    for (name, value), line_style in zip((references or {}).items(), cycle(("--", ":", "-.")), strict=False):
+        axes.axhline(value, color="#55555f", linestyle=line_style, linewidth=1.1, label=name)
 
 
 def _check_references(references):
