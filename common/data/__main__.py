@@ -117,7 +117,8 @@ def seconds_per_step(command, batch_size):
 def run(args):
     """Print what the photos are and what to run next, and write the contact sheet."""
     from common.data.images import load_images
-    from common.plots.images import image_grid, save_png
+    from common.plots.images import image_grid
+    from common.plots.labels import save_labelled
 
     dataset = f"folder:{os.path.realpath(args.photos)}"
     sizes = read_sizes(args.photos)
@@ -128,7 +129,7 @@ def run(args):
     used = n + len(test.array)
     name = re.sub(r"[^\w-]+", "_", Path(dataset).name)
     sheet = Path(args.out) / "photos" / f"{name}-{args.crop}.png"
-    save_png(sheet, image_grid(shown, columns=8))
+    save_labelled(sheet, image_grid(shown, columns=8), f"{len(shown)} of {used} photos, as a training crops them")
 
     middle = [sizes[0], sizes[len(sizes) // 2], sizes[-1]]
     smallest, median, largest = (f"{width} x {height}" for width, height in middle)

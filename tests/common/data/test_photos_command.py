@@ -34,7 +34,7 @@ def test_it_says_what_is_used_and_what_to_run(tmp_path, monkeypatch, capsys, nam
     assert reasons[0] == "left out, 2: not an image, for example b.png" and len(reasons) == 3
     assert f"enough? {n} photos are too few" in out and "about 20 minutes here for 4000 steps" in out
     (sheet,) = (tmp_path / "out/photos").glob("*.png")
-    assert str(sheet) in out and iio.imread(sheet).shape == (512, 512, 3)
+    assert str(sheet) in out and iio.imread(sheet).shape[:2] == (512 + 36, 512 + 16)  # with a title
     (line,) = [line for line in out.splitlines() if line.startswith("next: ")]
     words = shlex.split(line.removeprefix("next: "))
     assert words[:2] == ["python", "ogan/train.py"]
