@@ -6,7 +6,7 @@ from pathlib import Path
 
 from common.errors import UserError
 
-# every fixed word of the page; braces are filled in by the template
+# every fixed word of the page and of the collected figures; braces are filled in later
 WORDS = {
     "en": {
         "lang": "en",
@@ -73,6 +73,7 @@ WORDS = {
         "log": "Log",
         "files_gone": "some of its output files no longer exist: {names}",
         "not_a_number": "not a number",
+        "from_folder": "{caption}. From `{folder}`.",
         "days": "{count} days",
         "hours": "{count} hours",
         "minutes": "{count} minutes",
@@ -152,6 +153,7 @@ WORDS = {
         "log": "日志",
         "files_gone": "有些输出文件已不存在：{names}",
         "not_a_number": "不是数",
+        "from_folder": "{caption}。来自 `{folder}`。",
         "days": "{count} 天",
         "hours": "{count} 小时",
         "minutes": "{count} 分钟",

@@ -121,3 +121,6 @@ def test_figures_are_collected_with_their_captions(train, project):
     index = (project.out / "figures/index.md").read_text()
     assert "![Samples of the stub](<stubs-x_y-a.png>)" in index and "From `stubs/x y/figures/a.png`." in index
     assert "stubs/a.png" not in shown(project).text, "the collected figures are no run"
+    figures.collect(project.out, "zh")
+    index = (project.out / "figures/index.md").read_text(encoding="utf-8")
+    assert index.startswith("# 图\n") and "Samples of the stub。来自 `stubs/x y/figures/a.png`。" in index
