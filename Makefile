@@ -14,7 +14,7 @@ REPRODUCE_FLAGS = $(if $(PRESET),--preset "$(PRESET)") $(if $(DATASET),--dataset
   $(if $(FORMAT),--format "$(FORMAT)")
 OUT_FLAG = $(if $(OUT),--out "$(OUT)")
 
-.PHONY: help setup demo reproduce-all compare figures article test lint format bench clean
+.PHONY: help setup demo reproduce-all compare figures article test lint format bench peers clean
 .DEFAULT_GOAL := help
 
 help:  ## list these commands
@@ -68,5 +68,15 @@ bench: setup  ## measure speeds, as ratios within one run
 	$(PY) rsgan/bench.py
 	$(PY) fgan/bench.py
 
-clean:  ## remove .venv and the caches; keep runs/ and an environment of your own
-	rm -rf .venv .pytest_cache .ruff_cache *.egg-info
+# PyTorch and the libraries that these scripts compare with, which nothing else here needs
+.venv-peers/.ready: bench/peers/requirements.txt
+	@echo "installing into .venv-peers (PyTorch: a few minutes)"
+	@"$(PYTHON)" -m venv .venv-peers
+	@.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r bench/peers/requirements.txt
+	@touch $@
+
+peers: .venv-peers/.ready  ## train what others would use instead (PyTorch), to compare: bench/peers/README.md
+	@for script in bench/peers/*.py; do PYTHONPATH=. .venv-peers/bin/python $$script || exit 1; done
+
+clean:  ## remove .venv, .venv-peers and the caches; keep runs/ and an environment of your own
+	rm -rf .venv .venv-peers .pytest_cache .ruff_cache *.egg-info

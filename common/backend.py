@@ -105,10 +105,7 @@ def accelerators():
 
 
 def replica_id_and_count():
-    """Return (index, count) of the current `tf.distribute` replica, and (0, 1) outside of one.
-
-    On JAX it is always (0, 1), because data parallelism there shards one global program.
-    """
+    """Return (index, count) of the current `tf.distribute` replica, and (0, 1) outside of one and on JAX."""
     if _name() == "tensorflow":
         import tensorflow as tf
 
@@ -127,8 +124,7 @@ def scale_loss(loss):
 def sum_gradients_first(optimizer):
     """Make a built optimiser sum the gradients of all replicas before it clips them or looks for infinite ones.
 
-    Keras sums them last. Then each replica would clip its own share, and under float16 an overflow on any replica but
-    the first would reach the weights.
+    Keras sums them last: each replica would clip its own share, and miss an overflow on another one.
     """
     inner = getattr(optimizer, "inner_optimizer", optimizer)  # of a loss scale
     if _name() != "tensorflow" or inner._distribution_strategy.num_replicas_in_sync == 1:
@@ -219,8 +215,8 @@ def train_on_batch(model, batch):
 def to_fast_dataset(batches):
     """Return the same batches in the same order, in the form on which `fit` trains fastest.
 
-    On TensorFlow this is a `tf.data.Dataset` with a thread of its own. In Keras's own conversion the input pipeline
-    shares the threads of the kernels. Now and then a whole `fit` then computes on one core, at half the speed.
+    On TensorFlow this is a `tf.data.Dataset` with a thread of its own. Keras's own conversion shares the threads of the
+    kernels, and now and then a whole `fit` then computes on one core.
 
     Args:
         batches: `common.data.batches.EndlessBatches`.
@@ -233,9 +229,8 @@ def to_fast_dataset(batches):
         return (batches[i] for i in itertools.count())
 
     first = batches[0]
-    data = tf.data.Dataset.from_generator(
-        generate, output_signature=tf.TensorSpec((None, *first.shape[1:]), first.dtype)
-    )
+    signature = tf.TensorSpec((None, *first.shape[1:]), first.dtype)
+    data = tf.data.Dataset.from_generator(generate, output_signature=signature)
     options = tf.data.Options()
     options.autotune.enabled = False
     options.threading.private_threadpool_size = 1
@@ -243,10 +238,9 @@ def to_fast_dataset(batches):
 
 
 def make_ema_update(shadows, weights):
-    """Return a function of the momentum that updates an exponential moving average of weights.
+    """Return a function of the momentum that sets every shadow to momentum * shadow + (1 - momentum) * weight.
 
-    It sets every shadow to momentum * shadow + (1 - momentum) * weight. The update is compiled. Sixty
-    small assignments one by one through Keras would take longer than a training step of a small model.
+    It is compiled: sixty small assignments one by one would take longer than a training step of a small model.
 
     Args:
         shadows: list of Keras variables, the averages.
@@ -280,6 +274,15 @@ def make_ema_update(shadows, weights):
     return update
 
 
+def jit_for_small_operations():
+    """Return the `jit_compile` for a network of many small operations: XLA, which Keras leaves off on a CPU."""
+    if _name() != "tensorflow":
+        return "auto"
+    import tensorflow as tf
+
+    return "auto" if tf.distribute.has_strategy() else True
+
+
 def sync_jax_state(model):
     """Copy the state of a running `fit` into the variables of `model`: JAX keeps it apart while it trains."""
     if _name() == "jax":
@@ -287,11 +290,7 @@ def sync_jax_state(model):
 
 
 def tensorboard(log_dir):
-    """Return (`tf.summary`, a writer of event files into a folder), or None, with a note, without TensorFlow.
-
-    Args:
-        log_dir: path of the folder for the event files.
-    """
+    """Return (`tf.summary`, a writer of event files into `log_dir`), or None, with a note, without TensorFlow."""
     if importlib.util.find_spec("tensorflow") is None:
         print("TensorBoard is off: it needs TensorFlow, which is not installed here (log.csv has the same numbers)")
         return None

@@ -1,6 +1,6 @@
-"""RealNVP: affine couplings on points and images (article 5807, https://kexue.fm/archives/5807; arXiv 1605.08803).
+"""RealNVP: affine or spline couplings on points and images (article 5807, https://kexue.fm/archives/5807; 1605.08803).
 
-python flow/realnvp.py --dataset two_moons                # a density in the plane, two minutes
+python flow/realnvp.py --dataset 25gaussians              # a density in the plane, two minutes
 python flow/realnvp.py --dataset mnist --preset quick     # checkerboards, squeeze, channels, two scales
 """
 
@@ -11,16 +11,19 @@ from common.data.toy_2d import TOYS
 from common.flag_types import count_int, sample_int, width_int
 
 ARTICLE = "flow/realnvp"
-PLANE = {"size": 2, "couplings": 8, "layers": 2, "width": 128, "levels": 1, "batch_size": 256}
-PLANE |= {"learning_rate": 1e-3, "ema": 0.998}
+BINS, IMAGE_BINS = 16, 8  # pieces of the curve of a spline coupling
+PLANE = {"size": 2, "coupling": "spline", "schedule": "cosine", "layers": 2, "levels": 1, "ema": 0.0}
 PLANE_PRESETS = {
-    "smoke": PLANE | {"couplings": 2, "width": 16, "steps": 6, "every": 3, "points": 500, "batch_size": 64},
-    "quick": PLANE | {"steps": 4000, "every": 200, "points": 3000},
+    "smoke": PLANE | {"couplings": 2, "width": 16, "steps": 6, "every": 3, "points": 500, "batch_size": 64}
+    | {"learning_rate": 1e-3},
+    "quick": PLANE | {"couplings": 12, "width": 32, "batch_size": 512, "learning_rate": 2e-3}
+    | {"steps": 4000, "every": 400, "points": 50_000},
     # keras.io's example, because the article shows no density in the plane
-    "paper": PLANE | {"couplings": 6, "layers": 4, "width": 256, "learning_rate": 1e-4, "ema": 0.0}
-    | {"steps": 2700, "every": 90, "points": 3000},
+    "paper": PLANE | {"coupling": "affine", "schedule": "constant", "couplings": 6, "layers": 4, "width": 256}
+    | {"batch_size": 256, "learning_rate": 1e-4, "steps": 2700, "every": 90, "points": 3000},
 }  # fmt: skip
-IMAGES = {"couplings": 3, "layers": 3, "levels": 2, "batch_size": 64, "learning_rate": 1e-3, "ema": 0.998, "std": 0.8}
+IMAGES = {"coupling": "affine", "couplings": 3, "layers": 3, "levels": 2, "batch_size": 64, "learning_rate": 1e-3}
+IMAGES |= {"ema": 0.998, "std": 0.8}
 IMAGE_PRESETS = {
     "smoke": IMAGES | {"couplings": 1, "width": 8, "batch_size": 8, "ema": 0.9, "steps": 6, "every": 3, "limit": 200},
     "quick": IMAGES | {"width": 48, "steps": 8000, "every": 250},
@@ -33,12 +36,19 @@ def make_parser():
     """Return the parser of this script's flags."""
     p = parser(__doc__, IMAGE_PRESETS, "two_moons", toys=True, sizes=(28, *SIZES), plane_presets=PLANE_PRESETS)
     p.add_argument("--couplings", type=count_int, help="in the plane: couplings in all; images: per kind and level")
+    p.add_argument(
+        "--coupling", choices=["affine", "spline"], help="kind of coupling: the paper's, or a spline (arXiv 1906.04032)"
+    )
     p.add_argument("--layers", type=count_int, help="in the plane: hidden layers of the net in a coupling")
     p.add_argument("--width", type=width_int, help="units or channels of the net in a coupling")
     p.add_argument("--levels", type=count_int, help="images: number of scales; each halves height and width")
     p.add_argument("--std", type=float_in(0, 10), help="images: standard deviation (temperature) of the samples' z")
     p.add_argument("--points", type=sample_int, help="in the plane: number of points; a fifth of them is held out")
     p.add_argument("--learning-rate", type=float_in(1e-8, 1), help="learning rate of Adam")
+    p.add_argument(
+        "--schedule", choices=["constant", "cosine"],
+        help="in the plane: the learning rate stays, or falls to 0 along half a cosine",
+    )  # fmt: skip
     p.add_argument("--ema", type=float_in(0, 0.99999), help="momentum of averaged weights (5/(1 - ema) steps); 0: none")
     p.add_argument("--every", type=positive_int, help="steps between pictures and checkpoints")
     p.add_argument("--limit", type=sample_int, help="use only N images of the data set, drawn by lot")
@@ -46,18 +56,22 @@ def make_parser():
 
 
 def plane_flow(args):
-    """Return the flow for points, (batch, 2).
+    """Return the flow for points, (batch, 2). Its first Actnorm starts as what standardises the training points.
 
-    Glow's InvertibleLinear, which starts as a rotation, mixes the coordinates: a shuffle could only exchange the two.
+    Spline couplings change the coordinates by turns. Between affine ones Glow's InvertibleLinear, which starts as a
+    rotation, mixes them.
     """
     from flow import layers
     from flow.layers.networks import mlp
 
     steps = []
     for k in range(args.couplings):
-        rotation = layers.InvertibleLinear(seed=args.seed + k)
-        coupling = layers.AffineCoupling(mlp(args.width, args.layers, 2), bound=1.0)
-        steps += [layers.Actnorm(), rotation, coupling]
+        if args.coupling == "spline":
+            net = mlp(args.width, args.layers, 3 * BINS - 1)
+            steps += [layers.Actnorm(), layers.SplineCoupling(net, swap=k % 2 == 1, bins=BINS)]
+        else:
+            net, rotation = mlp(args.width, args.layers, 2), layers.InvertibleLinear(seed=args.seed + k)
+            steps += [layers.Actnorm(), rotation, layers.AffineCoupling(net, bound=1.0)]
     return layers.Chain([*steps, layers.Actnorm()], name="flow")
 
 
@@ -70,17 +84,22 @@ def image_flow(args, channels):
     from flow import layers
     from flow.layers.networks import conv_net
 
+    def coupling(channels, split="halves", swap=False):
+        if args.coupling == "spline":
+            net = conv_net(args.width, (3 * IMAGE_BINS - 1) * channels)
+            return layers.SplineCoupling(net, split, swap, bins=IMAGE_BINS)
+        return layers.AffineCoupling(conv_net(args.width, 2 * channels), split, swap, bound=3.0)
+
     levels = []
     for level in range(args.levels):
         steps = []
         for k in range(args.couplings):
-            net = conv_net(args.width, 2 * channels)
-            steps += [layers.Actnorm(), layers.AffineCoupling(net, "checkerboard", swap=k % 2 == 1, bound=3.0)]
+            steps += [layers.Actnorm(), coupling(channels, "checkerboard", swap=k % 2 == 1)]
         steps.append(layers.Squeeze())
         channels *= 4
         for k in range(args.couplings):
             shuffle = layers.Shuffle(seed=args.seed + 100 * level + k)
-            steps += [layers.Actnorm(), shuffle, layers.AffineCoupling(conv_net(args.width, channels), bound=3.0)]
+            steps += [layers.Actnorm(), shuffle, coupling(channels // 2)]
         if level == args.levels - 1:
             steps.append(layers.Actnorm())  # mean and scale of the prior of the remaining channels
         levels.append(layers.Chain(steps))
@@ -102,6 +121,7 @@ def build(args, shape):
     import keras
     from keras import ops
 
+    from common import backend
     from common.training.single_loss import SingleLoss
     from flow.layers.likelihood import UniformNoise, bits_per_dim, log_normal
 
@@ -129,7 +149,11 @@ def build(args, shape):
     trainer = SingleLoss(x, {"z": z, "log_det": log_det}, flow_loss)
     # a point between two sharp modes has a gradient thousands of times the usual
     clip = 1.0 if in_plane else None
-    trainer.compile(keras.optimizers.Adam(args.learning_rate, global_clipnorm=clip))
+    rate = args.learning_rate
+    if args.schedule == "cosine":
+        rate = keras.optimizers.schedules.CosineDecay(rate, args.steps)
+    jit = backend.jit_for_small_operations() if in_plane and args.coupling == "spline" else "auto"
+    trainer.compile(keras.optimizers.Adam(rate, global_clipnorm=clip), jit_compile=jit)
     return trainer, flow
 
 

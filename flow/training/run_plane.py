@@ -34,7 +34,8 @@ def run_in_the_plane(args, article, build, references):
     # data
     held_out = toy_2d.sample(args.dataset, max(1, args.points // 5), [args.seed, 1])
     points = toy_2d.sample(args.dataset, args.points - len(held_out), [args.seed, 0])
-    run_dir, devices = begin_run(args, article, points)
+    fixed_flags = ("steps",) if args.schedule == "cosine" else ()
+    run_dir, devices = begin_run(args, article, points, fixed_flags)
 
     with devices:
         trainer, flow = build(args, (2,))

@@ -3,6 +3,7 @@
 import math
 import re
 
+import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -70,9 +71,11 @@ def test_the_decoder_of_nice_adds_what_is_never_negative():
     [
         (nice, ["--noise", "uniform"], None),
         (glow, [], None),
+        (glow, ["--coupling", "spline"], None),
         (realnvp, ["--dataset", "mnist"], realnvp.IMAGE_PRESETS),
+        (realnvp, ["--dataset", "mnist", "--coupling", "spline"], realnvp.IMAGE_PRESETS),
     ],
-    ids=["nice", "glow", "realnvp"],
+    ids=["nice", "glow", "glow-spline", "realnvp", "realnvp-spline"],
 )
 def test_the_loss_with_uniform_noise_is_a_likelihood(script, arguments, presets):
     trainer, flow = build(script, *arguments, presets=presets)
@@ -103,6 +106,22 @@ def test_the_loss_of_points_is_a_likelihood_and_gradients_are_clipped():
     assert_close(metrics["loss"], (z**2).sum(1) / 2 + math.log(2 * math.pi) - log_det)
     assert_close(z, flow(points)[0])
     assert trainer.optimizer.global_clipnorm == 1
+
+
+@pytest.mark.parametrize(("step", "rate"), [(0, 2e-3), (100, 1e-3), (200, 0)])
+def test_the_learning_rate_in_the_plane_falls_along_half_a_cosine(step, rate):
+    arguments = ["--steps", "200", "--learning-rate", "2e-3"]
+    trainer, _ = build(realnvp, *arguments, shape=(2,), presets=realnvp.PLANE_PRESETS)
+    trainer.optimizer.iterations.assign(step)
+    assert_close(trainer.optimizer.learning_rate, rate, 1e-6)
+
+
+def test_spline_couplings_in_the_plane_are_compiled_and_affine_ones_are_not():
+    compiled = {}
+    for coupling in ("affine", "spline"):
+        trainer, _ = build(realnvp, "--coupling", coupling, shape=(2,), presets=realnvp.PLANE_PRESETS)
+        compiled[coupling] = trainer.jit_compile
+    assert compiled["spline"] and (compiled["affine"] != compiled["spline"] or keras.backend.backend() == "jax")
 
 
 def test_uniform_noise():
@@ -137,6 +156,11 @@ COMPARISON = ["--width", "32"]
 def test_the_numbers_of_weights_in_the_readme(script, preset, arguments, shape, weights):
     _, flow = build(script, *arguments, preset=preset, shape=shape)
     assert flow.count_params() == weights
+
+
+def test_the_number_of_weights_in_the_plane():
+    _, flow = build(realnvp, preset="quick", shape=(2,), presets=realnvp.PLANE_PRESETS)
+    assert flow.count_params() == 32_104
 
 
 @pytest.mark.parametrize("readme", ["README.md", "README.zh.md"])
