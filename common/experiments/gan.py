@@ -89,10 +89,12 @@ def run_gan(args, article, build, references, fixed_flags=()):
     # training
     distances = MetricHistory(run_dir / "distances.json")
     mode_counts = MetricHistory(run_dir / "modes.json")
+    n_drawn = max(sample_space.n, sample_space.n_shown)
 
     def measure_and_draw(step):
-        samples = sample(sample_space.n, PROGRESS_STREAM)
+        samples = sample(n_drawn, PROGRESS_STREAM)
         sample_space.show(run_dir / f"samples/step-{step:07d}.png", samples)
+        samples = samples[: sample_space.n]
         if sample_space.has_distance:
             distances.record(step, sample_space.distance(samples))
         if sample_space.modes:
@@ -121,7 +123,7 @@ def run_gan(args, article, build, references, fixed_flags=()):
         # figures
         figures = run_dir / "figures"
         title = f"Samples, {in_words(args.dataset)}, {args.steps:,} steps"
-        sample_space.show(figures / "samples.png", sample(sample_space.n, PROGRESS_STREAM), title)
+        sample_space.show(figures / "samples.png", sample(n_drawn, PROGRESS_STREAM), title)
         _plot_training(figures, rows, sample_space, distances, mode_counts)
         save_training_gif(figures / "training.gif", sorted((run_dir / "samples").glob("step-*.png")))
         print("pictures:", *sorted(figures.iterdir()), sep="\n  ")

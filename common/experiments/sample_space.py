@@ -5,6 +5,7 @@
 - `train`: training data, as `common.training.loop.train` takes it;
 - `shape`: tuple, shape of a sample;
 - `n`: int, number of samples that are measured during training;
+- `n_shown`: int, number of samples in a picture;
 - `reference`: features of `n` held-out images, or `n` fresh points, that samples are compared with, or None without
   `has_distance`;
 - `has_distance`: bool, whether there are enough images for `distance`;
@@ -54,6 +55,7 @@ class ImageSpace:
 
     distance_label = "Frechet distance to held-out images"
     columns = 9  # of the grid of samples
+    n_shown = columns**2
 
     def __init__(self, args, without=None):
         self.args = args
@@ -86,7 +88,7 @@ class ImageSpace:
         Images of less than 64 pixels are enlarged.
         """
         scale = max(1, 64 // self.args.size)
-        grid = image_grid(samples[: self.columns**2], self.columns, scale=scale)
+        grid = image_grid(samples[: self.n_shown], self.columns, scale=scale)
         if title:
             save_labelled(path, grid, title)
         else:
@@ -152,6 +154,7 @@ class PlaneSpace:
 
     distance_label = "sliced Wasserstein distance to fresh points"
     shape = (2,)
+    n_shown = N_DURING_TRAINING
 
     def __init__(self, args):
         self.args = args

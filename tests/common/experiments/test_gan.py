@@ -12,6 +12,7 @@ from common.data.images import Images
 from common.errors import UserError
 from common.experiments import gan, sample_space
 from common.experiments.gan import MetricHistory, run_gan
+from common.experiments.sample_space import ImageSpace
 
 PRESETS = {"smoke": {"size": 16, "batch_size": 1, "latent_dim": 4, "width": 8, "steps": 4, "every": 2}}
 FEW = {  # metric -> least number of training and of held-out images
@@ -96,9 +97,13 @@ def test_few_images_never_cost_the_results(run, capsys, n_train, n_test):
     assert set(metrics) == {name for name, least in FEW.items() if n >= least}
     lines = [line for line in output.splitlines() if line.startswith("not measured")]
     assert len(lines) == (0 if n >= 6 else 1 if n >= 2 else 3) and all("at least" in line for line in lines)
-    figures = {path.name for path in (run_dir / "figures").iterdir()}
+    figures_dir = run_dir / "figures"
+    figures = {path.name for path in figures_dir.iterdir()}
     assert figures == {"samples.png", "curves.png", "training.gif"} | ({"distance.png"} if n >= 2 else set())
     assert (run_dir / "distances.json").exists() == (n >= 2)
+    side = ImageSpace.columns * 64  # as many samples are shown as for a large set
+    assert iio.imread(run_dir / "samples/step-0000004.png").shape[:2] == (side, side)
+    assert min(iio.imread(figures_dir / "samples.png").shape[:2]) >= side
 
 
 def test_a_single_training_image_is_refused_before_the_training(run, tmp_path):
