@@ -6,6 +6,7 @@ from matplotlib.ticker import FixedLocator
 
 from common.experiments import compare_gans
 from common.plots import charts, planes
+from dynamics import decay, escape, games
 from energy_gan import acceptance_rules, landscape, toy_dynamics
 from fgan import best_gaussian, bounds, conjugates, gaussian
 from fgan.divergences import DIVERGENCES
@@ -38,6 +39,11 @@ DRAWINGS = {
     "rules": lambda path: acceptance_rules.draw(path, dict.fromkeys(acceptance_rules.STEPS, RULES)),
     "a landscape": lambda path: landscape.save_panels(path, landscape.digging()[0]),
     "Dirac GANs": draw_portraits,
+    "an escape": lambda path: escape.draw_escape(path, np.linspace(4, 0, 9)),
+    "shares": lambda path: escape.draw_shares(path, {1.0: np.zeros(11)}, {2.0: np.ones(11)}),
+    "decays": lambda path: decay.draw_decay(path, {"Polyak": np.full(3001, 2.0)}),
+    "rest": lambda path: decay.draw_rest(path, dict.fromkeys([(0, 0, 1), (0, 0, 2)], np.ones(50))),
+    "games": games.draw_games,
 }
 
 
