@@ -1,5 +1,7 @@
 """Every figure says what it shows: a title, and a name at every axis, unless words stand at its ticks."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from matplotlib.ticker import FixedLocator
@@ -83,6 +85,17 @@ def test_references_are_named_in_the_legend_alone(figure_of):
     (axes,) = figure.axes
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["a", *references] and not axes.texts
     assert len({line.get_linestyle() for line in axes.lines}) == 3
+
+
+@pytest.mark.parametrize("n", [2, 4, 6])
+def test_long_names_of_groups_do_not_touch(figure_of, n):
+    groups = {f"{i}, the correlation of WWW and its own code": {"a": 1} for i in range(n)}
+    figure = figure_of(lambda path: charts.plot_bars(path, groups, "value", "Runs"))
+    figure.canvas.draw()
+    boxes = [label.get_window_extent() for label in figure.axes[0].get_xticklabels()]
+    assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
+    shown = [label.get_text().replace("\n", " ") for label in figure.axes[0].get_xticklabels()]
+    assert shown == list(groups), "no word is lost"
 
 
 def test_a_panel_of_values_names_the_ends_of_its_colour_scale(figure_of):

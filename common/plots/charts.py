@@ -2,6 +2,7 @@
 
 from itertools import cycle
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from common.plots.fonts import make_drawable, note_on_missing_fonts
 from common.plots.words import in_words
 
 DPI = 120
+LETTERS = 9  # of the names below a bar chart, per inch of its width: they do not touch
 COLOURS = ("#2f6c8f", "#d9643f", "#5c9c76", "#a8405c", "#d9a04e", "#6a5fa8", "#4a4a55")
 
 
@@ -109,7 +111,9 @@ def plot_bars(path, groups, ylabel, title="", references=None):
             if len(v) > 1:
                 axes.scatter([x] * len(v), v, s=14, color="white", edgecolor="#222222", linewidth=0.8, zorder=3)
     label_kwargs = {"rotation": 35, "ha": "right"} if len(groups) > 6 else {}
-    axes.set_xticks(range(len(groups)), list(map(in_words, groups)), parse_math=False, **label_kwargs)
+    letters = 60 if label_kwargs else int(LETTERS * figure.get_figwidth() / len(groups))
+    names = [fill(in_words(name), letters, break_long_words=False) for name in groups]  # in lines if they are long
+    axes.set_xticks(range(len(groups)), names, parse_math=False, **label_kwargs)
     axes.set_xlim(-0.6, len(groups) - 0.4)
     axes.grid(visible=False, axis="x")
     _draw_references(axes, references)
