@@ -7,7 +7,6 @@ from tests.helpers.threads import ONE_THREAD
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # compiles in less time, also in subprocesses
 os.environ["KEXUE_LANG"] = "en"  # of the page, whatever the locale
 if "PYTEST_XDIST_WORKER" in os.environ:  # the workers share the cores, so that more threads would only wait
     os.environ.update(ONE_THREAD)

@@ -1,4 +1,4 @@
-"""Langevin chains and acceptance rules, against distributions that are known, and BlackJAX (article 6331)."""
+"""Langevin chains and acceptance rules, against distributions that are known (article 6331)."""
 
 import keras
 import numpy as np
@@ -9,14 +9,10 @@ from common.errors import UserError
 from energy_gan.acceptance_rules import energy as normal_energy
 from energy_gan.acceptance_rules import stationary_variance
 from energy_gan.langevin import RULES, MarkovStep, sample_chain
+from tests.helpers.energies import double_well
 
 CHAINS = 6000
 TOLERANCE = 4 * np.sqrt(2 / (2 * CHAINS))  # four standard deviations of the variance of 2 * CHAINS normal numbers
-
-
-def double_well(z):
-    """Return (z^2 - 1)^2, summed over the components, (n, 1)."""
-    return ops.sum(ops.square(ops.square(z) - 1), -1, keepdims=True)
 
 
 def run_chains(energy, z, *args, **kwargs):
@@ -94,26 +90,6 @@ def test_detailed_balance_point_by_point(rule):
     backward = probability_flow(there, here, RULES[rule](state_there, state_here, step_size))
     balanced = np.isclose(forward, backward, rtol=2e-3, atol=1e-30).mean()
     assert balanced == 1 if rule == "mala" else balanced < 0.2
-
-
-@pytest.mark.parametrize("step_size", [0.05, 0.4])
-def test_acceptance_is_that_of_blackjax(step_size):
-    """Its step is half of ours: it moves by step grad log pi + sqrt(2 step) a. Accepted moves show both ends."""
-    import blackjax  # here, because each worker imports every file of tests, and JAX takes seconds
-    import jax
-
-    kernel = blackjax.mala(lambda z: -((z**2 - 1) ** 2).sum(), step_size / 2)
-    start = np.random.default_rng(5).normal(size=(400, 3)).astype("float32")
-    keys = jax.random.split(jax.random.key(0), len(start))
-    end, info = jax.jit(jax.vmap(lambda key, z: kernel.step(key, kernel.init(z))))(keys, start)
-    moved = np.asarray(info.is_accepted)
-    assert 0.3 < moved.mean() < 1
-    states = [
-        MarkovStep(double_well, 1.0).state(ops.convert_to_tensor(np.asarray(z)[moved])) for z in (start, end.position)
-    ]
-    ours = np.exp(np.minimum(0, ops.convert_to_numpy(RULES["mala"](*states, step_size))[:, 0]))
-    assert (ours < 0.99).mean() > 0.1
-    np.testing.assert_allclose(ours, np.asarray(info.acceptance_rate)[moved], atol=1e-3)
 
 
 def test_a_step_follows_the_gradient_and_a_bad_proposal_is_rejected():
