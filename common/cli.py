@@ -124,6 +124,12 @@ def gan_parser(description, presets, plane_presets=None):
     add("--kernel-size", type=positive_int, choices=[4, 5], help="kernel size of all convolutions, in pixels")
     add("--learning-rate", type=float_in(1e-8, 1), help="learning rate of Adam, for both networks")
     add(
+        "--initializer", choices=["glorot_uniform", "dcgan"],
+        help="start of the kernels for images: Keras's own, or that of DCGAN, N(0, 0.02)",
+    )  # fmt: skip
+    add("--negative-slope", type=float_in(0, 1), help="slope of LeakyReLU below 0 in the critic of images")
+    add("--ema", type=float_in(0, 0.99999), help="momentum of the generator's weight averages; 0 turns them off")
+    add(
         "--features", choices=["classifier", "pixels", "inception"],
         help="features in which samples and data are compared "
         "(default classifier for digits and garments, else pixels)",
@@ -181,10 +187,12 @@ def apply_preset(args, args_parser, presets, **derived):
         `args`.
 
     Raises:
-        UserError: if --size is given for points of the plane, or --crop face for other images than one's own.
+        UserError: if a flag for images is given for points, or --crop face for other images than one's own.
     """
-    if getattr(args, "dataset", None) in TOYS and args.size is not None:
-        raise UserError(f"--size is for images, and {args.dataset} has points of the plane: omit it")
+    for flag in ("size", "initializer", "negative_slope") if getattr(args, "dataset", None) in TOYS else ():
+        if getattr(args, flag, None) is not None:
+            name = flag.replace("_", "-")
+            raise UserError(f"--{name} is for images, and {args.dataset} has points of the plane: omit it")
     if getattr(args, "crop", CROPS[0]) != CROPS[0] and not args.dataset.startswith("folder:"):
         raise UserError(f"--crop {args.crop} is for your own photos, folder:PATH: omit it for {args.dataset}")
     if args.preset is None:

@@ -37,7 +37,8 @@ def wgan_div_at_both(squared_norm, squared_norm_fake, args):
 
 def build_energy_critic(shape, args):
     """Return -U as a model, samples -> (batch, 1), so that its score is high at the data."""
-    return build_critic(shape, args.width, args.kernel_size, spectral_norm=args.spectral_norm)
+    critic_kwargs = {"negative_slope": args.negative_slope, "initializer": args.initializer}
+    return build_critic(shape, args.width, args.kernel_size, spectral_norm=args.spectral_norm, **critic_kwargs)
 
 
 def build_autoencoder_critic(shape, args):
@@ -45,8 +46,13 @@ def build_autoencoder_critic(shape, args):
 
     The networks have no batch norm, so that the energy of a sample does not depend on its batch.
     """
-    encoder = build_critic(shape, args.width, args.kernel_size, args.latent_dim, args.spectral_norm, name="encoder")
-    decoder = build_generator(shape, args.latent_dim, args.width, args.kernel_size, batch_norm=False, name="decoder")
+    encoder = build_critic(
+        shape, args.width, args.kernel_size, args.latent_dim, args.spectral_norm, name="encoder",
+        negative_slope=args.negative_slope, initializer=args.initializer,
+    )  # fmt: skip
+    decoder = build_generator(
+        shape, args.latent_dim, args.width, args.kernel_size, False, args.initializer, name="decoder"
+    )
     x = keras.Input(shape)
     error = ops.mean(ops.square(x - decoder(encoder(x))), axis=tuple(range(1, len(x.shape))))  # no layer: float32
     return keras.Model(x, -error[:, None], name="critic")

@@ -48,7 +48,10 @@ ENTROPIES = {"none": no_entropy, "infogan": infogan, "correlation": negative_cor
 
 
 def _build_encoder(x_fake, args):
-    return build_critic(x_fake.shape[1:], args.width, args.kernel_size, args.latent_dim, name="encoder")
+    return build_critic(
+        x_fake.shape[1:], args.width, args.kernel_size, args.latent_dim, name="encoder",
+        negative_slope=args.negative_slope, initializer=args.initializer,
+    )  # fmt: skip
 
 
 def joint_vs_product_loss(joint, product):

@@ -20,7 +20,9 @@ ARTICLE = "energy_gan"
 ENERGIES = ("zero_centred", "hinge", "ebgan", "wgan_div")
 ENTROPIES = ("none", "infogan", "correlation", "jsd")
 COMMON = {"batch_size": 64, "latent_dim": 128, "momentum": 0.5, "n_energy": 1, "n_generator": 1, "entropy_weight": 1.0}
+COMMON |= {"ema": 0.0}
 IMAGES = COMMON | {"size": 32, "kernel_size": 4, "penalty_weight": 0.5, "margin": 0.5}
+IMAGES |= {"initializer": "glorot_uniform", "negative_slope": 0.3}
 PRESETS = {
     "smoke": IMAGES | {"batch_size": 8, "width": 32, "learning_rate": 1e-4, "steps": 8, "every": 4},
     "quick": IMAGES | {"width": 128, "learning_rate": 1e-3, "steps": 6000, "every": 500},
@@ -83,7 +85,7 @@ def build(args, shape):
     energy = energies.ENERGIES[args.energy]
 
     # networks
-    generator = build_generator(shape, args.latent_dim, args.width, args.kernel_size)
+    generator = build_generator(shape, args.latent_dim, args.width, args.kernel_size, initializer=args.initializer)
     critic = energy.build_network(shape, args)
 
     # wiring

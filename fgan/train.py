@@ -10,11 +10,12 @@ from common.data.toy_2d import TOYS
 from fgan.names import NAMES
 
 ARTICLE = "fgan"
-COMMON = {"batch_size": 64, "latent_dim": 100, "learning_rate": 2e-4}
+COMMON = {"batch_size": 64, "latent_dim": 100, "learning_rate": 2e-4, "ema": 0.0}
+IMAGES = COMMON | {"initializer": "glorot_uniform", "negative_slope": 0.3}
 PRESETS = {
-    "smoke": COMMON | {"size": 32, "batch_size": 8, "width": 32, "kernel_size": 4, "steps": 6, "every": 3},
-    "quick": COMMON | {"size": 32, "width": 128, "kernel_size": 4, "learning_rate": 1e-3, "steps": 3000, "every": 250},
-    "paper": COMMON | {"size": 64, "width": 512, "kernel_size": 5, "steps": 100_000, "every": 1000},
+    "smoke": IMAGES | {"size": 32, "batch_size": 8, "width": 32, "kernel_size": 4, "steps": 6, "every": 3},
+    "quick": IMAGES | {"size": 32, "width": 128, "kernel_size": 4, "learning_rate": 1e-3, "steps": 3000, "every": 250},
+    "paper": IMAGES | {"size": 64, "width": 512, "kernel_size": 5, "steps": 100_000, "every": 1000},
 }
 PLANE = COMMON | {"batch_size": 256, "latent_dim": 16, "learning_rate": 1e-3, "width": 128, "size": 2}
 PLANE_PRESETS = {
@@ -51,8 +52,9 @@ def build(args, shape):
     from fgan.divergences import f_gan_loss, get_divergence
 
     # networks
-    generator = build_generator(shape, args.latent_dim, args.width, args.kernel_size)
-    critic = build_critic(shape, args.width, args.kernel_size, spectral_norm=args.spectral_norm)
+    generator = build_generator(shape, args.latent_dim, args.width, args.kernel_size, initializer=args.initializer)
+    critic_kwargs = {"negative_slope": args.negative_slope, "initializer": args.initializer}
+    critic = build_critic(shape, args.width, args.kernel_size, spectral_norm=args.spectral_norm, **critic_kwargs)
 
     # wiring: the critic maximises the bound of the divergence; the reversed gradient makes the generator minimise it
     x = keras.Input(shape)

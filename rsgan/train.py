@@ -18,11 +18,13 @@ from rsgan.methods import METHODS
 
 ARTICLE = "rsgan"
 COMMON = {"batch_size": 64, "latent_dim": 100, "learning_rate": 2e-4, "batch_norm": False, "trainer": "single"}
+COMMON |= {"ema": 0.0}
+IMAGES = COMMON | {"initializer": "glorot_uniform", "negative_slope": 0.3}
 AUTHOR = {"batch_norm": True, "trainer": "alternating"}
 PRESETS = {
-    "smoke": COMMON | {"size": 32, "batch_size": 8, "width": 32, "kernel_size": 4, "steps": 6, "every": 3},
-    "quick": COMMON | {"size": 32, "width": 128, "kernel_size": 4, "learning_rate": 1e-3, "steps": 3000, "every": 250},
-    "paper": COMMON | AUTHOR | {"size": 64, "width": 512, "kernel_size": 5, "steps": 100_000, "every": 1000},
+    "smoke": IMAGES | {"size": 32, "batch_size": 8, "width": 32, "kernel_size": 4, "steps": 6, "every": 3},
+    "quick": IMAGES | {"size": 32, "width": 128, "kernel_size": 4, "learning_rate": 1e-3, "steps": 3000, "every": 250},
+    "paper": IMAGES | AUTHOR | {"size": 64, "width": 512, "kernel_size": 5, "steps": 100_000, "every": 1000},
 }
 PLANE = COMMON | {"batch_size": 256, "latent_dim": 16, "learning_rate": 1e-3, "width": 128, "size": 2}
 PLANE_PRESETS = {
@@ -85,8 +87,10 @@ def build(args, shape):
         "outputs": None if loss.pairwise_critic else 1,  # T-GAN's critic returns an encoding, not a score
         "spectral_norm": args.spectral_norm,
         "batch_norm": args.batch_norm and not method.penalty,
+        "negative_slope": args.negative_slope,
+        "initializer": args.initializer,
     }
-    generator = build_generator(shape, args.latent_dim, args.width, args.kernel_size)
+    generator = build_generator(shape, args.latent_dim, args.width, args.kernel_size, initializer=args.initializer)
     critic = build_critic(shape, args.width, args.kernel_size, **critic_kwargs)
     if loss.pairwise_critic:
         wrap = SpectralNormalized if args.spectral_norm else lambda layer: layer

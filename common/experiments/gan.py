@@ -14,6 +14,7 @@ from common.plots.animation import save_training_gif
 from common.plots.charts import plot_curves
 from common.plots.words import in_words
 from common.streams import stage
+from common.training.ema import WeightEMA, measured_network, recalibrate_batch_norm
 from common.training.log import images_per_second, last_values, log_curves, train_seconds
 from common.training.loop import train
 from common.training.run_dir import write_results
@@ -21,6 +22,8 @@ from common.training.run_files import read_history
 
 PLOTTED_LOSSES = ("critic_gap", "critic_loss", "generator_loss", "penalty", "bound")  # if the trainer logs them
 PROGRESS_STREAM = 3  # latents of the samples during training; `evaluate` of a sample space takes others
+RECALIBRATION_STREAM = 6  # latents on which the batch statistics of the averaged generator are measured
+N_RECALIBRATION = 2048
 
 
 class MetricHistory:
@@ -63,7 +66,7 @@ def run_gan(args, article, build, references, fixed_flags=()):
             depends on it.
 
     Returns:
-        (run directory, critic, generator).
+        (run directory, critic, generator). The generator is the averaged one if there are averages.
 
     Raises:
         UserError: if --width does not fit the image size, or what `begin_run` and `train` raise.
@@ -79,12 +82,16 @@ def run_gan(args, article, build, references, fixed_flags=()):
     sample_space = PlaneSpace(args) if is_toy else ImageSpace(args, getattr(args, "without", None))
     run_dir, devices = begin_run(args, article, sample_space.train, fixed_flags)
     with devices, stage("building the networks"):
-        trainer, critic, generator = build(args, sample_space.shape)
+        trainer, critic, last_generator = build(args, sample_space.shape)
+        averages = WeightEMA([last_generator], args.ema) if args.ema else None
+    generator = averages.models[0] if averages else last_generator  # the one that is drawn, measured and saved
+
+    def latents(n, seed_stream):
+        """Return n latents, which depend only on --seed and the stream."""
+        return np.random.default_rng([args.seed, seed_stream]).standard_normal((n, args.latent_dim), "float32")
 
     def sample(n, seed_stream):
-        """Return n samples, from latents that depend only on --seed and the stream."""
-        z = np.random.default_rng([args.seed, seed_stream]).standard_normal((n, args.latent_dim), "float32")
-        return sample_space.postprocess(predict(generator, z))
+        return sample_space.postprocess(predict(generator, latents(n, seed_stream)))
 
     # training
     distances = MetricHistory(run_dir / "distances.json")
@@ -92,6 +99,8 @@ def run_gan(args, article, build, references, fixed_flags=()):
     n_drawn = max(sample_space.n, sample_space.n_shown)
 
     def measure_and_draw(step):
+        if averages:
+            recalibrate_batch_norm(generator, np.split(latents(N_RECALIBRATION, RECALIBRATION_STREAM), 8))
         samples = sample(n_drawn, PROGRESS_STREAM)
         sample_space.show(run_dir / f"samples/step-{step:07d}.png", samples)
         samples = samples[: sample_space.n]
@@ -102,7 +111,7 @@ def run_gan(args, article, build, references, fixed_flags=()):
 
     rows = train(
         trainer, sample_space.train, run_dir, batch_size=args.batch_size, steps=args.steps, save_every=args.every,
-        seed=args.seed, on_interval=measure_and_draw, devices=devices,
+        seed=args.seed, on_interval=measure_and_draw, devices=devices, averages=averages,
     )  # fmt: skip
 
     with errors_begin_with(f"after step {args.steps}"):
@@ -117,7 +126,7 @@ def run_gan(args, article, build, references, fixed_flags=()):
             **train_seconds(rows),
             "steps": args.steps,
         }
-        write_results(run_dir, metrics, references)
+        write_results(run_dir, metrics, references, network=measured_network(averages))
         print(*(f"{name:40s}{value:.4g}" for name, value in metrics.items()), sep="\n")
 
         # figures

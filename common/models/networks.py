@@ -5,6 +5,7 @@ map has `max_channels` of them, by default 8S (4S at 512 px).
 
 With default arguments the networks are those of O-GAN and of the one-step hinge GAN. The DCGAN, RSGAN and WGAN scripts
 have `negative_slope=0.3`, Keras's own initialiser ("glorot_uniform") and `batch_norm_before_reshape=True`.
+`build_critic` and `build_generator` take the slope and the initialiser from the preset of a run.
 """
 
 import keras
@@ -28,12 +29,16 @@ def _channels(image_size, max_channels=None):
     return [max_channels // 2**i for i in reversed(range(halvings))]
 
 
-NORMAL = keras.initializers.RandomNormal(0.0, 0.02)
+NORMAL = keras.initializers.RandomNormal(0.0, 0.02)  # of DCGAN, arXiv 1511.06434
 
 
 def _fresh_initializer(initializer):
-    """Return a copy with a new seed: one initialiser object gives layers of equal shape equal kernels."""
-    return keras.initializers.get(initializer).clone()
+    """Return a copy with a new seed: one initialiser object gives layers of equal shape equal kernels.
+
+    Args:
+        initializer: what `keras.initializers.get` takes, or "dcgan" for N(0, 0.02).
+    """
+    return (NORMAL if initializer == "dcgan" else keras.initializers.get(initializer)).clone()
 
 
 def dcgan_encoder(
@@ -197,7 +202,17 @@ def mlp(
     return keras.Model(x_in, x, name=name)
 
 
-def build_critic(shape, width, kernel_size=5, outputs=1, spectral_norm=False, batch_norm=False, name="critic"):
+def build_critic(
+    shape,
+    width,
+    kernel_size=5,
+    outputs=1,
+    spectral_norm=False,
+    batch_norm=False,
+    negative_slope=0.3,
+    initializer="glorot_uniform",
+    name="critic",
+):
     """Return a critic for samples of a shape: the encoder of the DCGAN scripts for images, an `mlp` for points.
 
     Args:
@@ -207,6 +222,8 @@ def build_critic(shape, width, kernel_size=5, outputs=1, spectral_norm=False, ba
         outputs: int, length of the output (default 1, a score). `None` means `width`, an encoding to compare (T-GAN).
         spectral_norm: bool, divide every kernel by its spectral norm (article 6311).
         batch_norm: bool, use batch norm. The network for points never has it.
+        negative_slope: float, slope of LeakyReLU below 0 in the network for images (default 0.3).
+        initializer: str, initialiser of the kernels in the network for images (default "glorot_uniform"), or "dcgan".
         name: str, name of the model.
 
     Returns:
@@ -217,13 +234,15 @@ def build_critic(shape, width, kernel_size=5, outputs=1, spectral_norm=False, ba
     encoder_kwargs = {
         "spectral_norm": spectral_norm,
         "batch_norm": batch_norm,
-        "negative_slope": 0.3,
-        "initializer": "glorot_uniform",
+        "negative_slope": negative_slope,
+        "initializer": initializer,
     }
     return dcgan_encoder(shape[0], shape[-1], outputs, kernel_size, max_channels=width, name=name, **encoder_kwargs)
 
 
-def build_generator(shape, latent_dim, width, kernel_size=5, batch_norm=True, name="generator"):
+def build_generator(
+    shape, latent_dim, width, kernel_size=5, batch_norm=True, initializer="glorot_uniform", name="generator"
+):
     """Return a generator of samples of a shape: that of the DCGAN scripts for images, an `mlp` for points.
 
     Args:
@@ -232,6 +251,7 @@ def build_generator(shape, latent_dim, width, kernel_size=5, batch_norm=True, na
         width: int, channels of the 4 x 4 feature map, or units per hidden layer.
         kernel_size: int, of the convolutions (default 5).
         batch_norm: bool, use batch norm. The network for points never has it.
+        initializer: str, initialiser of the kernels in the network for images (default "glorot_uniform"), or "dcgan".
         name: str, name of the model.
 
     Returns:
@@ -239,7 +259,7 @@ def build_generator(shape, latent_dim, width, kernel_size=5, batch_norm=True, na
     """
     if len(shape) == 1:
         return mlp(latent_dim, *shape, width, negative_slope=0.0, name=name)
-    generator_kwargs = {"batch_norm_before_reshape": True, "batch_norm": batch_norm, "initializer": "glorot_uniform"}
+    generator_kwargs = {"batch_norm_before_reshape": True, "batch_norm": batch_norm, "initializer": initializer}
     return dcgan_generator(
         shape[0], shape[-1], latent_dim, kernel_size, max_channels=width, name=name, **generator_kwargs
     )

@@ -124,7 +124,7 @@ def test_ebgan_energy_is_the_reconstruction_error():
     expected = np.mean((x - numpy(decoder(encoder(x)))) ** 2, -1, keepdims=True)
     np.testing.assert_allclose(numpy(-critic(x)), expected, rtol=1e-5)
     images = np.random.default_rng(0).uniform(-1, 1, (3, 16, 16, 1)).astype("float32")
-    args.kernel_size, args.spectral_norm = 4, False
+    args.kernel_size, args.spectral_norm, args.initializer, args.negative_slope = 4, False, "glorot_uniform", 0.3
     critic = energies.build_autoencoder_critic((16, 16, 1), args)
     alone = np.concatenate([numpy(critic(images[i : i + 1], training=True)) for i in range(3)])
     np.testing.assert_allclose(numpy(critic(images, training=True)), alone, rtol=1e-4, err_msg="samples do not mix")

@@ -13,6 +13,7 @@ from common.errors import UserError
 from common.experiments import gan, sample_space
 from common.experiments.gan import MetricHistory, run_gan
 from common.experiments.sample_space import ImageSpace
+from common.models.inference import load_model
 
 PRESETS = {"smoke": {"size": 16, "batch_size": 1, "latent_dim": 4, "width": 8, "steps": 4, "every": 2}}
 FEW = {  # metric -> least number of training and of held-out images
@@ -68,7 +69,7 @@ def run(tmp_path, monkeypatch):
         generator.set_weights([w + run_once.bias for w in generator.get_weights()])
         return None, critic, generator
 
-    def run_once(n_train=10, n_test=10, bias=0.0, dataset="lfw"):
+    def run_once(n_train=10, n_test=10, bias=0.0, dataset="lfw", flags=()):
         def load_images(name, size, split, data_dir, limit, crop):
             n, seed = {"train": (n_train, 0), "test": (n_test, 1)}[split]
             pixels = np.random.default_rng(seed).integers(0, 256, (n, size, size, 3), dtype=np.uint8)
@@ -77,7 +78,7 @@ def run(tmp_path, monkeypatch):
         run_once.bias = bias
         monkeypatch.setattr(sample_space, "load_images", load_images)
         parser = gan_parser("", PRESETS)
-        words = ["--preset", "smoke", "--dataset", dataset, "--out", str(tmp_path), "--resume"]
+        words = ["--preset", "smoke", "--dataset", dataset, "--out", str(tmp_path), "--resume", *flags]
         args = apply_preset(parser.parse_args(words), parser, PRESETS)
         return run_gan(args, "stub", build, {})[0]
 
@@ -145,3 +146,20 @@ def test_a_lost_log_costs_its_values_only(run, monkeypatch):
     monkeypatch.setattr(gan, "train", lambda *_, on_interval, **__: on_interval(4) or [])
     metrics = json.loads((run() / "results.json").read_text())["metrics"]
     assert set(FEW) - set(metrics) == {"critic_gap", "train_seconds"}
+
+
+def test_the_averaged_generator_is_measured_and_saved(run, monkeypatch):
+    """A step of the average has momentum .1 at first: it moves nine tenths of the way."""
+
+    def train(*_, on_interval, averages, **__):
+        (generator,) = averages.sources
+        generator.set_weights([w + 1 for w in generator.get_weights()])
+        averages.update()
+        on_interval(4)
+        return [{"step": 4, "seconds": 4.0, "critic_gap": 0.5}]
+
+    monkeypatch.setattr(gan, "train", train)
+    run_dir = run(flags=["--ema", "0.99"])
+    (shift,) = {round(float(w.max()), 5) for w in load_model(run_dir / "generator.keras").get_weights() if w.ndim == 1}
+    assert shift == pytest.approx(0.9)  # the biases began at 0
+    assert json.loads((run_dir / "results.json").read_text())["network"].startswith("average over the steps")

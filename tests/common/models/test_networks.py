@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from common.models.layers import Latent, SelfModulatedBatchNormalization
-from common.models.networks import dcgan_encoder, dcgan_generator, score_head
+from common.models.networks import build_critic, build_generator, dcgan_encoder, dcgan_generator, score_head
 from tests.helpers.arrays import numpy
 
 
@@ -91,3 +91,16 @@ def test_saved_generator_gives_the_same_images(tmp_path, self_modulated):
     again = keras.models.load_model(tmp_path / "generator.keras")
     z = np.ones((2, 5), "float32")
     np.testing.assert_allclose(numpy(again(z)), numpy(model(z)), atol=1e-6)
+
+
+@pytest.mark.parametrize(("initializer", "std"), [("dcgan", 0.02), ("glorot_uniform", (2 / (16 * (16 + 32))) ** 0.5)])
+def test_a_critic_starts_as_its_initializer_says(initializer, std):
+    """Glorot's variance is 2 / (inputs + outputs), here of a 4 x 4 convolution from 16 to 32 channels."""
+    critic = build_critic((32, 32, 3), 64, kernel_size=4, initializer=initializer, negative_slope=0.1)
+    kernels = [w.numpy() for w in critic.weights if w.path.endswith("kernel")]
+    assert kernels[1].shape == (4, 4, 16, 32) and kernels[1].std() == pytest.approx(std, rel=0.05)
+    slopes = {layer.negative_slope for layer in critic.layers if isinstance(layer, keras.layers.LeakyReLU)}
+    assert slopes == {0.1}
+    generator = build_generator((32, 32, 3), 8, 64, kernel_size=4, initializer=initializer)
+    (dense,) = [w.numpy() for w in generator.weights if w.path.endswith("dense/kernel") or w.shape == (8, 1024)]
+    assert dense.std() == pytest.approx(0.02 if initializer == "dcgan" else (2 / (8 + 1024)) ** 0.5, rel=0.05)
