@@ -106,6 +106,16 @@ def add_format(args_parser):
     )
 
 
+def figure_parser(description):
+    """Return a parser with the flags of a script that draws figures and trains nothing: --out and --format."""
+    p = Parser(description=description, formatter_class=Parser.RAW)
+    p.add_argument(
+        "--out", type=output_folder, default="runs", help="folder that holds the run directories (default runs)"
+    )
+    add_format(p)
+    return p
+
+
 def gan_parser(description, presets, plane_presets=None):
     """Return `parser` with the further flags that `common.experiments.gan.run_gan` needs.
 

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from common.cli import Parser, add_format, main
-from common.flag_types import output_folder
+from common.cli import figure_parser, main
 from common.ode import alternating_euler, euler, rk4, solve
 from dynamics.flows import gradient_flow, polyak_flow, rmsprop_flow, rmsprop_swing, sign_flow, with_memory
 
@@ -26,12 +25,7 @@ REST_START, REST_STEPS = 10.3, 2000  # in steps from the minimum
 
 
 def make_parser():
-    p = Parser(description=__doc__, formatter_class=Parser.RAW)
-    p.add_argument(
-        "--out", type=output_folder, default="runs", help="folder that holds the run directories (default runs)"
-    )
-    add_format(p)
-    return p
+    return figure_parser(__doc__)
 
 
 def loss(theta):

@@ -16,8 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from common.cli import Parser, add_format, main
-from common.flag_types import output_folder
+from common.cli import figure_parser, main
 from common.ode import euler, solve
 from common.streams import stage
 from dynamics.flows import BARRIER, LOCAL_MINIMUM, MINIMUM, OFFSET, curve, curve_slope, gradient_flow, polyak_flow
@@ -44,15 +43,11 @@ SLOPES = {
 
 
 def make_parser():
-    p = Parser(description=__doc__, formatter_class=Parser.RAW)
+    p = figure_parser(__doc__)
     p.add_argument(
         "--preset", choices=PRESETS, default="quick",
         help="smoke: 31 starts and 40 noisy runs; quick: 301 and 2,000 (default)",
     )  # fmt: skip
-    p.add_argument(
-        "--out", type=output_folder, default="runs", help="folder that holds the run directories (default runs)"
-    )
-    add_format(p)
     return p
 
 

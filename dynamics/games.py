@@ -15,8 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from common.cli import Parser, add_format, main
-from common.flag_types import output_folder
+from common.cli import figure_parser, main
 from common.losses.dirac import vanilla
 from common.ode import alternating_euler, euler, rk4, solve
 
@@ -48,12 +47,7 @@ GAMES = {
 
 
 def make_parser():
-    p = Parser(description=__doc__, formatter_class=Parser.RAW)
-    p.add_argument(
-        "--out", type=output_folder, default="runs", help="folder that holds the run directories (default runs)"
-    )
-    add_format(p)
-    return p
+    return figure_parser(__doc__)
 
 
 def factor(field, h, scheme):

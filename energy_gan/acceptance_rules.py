@@ -10,8 +10,7 @@ a figure to `<out>/energy_gan/rules/`.
 
 from pathlib import Path
 
-from common.cli import Parser, add_format, main, nonnegative_int, positive_int
-from common.flag_types import output_folder
+from common.cli import figure_parser, main, nonnegative_int, positive_int
 
 STEPS = {0.02: 400, 1.0: 60}  # step size -> number of steps
 RULE_LABELS = {
@@ -24,13 +23,9 @@ RULE_LABELS = {
 
 
 def make_parser():
-    p = Parser(description=__doc__, formatter_class=Parser.RAW)
+    p = figure_parser(__doc__)
     p.add_argument("--chains", type=positive_int, default=20_000, help="number of chains per rule (default 20000)")
     p.add_argument("--seed", type=nonnegative_int, default=0, help="seed of the chains (default 0)")
-    p.add_argument(
-        "--out", type=output_folder, default="runs", help="folder that holds the run directories (default runs)"
-    )
-    add_format(p)
     return p
 
 

@@ -16,8 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from common.cli import Parser, add_format, main
-from common.flag_types import output_folder
+from common.cli import figure_parser, main
 from common.losses.dirac import START
 from common.streams import stage
 from energy_gan.toy_dynamics import DIRAC, assign_to_pit, critic_step, energy, heavy_ball, late_radii, slope
@@ -34,12 +33,7 @@ DRAWS, STEPS = 100, 1000
 
 
 def make_parser():
-    p = Parser(description=__doc__, formatter_class=Parser.RAW)
-    p.add_argument(
-        "--out", type=output_folder, default="runs", help="folder that holds the run directories (default runs)"
-    )
-    add_format(p)
-    return p
+    return figure_parser(__doc__)
 
 
 # The five landscapes. Each function returns (panels, frames): the list of panels of a picture, each a dict of keyword

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from common.cli import Parser, add_format, main
-from common.flag_types import count_int, output_folder
+from common.cli import figure_parser, main
+from common.flag_types import count_int
 from common.streams import stage
 from fgan.names import PANEL_ORDER
 from fgan.quadrature import bound, normal
@@ -32,12 +32,10 @@ LEARNING_RATE = 2e-3  # of Adam (beta_1 .5, beta_2 .99); a cosine lowers it to a
 
 
 def make_parser():
-    p = Parser(description=__doc__, formatter_class=Parser.RAW)
+    p = figure_parser(__doc__)
     add = p.add_argument
     add("--preset", choices=PRESETS, default="quick", help="smoke: seconds; quick: a few minutes (default)")
     add("--seeds", type=count_int, default=1, help="number of seeds, from 0 on (default 1)")
-    add("--out", type=output_folder, default="runs", help="folder that holds the run directories (default runs)")
-    add_format(p)
     return p
 
 

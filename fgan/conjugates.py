@@ -13,8 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from common.cli import Parser, add_format, main
-from common.flag_types import output_folder
+from common.cli import figure_parser, main
 from fgan.quadrature import bound, normal
 
 U = np.exp(np.linspace(-4, 4, 81))  # ratios p/q at which the formulas are checked
@@ -26,12 +25,7 @@ LIGHT = "#b9c4cc"
 
 
 def make_parser():
-    p = Parser(description=__doc__, formatter_class=Parser.RAW)
-    p.add_argument(
-        "--out", type=output_folder, default="runs", help="folder that holds the run directories (default runs)"
-    )
-    add_format(p)
-    return p
+    return figure_parser(__doc__)
 
 
 def tangent(row, xi, p, q=1.0):

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from common.cli import Parser, add_format, main, positive_int
+from common.cli import figure_parser, main, positive_int
 from common.errors import UserError
-from common.flag_types import batch_int, count_int, output_folder
+from common.flag_types import batch_int, count_int
 from common.streams import stage
 from fgan.best_gaussian import divergence_to_data, mixture, optimum, sample
 from fgan.names import PANEL_ORDER
@@ -35,7 +35,7 @@ LEARNING_RATES = {"critic": 5e-3, "generator": 1e-2}
 
 
 def make_parser():
-    p = Parser(description=__doc__, formatter_class=Parser.RAW)
+    p = figure_parser(__doc__)
     add = p.add_argument
     names_help = f"divergences to fit with, of {', '.join(PANEL_ORDER)} (default all)"
     add("--divergences", nargs="+", choices=PANEL_ORDER, default=PANEL_ORDER, metavar="NAME", help=names_help)
@@ -43,8 +43,6 @@ def make_parser():
     add("--seeds", type=count_int, default=1, help="number of seeds, from 0 on (default 1)")
     add("--steps", type=positive_int, help="number of training steps (default: the preset's)")
     add("--batch-size", type=batch_int, help="number of points per step (default: the preset's)")
-    add("--out", type=output_folder, default="runs", help="folder that holds the run directories (default runs)")
-    add_format(p)
     return p
 
 

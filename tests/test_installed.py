@@ -70,8 +70,8 @@ def test_the_wheel_holds_every_file_that_the_code_opens(wheel):
 def test_it_lists_the_runs_from_another_folder(environment, tmp_path):
     done = call(environment, "python", "-m", "common.reproduce", "--list", cwd=tmp_path)
     assert [line.split()[0] for line in done.stdout.splitlines()] == list(plan.make_plan("quick", "runs")), done.stderr
-    where = call(environment, "python", "-c", "import common; print(common.__file__)", cwd=tmp_path).stdout
-    assert Path(where).is_relative_to(environment)
+    imported = call(environment, "python", "-c", "import common; print(common.__file__)", cwd=tmp_path).stdout
+    assert Path(imported).is_relative_to(environment)
 
 
 def test_the_command_lists_scripts_and_runs_one(environment, tmp_path):

@@ -24,19 +24,19 @@ def own_runs(out):
     Args:
         out: Path, folder of the runs.
     """
-    found = []
+    run_dirs = []
     for folder, names, files in os.walk(out):
         folder = Path(folder)
         names[:] = sorted(name for name in names if folder != out or name not in NOT_RUNS)
         if folder != out and ("results.json" in files or any(name.endswith(".png") for name in files)):
             is_plots = folder.name in ("figures", "samples", "reconstructions")
             if not is_plots:
-                found.append(folder)
+                run_dirs.append(folder)
             if is_plots or is_comparison(folder):
                 names.clear()
         elif "figures" in names and folder != out:
-            found.append(folder)
-    return found
+            run_dirs.append(folder)
+    return run_dirs
 
 
 def pictures_of(folder):
@@ -101,13 +101,13 @@ def find_own_run(spec, folders, out, needed=None):
         inner = spec["folder"].removeprefix(f"{{{spec['after']}}}/")
         folder = needed and needed / inner
         return folder if folder and _is_complete(folder, spec) else None
-    found = []
+    ranked = []
     for folder in folders:
         pattern = lists.fill(spec["folder"], dict.fromkeys(lists.PLACEHOLDERS, "*"))
         if folder.relative_to(out).match(pattern) and _is_complete(folder, spec) and _is_the_listed(folder, spec):
             rank = dataset_of(folder) == spec.get("dataset"), (folder / spec["leaves"][0]).stat().st_mtime
-            found.append((rank, folder))
-    return max(found, default=(None, None))[1]
+            ranked.append((rank, folder))
+    return max(ranked, default=(None, None))[1]
 
 
 def dataset_of(folder):

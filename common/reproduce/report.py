@@ -174,8 +174,8 @@ def find_entries(folder, content, out, record, own):
         name, key = spec["name"], f"{folder}/{spec['name']}"
         entry = record.runs.get(key, {})
         if entry.get("state") != "finished" and key not in record.damaged_runs:
-            found = find_own_run(spec, own, out, directories.get(spec.get("after")))
-            entry = own_entry(found, spec, out) if found else entry
+            own_run = find_own_run(spec, own, out, directories.get(spec.get("after")))
+            entry = own_entry(own_run, spec, out) if own_run else entry
         entries[name] = entry
         if entry.get("state") == "finished":
             directories[name] = out / entry["directory"]
