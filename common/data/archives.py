@@ -100,7 +100,7 @@ def open_archive(path: Path) -> tuple[list[Entry], Callable[[], None]]:
 def _open_zip(path):
     archive = zipfile.ZipFile(path)
     members = [info for info in archive.infolist() if not info.is_dir()]
-    names = _zip_names(members)
+    names = zip_names(members)
     entries = [_zip_entry(archive, *pair) for pair in zip(members, names, strict=True)]
     entries = sorted(filter(None, entries), key=lambda entry: entry.name)
     if not entries and any(name.endswith("data.mdb") for name in names):
@@ -109,7 +109,7 @@ def _open_zip(path):
     return entries, archive.close
 
 
-def _zip_names(members):
+def zip_names(members):
     """Return the members' names. Python takes those that the zip does not mark as UTF-8 for cp437."""
     names = [info.filename for info in members]
     marked_utf8 = 0x800
