@@ -36,7 +36,7 @@ def _no_lines_that_depend_on_the_load(monkeypatch):
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    """A folder for scripts that run as subprocesses: their Keras cache, and the module that hides TensorFlow.
+    """A folder for scripts that run as subprocesses: their Keras cache, and the module that hides packages.
 
     All tests of a module share it, so that the toy faces are drawn once.
     """

@@ -1,4 +1,4 @@
-"""Run the scripts as a user starts them: on TensorFlow, and on JAX with TensorFlow hidden."""
+"""Run the scripts as a user starts them: with one backend, TensorFlow or JAX, and no other."""
 
 import contextlib
 import importlib
@@ -18,11 +18,12 @@ from tests.helpers.threads import ONE_THREAD
 
 ROOT = Path(__file__).parents[2]
 SMOKE = ["ogan/train.py", "--preset", "smoke"]
-# a `sitecustomize.py` that makes TensorFlow and PyTorch look as if they were not installed
+# a `sitecustomize.py` that makes the other backends, and what only the tests need, look as if they were not installed
 HIDE = """
 import importlib.machinery as machinery
+import os
 find_spec = machinery.PathFinder.find_spec
-hidden = {"tensorflow", "torch"}
+hidden = {"tensorflow", "jax", "torch", "sklearn"} - {os.environ["BACKEND_SHOWN"]}
 machinery.PathFinder.find_spec = classmethod(
     lambda cls, name, path=None, target=None: None if name.split(".")[0] in hidden else find_spec(name, path, target)
 )
@@ -30,16 +31,16 @@ machinery.PathFinder.find_spec = classmethod(
 
 
 def environment(home, backend):
-    """Return the environment of a user with one backend and with `home` as the parent of the Keras cache.
+    """Return the environment of a user who has one backend, and with `home` as the parent of the Keras cache.
 
     Args:
         home: Path, value of the fixture `home`.
-        backend: "tensorflow" or "jax"; the latter hides TensorFlow.
+        backend: "tensorflow" or "jax"; the other is hidden.
     """
     env = {k: v for k, v in os.environ.items() if not k.startswith(("TF_", "KERAS", "DATA_DIR"))}
     env |= {name: os.environ[name] for name in ONE_THREAD if name in os.environ}
-    env |= {"KERAS_HOME": str(home / "cache"), "KERAS_BACKEND": backend}
-    return env | ({"PYTHONPATH": str(home)} if backend == "jax" else {})
+    env |= {"KERAS_HOME": str(home / "cache"), "KERAS_BACKEND": backend, "BACKEND_SHOWN": backend}
+    return env | {"PYTHONPATH": os.pathsep.join([str(home), str(ROOT)])}
 
 
 def run_script(home, backend, *arguments):
