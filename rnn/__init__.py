@@ -1,0 +1,1 @@
+"""Article 7888: gradients through time, of five recurrent cells."""
