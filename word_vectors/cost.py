@@ -60,12 +60,12 @@ def _row_sums(weights, values):
     return np.multiply(weights, values, where=weights > 0, out=np.zeros_like(weights)).sum(1)
 
 
-def gradient(v, first, next_, kernel):
-    """Return the gradient of S for vectors (n, d), in their shape.
+def gradient(v, first, next_, log_q, kernel):
+    """Return the gradient of S for vectors (n, d), in their shape; `log_q` (n, n) is theirs.
 
     It is 2 sum_j (C_ij + C_ji) (v_i - v_j) with C_ij = p(i) (p(j|i) - q(j|i)), times 1 / (1 + |v_i - v_j|^2) for t-SNE.
     """
-    c = first[:, None] * (next_ - np.exp(log_q(v, kernel)))
+    c = first[:, None] * (next_ - np.exp(log_q))
     if kernel == "student":
         c /= 1 + squared_distances(v)
     c += c.T
@@ -87,15 +87,16 @@ def descend(v, first, next_, kernel, steps, rate):
         (vectors of the lowest S, list of steps + 1 values of S, the first one at the start).
     """
     v, speed, gains = np.array(v, "float64"), np.zeros_like(v), np.ones_like(v)
-    costs = [cost(first, next_, log_q(v, kernel))]
-    best = v
+    log_q_now, best = log_q(v, kernel), v
+    costs = [cost(first, next_, log_q_now)]
     for step in range(steps):
-        slope = gradient(v, first, next_, kernel)
+        slope = gradient(v, first, next_, log_q_now, kernel)
         # a coordinate that keeps its direction gets faster, one that swings gets slower
         gains = np.maximum(np.where(slope * speed < 0, gains + 0.2, gains * 0.8), SMALLEST_GAIN)
         speed = (MOMENTUM if step < steps / 4 else LATE_MOMENTUM) * speed - rate * gains * slope
         v = v + speed
-        costs.append(cost(first, next_, log_q(v, kernel)))
+        log_q_now = log_q(v, kernel)
+        costs.append(cost(first, next_, log_q_now))
         if costs[-1] <= min(costs):
             best = v
     return best, costs

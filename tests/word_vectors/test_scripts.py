@@ -36,6 +36,17 @@ def test_soft_library(tmp_path, capsys):
     assert (folder / "table.md").read_text() in capsys.readouterr().out
 
 
+def test_sne(tmp_path, capsys):
+    assert run_here("word_vectors/sne.py", "--preset", "smoke", "--out", tmp_path) == 0
+    folder = tmp_path / "word_vectors/sne-smoke"
+    for name in ("maps", "crowding"):
+        assert_not_blank(folder / f"figures/{name}.png", least=10)
+    metrics = metrics_of(folder)
+    assert metrics["crowding/PCA"] < 1 < metrics["crowding/SNE"] < 3.5 < 4 < metrics["crowding/t-SNE"]
+    assert metrics["crowding/t-SNE of scikit-learn"] > 4 and metrics["KL/t-SNE"] < metrics["KL/SNE"]
+    assert (folder / "table.md").read_text() in capsys.readouterr().out
+
+
 def test_wrong_flags_get_one_line(tmp_path):
-    for script in ("library", "soft_library"):
+    for script in ("library", "soft_library", "sne"):
         assert "did you mean smoke?" in error_line(f"word_vectors/{script}.py", "--preset", "smok", "--out", tmp_path)
