@@ -122,26 +122,29 @@ def first_state(kind, shape):
     return (zeros, zeros, np.full(shape, 0.5)) if kind in ("lstm", "reset_output") else (zeros,)
 
 
-def log_norms(kind, weights, inputs):
+def log_norms(kind, weights, inputs, last_only=False):
     """Return log10 of the norm of the products J_t ... J_1, for t = 1 to T.
 
-    The norm is the greatest singular value. A product that is exactly 0, as of ReLU, has minus infinity.
+    The norm is the greatest singular value. A product that is exactly 0, as ReLU can make it, has minus infinity.
 
     Args:
         kind: name of the cell, of `STEPS`.
         weights: {gate: (W, U, b)}.
         inputs: array (T, ..., inputs).
+        last_only: bool, return t = T alone, which takes less time (default no).
 
     Returns:
-        Two arrays (T, ...): of the Jacobians of the article, and of those of all states.
+        Two arrays (T, ...), or (1, ...): of the Jacobians of the article, and of those of all states.
     """
-    shape = np.broadcast_shapes(inputs.shape[1:-1], next(iter(weights.values()))[1].shape[:-2])
-    state = first_state(kind, (*shape, next(iter(weights.values()))[1].shape[-1]))
-    chain = full = None
-    norms = []
-    for x in inputs:
-        state, J, J_full = STEPS[kind](weights, x, state)
-        chain, full = (J, J_full) if chain is None else (J @ chain, J_full @ full)
-        norms.append([np.linalg.norm(product, 2, (-2, -1)) for product in (chain, full)])
+    _, U, _ = weights[GATES[kind][0]]
+    shape = np.broadcast_shapes(inputs.shape[1:-1], U.shape[:-2])
+    state, products, norms = first_state(kind, (*shape, U.shape[-1])), None, []
+    for t, x in enumerate(inputs, 1):
+        state, *jacobians = STEPS[kind](weights, x, state)
+        products = (
+            jacobians if products is None else [J @ product for J, product in zip(jacobians, products, strict=True)]
+        )
+        if t == len(inputs) or not last_only:
+            norms.append([np.linalg.norm(product, 2, (-2, -1)) for product in products])
     with np.errstate(divide="ignore"):
         return np.moveaxis(np.log10(norms), 1, 0)
