@@ -36,7 +36,7 @@ def parser(description, presets, default_dataset="toy_faces", toys=False, sizes=
     Args:
         description: str, shown by --help as it is.
         presets: dict of preset name -> {flag: value}.
-        default_dataset: str, default of --dataset.
+        default_dataset: str, default of --dataset; None for a script that makes its data and has no flags for them.
         toys: bool, let --dataset take the 2-D data sets of `common.data.toy_2d` too.
         sizes: ints, the allowed values of --size, in pixels.
         plane_presets: dict like `presets`, of the same names, for points of the plane; shown by --help.
@@ -50,29 +50,31 @@ def parser(description, presets, default_dataset="toy_faces", toys=False, sizes=
         tables.append(preset_table(without_size, "values of the presets for points of the plane:"))
     p = Parser(description=description, formatter_class=Parser.RAW, epilog="\n\n".join(tables))
     add = p.add_argument
-    add(
-        "--dataset", type=functools.partial(dataset, toys=toys), default=default_dataset,
-        help=f"training data: {', '.join((*NAMES, *toys))} or folder:PATH (default {default_dataset})",
-    )  # fmt: skip
-    add(
-        "--data-dir", type=data_folder,
-        help="folder of your downloads, searched first (default none); then $DATA_DIR and the Keras cache are "
-        "searched; what is missing is downloaded if possible",
-    )  # fmt: skip
+    if default_dataset is not None:
+        add(
+            "--dataset", type=functools.partial(dataset, toys=toys), default=default_dataset,
+            help=f"training data: {', '.join((*NAMES, *toys))} or folder:PATH (default {default_dataset})",
+        )  # fmt: skip
+        add(
+            "--data-dir", type=data_folder,
+            help="folder of your downloads, searched first (default none); then $DATA_DIR and the Keras cache are "
+            "searched; what is missing is downloaded if possible",
+        )  # fmt: skip
     add(
         "--preset", choices=sorted(presets),
         help="defaults of the flags that name none here. smoke: a test of seconds; quick: minutes on 2 CPU cores; "
         "paper: the author's settings (default paper with a GPU or TPU, else quick)",
     )  # fmt: skip
-    add(
-        "--size", type=functools.partial(image_size, sizes=sizes),
-        help=f"height and width of the images in pixels: {', '.join(map(str, sizes))}",
-    )  # fmt: skip
-    add(
-        "--crop", choices=CROPS, default=CROPS[0],
-        help="of the photos of folder:PATH: square, the largest centre square (default), or face, a square around the "
-        "largest face; photos without one are left out",
-    )  # fmt: skip
+    if default_dataset is not None:
+        add(
+            "--size", type=functools.partial(image_size, sizes=sizes),
+            help=f"height and width of the images in pixels: {', '.join(map(str, sizes))}",
+        )  # fmt: skip
+        add(
+            "--crop", choices=CROPS, default=CROPS[0],
+            help="of the photos of folder:PATH: square, the largest centre square (default), or face, a square around "
+            "the largest face; photos without one are left out",
+        )  # fmt: skip
     add("--batch-size", type=batch_int, help="samples per training step, over all devices")
     length = p.add_mutually_exclusive_group()
     length.add_argument("--epochs", type=positive_int, help="length of the training in passes over the data")

@@ -114,15 +114,15 @@ def draw(path):
 def run(args):
     from common.experiments.tables import table
     from common.files import atomic_write, write_json
+    from common.plots.words import in_words
     from common.training.run_dir import provenance, write_results
-    from rnn.jacobians import NAMES
 
     output_dir = Path(args.out) / "rnn/bounds"
     write_json(output_dir / "config.json", provenance(args))
     draw(output_dir / "figures/bounds.png")
 
     of_tanh = {"tanh": {f"abs(a) = {a:g}": [tanh_bound(a)] for a in REST}}
-    of_gates = {NAMES[kind]: {f"u = {u:g}": [side_bound(kind, u)] for u in SIZES} for kind in SIDE_TERMS}
+    of_gates = {in_words(kind): {f"u = {u:g}": [side_bound(kind, u)] for u in SIZES} for kind in SIDE_TERMS}
     text = "Largest abs(h dh'/dh) of the tanh cell over all U, where a = W x + b:\n\n" + table("cell", of_tanh)
     text += "\nBound of the side terms, with every U of size u:\n\n" + table("cell", of_gates)
     atomic_write(output_dir / "table.md", lambda path: path.write_text(text, encoding="utf-8"))

@@ -24,7 +24,6 @@ import numpy as np
 
 GATES = {"tanh": "h", "relu": "h", "lstm": "fiog", "gru": "zrg", "reset_output": "zrg"}
 FORGET = {"f": 1, "z": -1}  # gates with the forget bias, and its sign
-NAMES = {"tanh": "tanh", "relu": "ReLU", "lstm": "LSTM", "gru": "GRU", "reset_output": "reset output"}
 
 
 def sigmoid(a):

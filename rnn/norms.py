@@ -21,7 +21,7 @@ import numpy as np
 
 from common.cli import figure_parser, main
 from common.streams import stage
-from rnn.jacobians import FORGET, GATES, NAMES, STEPS, first_state, log_norms
+from rnn.jacobians import FORGET, GATES, STEPS, first_state, log_norms
 
 PRESETS = {"smoke": {"seeds": 3, "draws": 500}, "quick": {"seeds": 12, "draws": 5000}}
 UNITS, INPUTS, T = 16, 10, 60
@@ -136,9 +136,10 @@ def style(axes, title, **kwargs):
 def band(axes, x, values, kind, **kwargs):
     """Draw the median over seeds of values (points, seeds), in a band from the lowest to the highest."""
     from common.plots.charts import COLOURS
+    from common.plots.words import in_words
 
-    colour = COLOURS[list(NAMES).index(kind)]
-    axes.plot(x, np.median(values, 1), color=colour, label=NAMES[kind], linewidth=1.9, **kwargs)
+    colour = COLOURS[list(STEPS).index(kind)]
+    axes.plot(x, np.median(values, 1), color=colour, label=in_words(kind), linewidth=1.9, **kwargs)
     axes.fill_between(x, values.min(1), values.max(1), color=colour, alpha=0.16, linewidth=0)
 
 
@@ -194,6 +195,7 @@ def draw_sweeps(path, by_scale, by_bias):
 def run(args):
     from common.experiments.tables import table
     from common.files import atomic_write, write_json
+    from common.plots.words import in_words
     from common.training.run_dir import provenance, write_results
 
     seeds, draws = PRESETS[args.preset]["seeds"], PRESETS[args.preset]["draws"]
@@ -208,7 +210,7 @@ def run(args):
             norms = layer_norms(kind, scale, bias, seeds)
             curves[scale, bias][kind] = norms[0]
             if bias == 0 or kind in GATED:
-                name = f"{NAMES[kind]}, scale {scale:g}" + (f", forget bias {bias:g}" if kind in GATED else "")
+                name = f"{in_words(kind)}, scale {scale:g}" + (f", forget bias {bias:g}" if kind in GATED else "")
                 last, exact = norms[:, -1]
                 rows[name] = {"median": [np.median(last)], "lowest": [last.min()], "highest": [last.max()]}
                 rows[name]["median, all states"] = [np.median(exact)]
@@ -218,9 +220,9 @@ def run(args):
     by_bias = {kind: np.array([last(kind, 1.0, bias) for bias in BIASES]) for kind in GATED}
     draw_sweeps(output_dir / "figures/sweeps.png", by_scale, by_bias)
     medians = lambda heads, values: {f"{x:g}": [np.median(v)] for x, v in zip(heads, values, strict=True)}
-    bias_rows = {NAMES[kind]: medians(BIASES, values) for kind, values in by_bias.items()}
+    bias_rows = {in_words(kind): medians(BIASES, values) for kind, values in by_bias.items()}
     scale_rows = {
-        NAMES[kind] + (f", forget bias {bias:g}" if kind in GATED else ""): medians(SCALES, values)
+        in_words(kind) + (f", forget bias {bias:g}" if kind in GATED else ""): medians(SCALES, values)
         for bias, of_kind in by_scale.items() for kind, values in of_kind.items()
     }  # fmt: skip
 
@@ -229,7 +231,7 @@ def run(args):
     for s in SIZES:
         for kind in STEPS:
             for bias in (0.0, 1.0) if kind in GATED else (0.0,):
-                name = f"{NAMES[kind]}, s = {s:g}" + (f", forget bias {bias:g}" if kind in GATED else "")
+                name = f"{in_words(kind)}, s = {s:g}" + (f", forget bias {bias:g}" if kind in GATED else "")
                 unit_rows[name] = unit_row(kind, s, bias, seeds, draws)
 
     # terms of the gradient
@@ -237,7 +239,7 @@ def run(args):
     for kind in ("tanh", "relu"):
         terms = gradient_terms(kind, 1.0, seeds)
         early, total = norm(terms[: T // 2].sum(0)), norm(terms.sum(0))
-        term_rows[NAMES[kind]] = {
+        term_rows[in_words(kind)] = {
             "norm of the gradient": [np.median(total)],
             "of its first 30 terms": [np.median(early)],
         }

@@ -16,9 +16,10 @@ def prepare(args, article):
     """
     import keras
 
+    data = f" on {args.dataset}" if hasattr(args, "dataset") else ""
     length = f"{args.epochs} epochs" if args.epochs and not args.steps else f"{args.steps} steps"
     print(
-        f"training {article} on {args.dataset}, preset {args.preset}, {length} of {args.batch_size}; "
+        f"training {article}{data}, preset {args.preset}, {length} of {args.batch_size}; "
         f"it writes to {run_dir_of(args, article)}; the time left is shown once it is measured",
         flush=True,
     )

@@ -33,14 +33,15 @@ def sweep_parser(description, default_dataset, toys=()):
 
     Args:
         description: str, shown by --help as it is.
-        default_dataset: str, default of --dataset.
+        default_dataset: str, default of --dataset; None for a script that makes its data and has no such flag.
         toys: names that --dataset takes besides those of images.
     """
     p = Parser(description=description, formatter_class=Parser.RAW)
-    p.add_argument(
-        "--dataset", type=functools.partial(dataset, toys=toys), default=default_dataset,
-        help=f"training data, as the training script takes it (default {default_dataset})",
-    )  # fmt: skip
+    if default_dataset is not None:
+        p.add_argument(
+            "--dataset", type=functools.partial(dataset, toys=toys), default=default_dataset,
+            help=f"training data, as the training script takes it (default {default_dataset})",
+        )  # fmt: skip
     p.add_argument("--seeds", type=count_int, default=3, help="number of seeds, from 0 on (default 3)")
     p.add_argument("--jobs", type=count_int, default=1, help="number of trainings at the same time (default 1)")
     p.add_argument("--out", type=output_folder, default="runs", help="folder that holds all results (default runs)")

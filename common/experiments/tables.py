@@ -17,7 +17,8 @@ def write_table(output_dir, row_header, rows, args, footer="", **extra_results):
         rows: dict kind -> {column: list of numbers, one per seed}.
         args: parsed flags of `common.experiments.sweep.sweep_parser`.
         footer: str, text under the table.
-        **extra_results: entries of `results.json` besides "metrics", "seeds", "train_flags", "dataset" and "command".
+        **extra_results: entries of `results.json` besides "metrics", "seeds", "train_flags", "command" and, with such a
+            flag, "dataset".
 
     Returns:
         The text of `table.md`.
@@ -29,7 +30,8 @@ def write_table(output_dir, row_header, rows, args, footer="", **extra_results):
         for i, value in enumerate(values)
     }
     results = {"metrics": metrics, "seeds": args.seeds, "train_flags": args.forwarded, **extra_results}
-    results |= {"dataset": args.dataset, "command": shlex.join(["python", *sys.argv])}
+    results |= {"dataset": args.dataset} if hasattr(args, "dataset") else {}
+    results |= {"command": shlex.join(["python", *sys.argv])}
     write_json(output_dir / "results.json", results)
     text = table(row_header, rows) + footer
     atomic_write(output_dir / "table.md", lambda path: path.write_text(text, encoding="utf-8"))

@@ -35,6 +35,18 @@ WORDS = {
     "wgan_gp": "WGAN-GP",
     "wgan_gp_linear": "WGAN-GP, linear",
     "wgan_sn": "WGAN-SN",
+    # recurrent cells
+    "gru": "GRU",
+    "gru_bias_0": "GRU, forget bias 0",
+    "gru_bias_1": "GRU, forget bias 1",
+    "keras_gru": "GRU of Keras",
+    "keras_lstm": "LSTM of Keras",
+    "lstm": "LSTM",
+    "lstm_bias_0": "LSTM, forget bias 0",
+    "lstm_bias_1": "LSTM, forget bias 1",
+    "relu": "ReLU",
+    "reset_output_bias_0": "reset output, forget bias 0",
+    "reset_output_bias_1": "reset output, forget bias 1",
     # divergences
     "gan": "GAN",
     "hellinger": "Hellinger",

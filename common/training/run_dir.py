@@ -54,11 +54,26 @@ def provenance(args):
 
 
 def run_name(args):
-    """Return the name of a run, `<dataset>-<size>-<variant>-s<seed>`, safe as a folder name."""
+    """Return the name of a run, `<dataset>-<size>-<variant>-s<seed>`, safe as a folder name.
+
+    The name of a script that makes its data itself begins with the variant.
+    """
+    return _safe(f"{_data_name(args)}{args.variant}-s{args.seed}")
+
+
+def _data_name(args):
+    """Return the part of a run's name that tells its data, "" if it has no flag --dataset."""
+    if not hasattr(args, "dataset"):
+        return ""
     source = args.dataset
     if source.startswith("folder:"):
         source = "folder-" + Path(source.removeprefix("folder:")).expanduser().resolve().name
-    return re.sub(r"[^\w.=-]+", "_", f"{source}-{args.size}-{args.variant}-s{args.seed}")
+    return f"{source}-{args.size}-"
+
+
+def _safe(name):
+    """Return a name without characters that a folder name should not have."""
+    return re.sub(r"[^\w.=-]+", "_", name)
 
 
 def run_dir_of(args, article):
@@ -136,8 +151,8 @@ def _lock(run_dir):
 
 def _refuse_beside_others(run_dir, args):
     """Refuse to begin a run where --resume may mean another one: of the same data and seed, with other flags."""
-    start, end = run_name(args).split(f"-{args.variant}-s")
-    others = sorted(str(p.parent) for p in run_dir.parent.glob(f"{glob.escape(start)}-*-s{end}/config.json"))
+    same_data = glob.escape(_safe(_data_name(args)))
+    others = sorted(str(p.parent) for p in run_dir.parent.glob(f"{same_data}*-s{args.seed}/config.json"))
     if others:
         raise UserError(
             f"nothing to resume in {run_dir}: go on with a run of other flags by --resume RUN_DIR "

@@ -203,3 +203,13 @@ def test_a_named_run_goes_on_whatever_its_name(tmp_path):
     assert config["flags"]["steps"] == 99 and config["command"] == command
     with pytest.raises(UserError, match=r"my run is a run of ogan, not of flow/glow"):
         open_run(args, "flow/glow", 5)
+
+
+def test_a_run_of_data_that_its_script_makes_is_named_by_its_variant(tmp_path):
+    args = make_args(tmp_path)
+    del args.dataset, args.size
+    assert run_name(args) == "quick-s0"
+    open_run(args, "rnn", 5)
+    args.variant, args.resume = "quick-units-4", True
+    with pytest.raises(UserError, match=r"nothing to resume in .*quick-units-4-s0: .*--resume RUN_DIR \(.*/quick-s0\)"):
+        open_run(args, "rnn", 5)
