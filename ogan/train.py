@@ -83,14 +83,14 @@ def losses(args):
 
     Returns:
         Tuple (single, critic, generator) of functions that return a dict with "loss", (batch, 1). One SGD step on
-        `single` equals simultaneous steps on the other two (6387). In their arguments, `code` is E(G(z)), and `_ng`
-        means that no gradient reaches G.
+        `single` equals simultaneous steps on the other two (6387). In their arguments, `code` is E(G(z)) with a
+        gradient for G alone, and `_ng` means a gradient for E alone.
     """
     from keras import ops
 
     from common.losses.adversarial import MIN_DISTANCE, get_loss, sample_distance, wgan_generator
     from common.losses.correlation import correlation
-    from common.training.single_loss import generator_only
+    from common.training.single_loss import value_zero
 
     def qp_critic(real, fake_ng, distance):
         d, mse = real - fake_ng, ops.square(distance)[:, None]
@@ -124,9 +124,8 @@ def losses(args):
         return {"loss": gan_generator(no_real, fake) + args.lam * latent_loss(z, code)}
 
     def single(x, z, x_fake_ng, code, code_ng, real, fake, fake_ng):
-        # `code` in place of `code_ng`: rho trains E and G. All other terms of the critic train E alone.
-        values = critic(x, z, x_fake_ng, code, real, fake_ng)
-        values["loss"] += generator_only(lambda score: gan_generator(real, score), fake, fake_ng)
+        values = critic(x, z, x_fake_ng, code_ng, real, fake_ng)
+        values["loss"] += value_zero(generator(z, code, fake)["loss"])
         return values
 
     return single, critic, generator
@@ -149,7 +148,7 @@ def build(args, channels):
     from common.models.layers import Latent
     from common.models.networks import dcgan_encoder, dcgan_generator, score_head
     from common.training.alternating import Alternating
-    from common.training.single_loss import SingleLoss
+    from common.training.single_loss import SingleLoss, SplitGradient
 
     # networks
     image_kwargs = {"image_size": args.size, "channels": channels, "kernel_size": args.kernel_size}
@@ -157,14 +156,15 @@ def build(args, channels):
     generator = dcgan_generator(latent_dim=args.latent_dim, self_modulated=args.self_modulated, **image_kwargs)
     # the mean of a code is an energy, low for real images; a score is high for them
     score = score_head(args.latent_dim) if args.critic == "head" else lambda code: -average(code)
+    encoder_and_score = keras.Model(encoder.input, [encoder.output, score(encoder.output)])
 
     # wiring
     x = keras.Input((args.size, args.size, channels))
     z = Latent(args.latent_dim, seed=args.seed)(x)
     x_fake = generator(z)
     x_fake_ng = ops.stop_gradient(x_fake)
-    code_real, code, code_ng = encoder(x), encoder(x_fake), encoder(x_fake_ng)
-    real, fake, fake_ng = score(code_real), score(code), score(code_ng)
+    _, real = encoder_and_score(x)
+    (code, fake), (code_ng, fake_ng) = SplitGradient(encoder_and_score)(x_fake)  # one pass, a gradient for G and for E
 
     # loss
     single, critic_loss, generator_loss = losses(args)

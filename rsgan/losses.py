@@ -5,7 +5,7 @@ from keras import ops
 
 from common.losses.adversarial import get_loss
 from common.losses.gradient_penalties import PENALTIES
-from common.training.single_loss import generator_only
+from common.training.single_loss import value_zero
 
 
 class Clip(keras.constraints.Constraint):
@@ -34,8 +34,10 @@ def method_losses(method):
         generator  generator loss of (real_for_generator, fake)                  trains the generator alone
         single     critic's loss + the generator's at value 0                    trains both at once (6387)
 
-    `_ng` means that no gradient reaches the generator. `real_for_generator` equals `real`, but for T-GAN, which scores
-    pairs, it depends on the generator too. `penalty` and `distance` are per sample, (batch,).
+    `_ng` means that no gradient reaches the generator; none of `fake` reaches the critic. A zero-sum loss gets no
+    `fake` in `single`: there, the critic's loss trains both (`reverse_gradient`). `real_for_generator` equals `real`,
+    but for T-GAN, which scores pairs, it depends on the generator too. `penalty` and `distance` are per sample,
+    (batch,).
 
     Args:
         method: a `rsgan.methods.Method`.
@@ -53,10 +55,10 @@ def method_losses(method):
     def generator(fake, real_for_generator=None):
         return {"loss": loss.generator(real_for_generator, fake)}
 
-    def single(real, fake_ng, fake, real_for_generator, **others):
+    def single(real, fake_ng, fake=None, real_for_generator=None, **others):
         values = critic(real, fake_ng, **others)
-        mean_generator_loss = lambda scores: ops.mean(loss.generator(*scores))
-        values["loss"] += generator_only(mean_generator_loss, (real_for_generator, fake), (real, fake_ng))
+        if fake is not None:
+            values["loss"] += value_zero(ops.mean(generator(fake, real_for_generator)["loss"]))
         return values | {"generator_loss": loss.generator(real, fake_ng)}
 
     return single, critic, generator

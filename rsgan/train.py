@@ -76,7 +76,7 @@ def build(args, shape):
     from common.models.networks import build_critic, build_generator
     from common.models.spectral_norm import SpectralNormalized
     from common.training.alternating import Alternating
-    from common.training.single_loss import SingleLoss
+    from common.training.single_loss import SingleLoss, SplitGradient, reverse_gradient
     from rsgan.losses import Clip, method_losses, penalty_of
 
     method = METHODS[args.loss]
@@ -97,10 +97,13 @@ def build(args, shape):
         dense = lambda units: wrap(layers.Dense(units, use_bias=False, dtype="float32"))
         head = keras.Sequential([keras.Input((args.width,)), dense(512), layers.LeakyReLU(0.3), dense(1)], name="head")
         critic_networks = [critic, head]
-        score = lambda a, b: head(a - b)  # T-GAN scores a against b: D(E(a) - E(b))
+        score = lambda e, f: head(e - f)  # T-GAN scores a against b: D(E(a) - E(b))
     else:
         critic_networks = [critic]
-        score = lambda a, b: a  # the critic scores a alone
+        score = lambda e, f: e  # the critic scores a alone
+    a, b = keras.Input(shape), keras.Input(shape)
+    critic_a, critic_b = critic(a), critic(b)
+    both_scores = keras.Model([a, b], [score(critic_a, critic_b), score(critic_b, critic_a)], name="scores")
     if method.clip:
         for weight in critic.trainable_variables:
             weight.constraint = Clip(method.clip)
@@ -110,12 +113,13 @@ def build(args, shape):
     z = Latent(args.latent_dim, seed=args.seed)(x)
     x_fake = generator(z)
     x_fake_ng = ops.stop_gradient(x_fake)
-    real_features, fake_features, fake_features_ng = critic(x), critic(x_fake), critic(x_fake_ng)
-    critic_inputs = {"real": score(real_features, fake_features_ng), "fake_ng": score(fake_features_ng, real_features)}
-    generator_inputs = {
-        "fake": score(fake_features, real_features),
-        "real_for_generator": score(real_features, fake_features),
-    }
+    if args.trainer == "single" and loss.zero_sum:  # one gradient serves both: the generator takes it with a minus
+        real, fake_ng = both_scores([x, reverse_gradient(x_fake)])
+        generator_inputs = {}
+    else:  # one pass, whose gradient goes two ways
+        (real_for_generator, fake), (real, fake_ng) = SplitGradient(both_scores)([x, x_fake])
+        generator_inputs = {"fake": fake, "real_for_generator": real_for_generator}
+    critic_inputs = {"real": real, "fake_ng": fake_ng}
 
     # penalty and distance, for the methods that have them
     penalty_points = {  # functions, because `RandomInterpolation` brings a random stream into the model

@@ -118,6 +118,6 @@ def test_a_batch_that_the_devices_cannot_share_gets_one_line(tmp_path):
 
 
 def test_pytorch_has_no_devices_to_share_a_batch(monkeypatch):
-    monkeypatch.setattr("common.backend._name", lambda: "torch")
+    monkeypatch.setattr("common.backend.devices.backend_name", lambda: "torch")
     with pytest.raises(UserError, match=r"^--distribute works on the tensorflow and jax backends"):
         backend.distribution(True)

@@ -5,9 +5,8 @@ The model is built from the functional graph of the networks, as the author did,
     x = Input(image_shape)
     z = Latent(latent_dim)(x)
     x_fake = generator(z)
-    x_fake_ng = ops.stop_gradient(x_fake)
-    outputs = dict(real=critic(x), fake=critic(x_fake), fake_ng=critic(x_fake_ng))
-    model = SingleLoss(x, outputs, loss=gan_loss)
+    fake, fake_ng = SplitGradient(critic)(x_fake)  # equal; fake trains the generator alone, fake_ng the critic alone
+    model = SingleLoss(x, dict(real=critic(x), fake=fake, fake_ng=fake_ng), loss=gan_loss)
     model.compile(optimizer)
     model.fit(data)
 
@@ -34,6 +33,47 @@ def generator_only(fn, x, x_ng):
         x_ng: the same with `ops.stop_gradient`.
     """
     return fn(x) - fn(x_ng)
+
+
+def value_zero(loss):
+    """Return a loss minus its own value: zero, with the gradient of the loss."""
+    return loss - ops.stop_gradient(loss)
+
+
+@keras.saving.register_keras_serializable("kexue")
+class SplitGradient(keras.layers.Layer):
+    """Layer that returns network(x) twice, from one pass: first for the network that made x, then for `network`.
+
+    The gradient at the first output reaches x alone, that at the second the weights of `network` alone. So a generator
+    loss of the first and a critic loss of the second add up to the single loss of article 6387, for every pair of
+    losses: `generator_only` does the same with a second pass, whose gradients for the critic cancel.
+
+    Args:
+        network: model, (batch, ...) -> tensor or list of tensors, e.g. the critic. Its state is updated once a pass.
+
+    Call arguments: x, a tensor, or a list of tensors if the network has several inputs.
+
+    Returns:
+        Tuple (for_input, for_weights), each with the structure of network(x).
+    """
+
+    def __init__(self, network, **kwargs):
+        super().__init__(autocast=False, **kwargs)
+        self.network = network
+
+    def call(self, x, training=None):
+        return backend.split_gradient(self.network, x, training)
+
+    def compute_output_spec(self, x, training=None):
+        return self.network.compute_output_spec(x), self.network.compute_output_spec(x)
+
+    def get_config(self):
+        return {**super().get_config(), "network": keras.saving.serialize_keras_object(self.network)}
+
+    @classmethod
+    def from_config(cls, config):
+        """Return the layer that `get_config` describes."""
+        return cls(keras.saving.deserialize_keras_object(config.pop("network")), **config)
 
 
 def reverse_gradient(x, weight=1.0):

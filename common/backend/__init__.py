@@ -1,0 +1,158 @@
+"""What `keras.ops` does not offer: functions with a TensorFlow, a JAX and a PyTorch branch.
+
+No module outside this package names a backend. Its functions import the backend when they are called.
+"""
+
+import contextlib
+import importlib.util
+import itertools
+import os
+
+from common.backend.devices import (  # noqa: F401
+    Devices,
+    distribution,
+    replica_id_and_count,
+    scale_loss,
+    sum_gradients_first,
+    train_on_batch,
+    undistributed,
+)
+from common.backend.gradients import input_gradient, split_gradient  # noqa: F401
+from common.backend.name import backend_name
+from common.errors import UserError
+from common.keras_settings import check_backend, check_chosen_backend
+from common.streams import muted_stderr
+
+
+def import_backend():
+    """Import Keras and its backend without TensorFlow's start-up messages.
+
+    The environment variable KERAS_BACKEND chooses the backend, else Keras's file `keras.json` (default TensorFlow). The
+    file's other settings are not used: networks here are float32 and channels_last. Set TF_CPP_MIN_LOG_LEVEL to see the
+    messages.
+
+    Raises:
+        UserError: if the chosen backend is unknown or not installed, or if `keras.json` is damaged.
+    """
+    check_chosen_backend()
+    quiet = "TF_CPP_MIN_LOG_LEVEL" not in os.environ
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        with muted_stderr() if quiet else contextlib.nullcontext():
+            import keras
+
+            # also on JAX, where `keras.utils.set_random_seed` would import TensorFlow later and print the messages
+            if importlib.util.find_spec("tensorflow"):
+                import tensorflow  # noqa: F401
+    except Exception as error:  # a broken installation raises anything
+        raise UserError(
+            f"Keras cannot start ({type(error).__name__}: {error}): install that backend, or set KERAS_BACKEND to "
+            "tensorflow, jax or torch"
+        ) from None
+    check_backend(backend_name())
+    keras.config.set_floatx("float32")
+    keras.config.set_epsilon(1e-7)
+    keras.config.set_image_data_format("channels_last")
+    keras.config.set_dtype_policy("float32")
+
+
+def accelerators():
+    """Return the number of GPUs and TPUs that the backend sees."""
+    if backend_name() == "tensorflow":
+        import tensorflow as tf
+
+        return len(tf.config.list_physical_devices("GPU")) + len(tf.config.list_physical_devices("TPU"))
+    if backend_name() == "jax":
+        import jax
+
+        return sum(device.platform != "cpu" for device in jax.devices())
+    import torch
+
+    return torch.cuda.device_count()
+
+
+def to_fast_dataset(batches):
+    """Return the same batches in the same order, in the form on which `fit` trains fastest.
+
+    On TensorFlow this is a `tf.data.Dataset` with a thread of its own. Keras's own conversion shares the threads of the
+    kernels, and now and then a whole `fit` then computes on one core.
+
+    Args:
+        batches: `common.data.batches.EndlessBatches`.
+    """
+    if backend_name() != "tensorflow":
+        return batches
+    import tensorflow as tf
+
+    def generate():
+        return (batches[i] for i in itertools.count())
+
+    first = batches[0]
+    signature = tf.TensorSpec((None, *first.shape[1:]), first.dtype)
+    data = tf.data.Dataset.from_generator(generate, output_signature=signature)
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    options.threading.private_threadpool_size = 1
+    return data.prefetch(2).with_options(options)
+
+
+def make_ema_update(shadows, weights):
+    """Return a function of the momentum that sets every shadow to momentum * shadow + (1 - momentum) * weight.
+
+    It is compiled: sixty small assignments one by one would take longer than a training step of a small model.
+
+    Args:
+        shadows: list of Keras variables, the averages.
+        weights: list of Keras variables, in the order of `shadows`.
+    """
+    pairs = list(zip(shadows, weights, strict=True))
+    if backend_name() == "tensorflow":
+        import tensorflow as tf
+
+        @tf.function
+        def update(momentum):
+            for shadow, weight in pairs:
+                m = tf.cast(momentum, shadow.value.dtype)
+                shadow.value.assign(m * shadow.value + (1 - m) * weight.value)
+
+        return lambda momentum: update(tf.constant(momentum, tf.float64))
+
+    def mix(a, b, momentum):
+        return [momentum * x + (1 - momentum) * y for x, y in zip(a, b, strict=True)]
+
+    if backend_name() == "jax":
+        import jax
+
+        mix = jax.jit(mix)
+
+    def update(momentum):
+        values = mix([shadow.value for shadow, _ in pairs], [weight.value for _, weight in pairs], momentum)
+        for (shadow, _), value in zip(pairs, values, strict=True):
+            shadow.assign(value)
+
+    return update
+
+
+def jit_for_small_operations():
+    """Return the `jit_compile` for a network of many small operations: XLA, which Keras leaves off on a CPU."""
+    if backend_name() != "tensorflow":
+        return "auto"
+    import tensorflow as tf
+
+    return "auto" if tf.distribute.has_strategy() else True
+
+
+def sync_jax_state(model):
+    """Copy the state of a running `fit` into the variables of `model`: JAX keeps it apart while it trains."""
+    if backend_name() == "jax":
+        model.jax_state_sync()
+
+
+def tensorboard(log_dir):
+    """Return (`tf.summary`, a writer of event files into `log_dir`), or None, with a note, without TensorFlow."""
+    if importlib.util.find_spec("tensorflow") is None:
+        print("TensorBoard is off: it needs TensorFlow, which is not installed here (log.csv has the same numbers)")
+        return None
+    import tensorflow as tf
+
+    return tf.summary, tf.summary.create_file_writer(str(log_dir))

@@ -1,0 +1,114 @@
+"""One training on several devices of a machine (`--distribute`)."""
+
+import contextlib
+
+from common.backend.name import backend_name
+from common.errors import UserError
+
+
+def replica_id_and_count():
+    """Return (index, count) of the current `tf.distribute` replica, and (0, 1) outside of one and on JAX."""
+    if backend_name() == "tensorflow":
+        import tensorflow as tf
+
+        context = tf.distribute.get_replica_context()
+        if context is not None and context.num_replicas_in_sync > 1:
+            return context.replica_id_in_sync_group, context.num_replicas_in_sync
+    return 0, 1
+
+
+def scale_loss(loss):
+    """Return the loss divided by the number of replicas: the sum of their gradients is then that of the mean loss."""
+    _, count = replica_id_and_count()
+    return loss / count if count > 1 else loss
+
+
+def sum_gradients_first(optimizer):
+    """Make a built optimiser sum the gradients of all replicas before it clips them or looks for infinite ones.
+
+    Keras sums them last: each replica would clip its own share, and miss an overflow on another one.
+    """
+    inner = getattr(optimizer, "inner_optimizer", optimizer)  # of a loss scale
+    if backend_name() != "tensorflow" or inner._distribution_strategy.num_replicas_in_sync == 1:
+        return
+    sum_over_replicas, apply = inner._all_reduce_sum_gradients, optimizer.apply
+    summed_pairs = lambda gradients, variables: sum_over_replicas(zip(gradients, variables, strict=True))
+    optimizer.apply = lambda *args: apply(*zip(*summed_pairs(*args), strict=True))
+    inner._all_reduce_sum_gradients = list  # they are summed already
+
+
+class Devices:
+    """The devices of a run: a context in which to build and compile, and with `fitting()` one in which to `fit`.
+
+    Args:
+        count: int, devices that share a batch.
+        build_scope, fit_scope: functions that return a new context.
+    """
+
+    def __init__(self, count=1, build_scope=contextlib.nullcontext, fit_scope=contextlib.nullcontext):
+        self.count, self._build_scope, self.fitting = count, build_scope, fit_scope
+
+    def __enter__(self):
+        self._scope = self._build_scope()
+        return self._scope.__enter__()
+
+    def __exit__(self, *error):
+        return self._scope.__exit__(*error)
+
+
+def distribution(enabled):
+    """Return the `Devices` of a run: all local ones (`--distribute`), or the default one.
+
+    Raises:
+        UserError: on a backend that cannot share a batch among devices.
+    """
+    if not enabled:
+        return Devices()
+    if backend_name() == "tensorflow":
+        import tensorflow as tf
+
+        if tf.config.list_logical_devices("GPU"):
+            strategy = tf.distribute.MirroredStrategy()
+        else:
+            # not the default devices, one CPU, nor the default reduction, which fails for a second run in one process
+            cpus = [device.name for device in tf.config.list_logical_devices("CPU")]
+            strategy = tf.distribute.MirroredStrategy(cpus, tf.distribute.ReductionToOneDevice())
+        return Devices(strategy.num_replicas_in_sync, strategy.scope)
+    if backend_name() == "jax":
+        import keras
+
+        parallel = keras.distribution.DataParallel()
+        return Devices(int(parallel.device_mesh.devices.size), parallel.scope, parallel.scope)
+    raise UserError("--distribute works on the tensorflow and jax backends; leave it out or set KERAS_BACKEND")
+
+
+@contextlib.contextmanager
+def undistributed():
+    """Context in the middle of a distributed `fit` in which `predict` runs as without `--distribute`."""
+    if backend_name() != "jax":
+        yield
+        return
+    import keras
+
+    before = keras.distribution.distribution()
+    keras.distribution.set_distribution(None)
+    try:
+        yield
+    finally:
+        keras.distribution.set_distribution(before)
+
+
+def train_on_batch(model, batch):
+    """Make one step of `model` on a batch, an equal part of it on each device, and return its logs as floats."""
+    if backend_name() != "tensorflow" or model.distribute_strategy.num_replicas_in_sync == 1:
+        return model.train_on_batch(batch, return_dict=True)
+    import numpy as np
+    import tensorflow as tf
+
+    strategy = model.distribute_strategy
+    parts = np.split(batch, strategy.num_replicas_in_sync)  # Keras would hand the whole batch to each replica
+    part = lambda context: tf.convert_to_tensor(parts[context.replica_id_in_sync_group])
+    data = strategy.experimental_distribute_values_from_function(part)
+    model.make_train_function()
+    model.reset_metrics()
+    return {name: float(value) for name, value in model.train_function(iter([(data, None, None)])).items()}
