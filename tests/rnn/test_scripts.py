@@ -1,13 +1,14 @@
 """The scripts of article 7888 from their flags to their files."""
 
 import json
-import shutil
 
 import numpy as np
 import pytest
+from keras import layers
 
 from rnn import compare
-from rnn.train import first_bit
+from rnn.cells import GRUCell, LSTMCell, ResetOutputCell, SimpleCell
+from rnn.train import build_layer, first_bit, make_parser
 from tests.helpers.arrays import assert_not_blank
 from tests.helpers.scripts import error_line, run_comparison, run_here
 
@@ -51,16 +52,26 @@ def test_the_sequences():
     assert (first_bit(5, 3, [0, 1]) != first_bit(5, 3, [0, 0])).any()
 
 
-def test_a_cell_learns_a_short_delay_and_a_run_that_goes_on_ends_as_one_that_was_not_stopped(tmp_path, capsys):
-    flags = [*TINY, "--cell", "tanh", "--steps", "40", "--every", "20"]
-    assert run_here("rnn/train.py", *flags, "--out", tmp_path / "a") == 0
-    (straight,) = (tmp_path / "a/rnn").iterdir()
+def test_a_comparison_and_a_run_that_goes_on_and_ends_as_one_that_was_not_stopped(monkeypatch, home, tmp_path, capsys):
+    length = ["--steps", "40", "--every", "20"]
+    flags = ["--preset", "smoke", "--units", "4", "--seeds", "1", "--cells", "tanh", "--delays", "2", *length]
+    run_comparison(monkeypatch, home, "rnn/compare.py", *flags, "--out", tmp_path)
+    folder = tmp_path / "rnn/compare-smoke"
+    assert_not_blank(folder / "figures/recall.png")
+    text, printed = (folder / "table.md").read_text(), capsys.readouterr().out
+    assert text in printed and "| cell | accuracy, T = 2 | longest T recalled |" in text
+    results = json.loads((folder / "results.json").read_text())
+    assert f"| tanh | {results['metrics']['accuracy, T = 2/tanh/0']:.3f} |" in text and "dataset" not in results
+
+    (straight,) = (folder / "tanh-2-0/rnn").iterdir()
     assert straight.name == "smoke-cell-tanh-delay-2-units-4-s0"
+    assert "training rnn, preset smoke, 40 steps of 16" in (folder / "tanh-2-0/log.txt").read_text()
     metrics = metrics_of(straight)
     assert metrics["accuracy"] > 0.9 and metrics["parameters"] == 4 + 16 + 4 + 5
     assert_not_blank(straight / "figures/accuracy.png")
 
-    assert run_here("rnn/train.py", *flags[:-4], "--steps", "20", "--every", "20", "--out", tmp_path / "b") == 0
+    flags = [*TINY, "--cell", "tanh", "--steps", "20", "--every", "20", "--out", tmp_path / "b"]
+    assert run_here("rnn/train.py", *flags) == 0
     (resumed,) = (tmp_path / "b/rnn").iterdir()
     assert run_here("rnn/train.py", "--resume", resumed, "--steps", "40") == 0
     with np.load(straight / "checkpoint.npz") as a, np.load(resumed / "checkpoint.npz") as b:
@@ -68,22 +79,17 @@ def test_a_cell_learns_a_short_delay_and_a_run_that_goes_on_ends_as_one_that_was
             if key != "extra-seconds":
                 np.testing.assert_array_equal(a[key], b[key], err_msg=key)
     assert metrics_of(resumed)["accuracy"] == metrics["accuracy"]
-    assert "training rnn, preset smoke, 40 steps of 16" in capsys.readouterr().out
 
 
-def test_comparison(monkeypatch, home, tmp_path, capsys):
-    flags = [*TINY[:4], "--seeds", "1", "--cells", "tanh", "reset_output_bias_1", "--delays", "2", "--steps", "40"]
-    run_comparison(monkeypatch, home, "rnn/compare.py", *flags, "--out", tmp_path)
-    folder = tmp_path / "rnn/compare-smoke"
-    assert_not_blank(folder / "figures/recall.png")
-    text = (folder / "table.md").read_text()
-    assert text in capsys.readouterr().out and "| cell | accuracy, T = 2 | longest T recalled |" in text
-    results = json.loads((folder / "results.json").read_text())
-    accuracy = results["metrics"]["accuracy, T = 2/tanh/0"]
-    assert f"| tanh | {accuracy:.3f} |" in text and "dataset" not in results
-    config = json.loads(next(folder.glob("reset_output_bias_1-2-0/rnn/*/config.json")).read_text())
-    assert (config["flags"]["cell"], config["flags"]["forget_bias"]) == ("reset_output", 1.0)
-    shutil.rmtree(folder)
+def test_the_flags_of_each_kind_build_its_cell():
+    cells = {"tanh": SimpleCell, "relu": SimpleCell, "lstm": LSTMCell, "gru": GRUCell, "reset_output": ResetOutputCell}
+    cells |= {"keras_lstm": layers.LSTMCell, "keras_gru": layers.GRUCell}
+    for kind, flags in compare.KINDS.items():
+        cell = build_layer(make_parser().parse_args([*flags, "--units", "3"])).cell
+        name, _, bias = kind.partition("_bias_")
+        assert type(cell) is cells[name] and cell.units == 3
+        assert not bias or cell.forget_bias == float(bias)
+        assert name not in ("tanh", "relu") or cell.activation == name
 
 
 def test_the_longest_delay_that_every_seed_recalls():
