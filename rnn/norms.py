@@ -133,13 +133,14 @@ def style(axes, title, **kwargs):
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def band(axes, x, values, kind, **kwargs):
+def band(axes, x, values, kind):
     """Draw the median over seeds of values (points, seeds), in a band from the lowest to the highest."""
     from common.plots.charts import COLOURS
     from common.plots.words import in_words
 
     colour = COLOURS[list(STEPS).index(kind)]
-    axes.plot(x, np.median(values, 1), color=colour, label=in_words(kind), linewidth=1.9, **kwargs)
+    line_style = "--" if kind == "reset_output" else "-"  # it often lies on the line of the GRU
+    axes.plot(x, np.median(values, 1), color=colour, label=in_words(kind), linewidth=1.9, linestyle=line_style)
     axes.fill_between(x, values.min(1), values.max(1), color=colour, alpha=0.16, linewidth=0)
 
 

@@ -12,6 +12,8 @@ from dynamics import decay, escape, games
 from energy_gan import acceptance_rules, landscape, toy_dynamics
 from fgan import best_gaussian, bounds, conjugates, gaussian
 from fgan.divergences import DIVERGENCES
+from rnn import bounds as step_bounds
+from rnn import norms
 
 CURVE = [[0, 0.0], [10, 0.1], [20, 0.2]]
 POINTS, VALUES = np.zeros((9, 2)), np.eye(4)
@@ -46,6 +48,11 @@ DRAWINGS = {
     "decays": lambda path: decay.draw_decay(path, {"Polyak": np.full(3001, 2.0)}),
     "rest": lambda path: decay.draw_rest(path, dict.fromkeys([(0, 0, 1), (0, 0, 2)], np.ones(50))),
     "games": games.draw_games,
+    "step bounds": step_bounds.draw,
+    "curves of norms": lambda path: norms.draw_curves(path, {panel: {"tanh": POINTS} for panel in norms.PANELS}),
+    "sweeps of norms": lambda path: norms.draw_sweeps(
+        path, {bias: {"tanh": POINTS[:7]} for bias in (0.0, 1.0)}, {"gru": POINTS}
+    ),
 }
 
 
