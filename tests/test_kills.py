@@ -8,7 +8,7 @@ from tests import soak
 from tests.helpers.scripts import environment
 from tests.helpers.threads import ONE_THREAD
 
-COMMAND = "energy_gan/train.py --dataset 25gaussians --preset smoke --steps 480 --every 24 --n-energy 2"
+COMMAND = "energy_gan/train.py --dataset 25gaussians --preset smoke --steps 288 --every 24 --n-energy 2"
 
 
 @pytest.mark.parametrize("seed", [1])
