@@ -164,20 +164,9 @@ def default_features(args):
 
 MEMORY_FLAGS = ("--batch-size", "--width", "--latent-dim", "--size", "--chains", "--points")
 FLAGS_NOT_IN_RUN_NAME = {
-    "dataset",
-    "data_dir",
-    "preset",
-    "size",
-    "epochs",
-    "steps",
-    "every",
-    "seed",
-    "out",
-    "resume",
-    "new",
-    "distribute",
-    "format",
-}
+    "dataset", "data_dir", "preset", "size", "epochs", "steps", "every", "seed", "out", "resume", "new", "distribute",
+    "format", "enlarge",
+}  # fmt: skip
 
 
 def apply_preset(args, args_parser, presets, **derived):

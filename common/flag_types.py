@@ -13,9 +13,11 @@ from argparse import ArgumentTypeError
 from common.data.archives import ARCHIVES
 from common.data.catalog import DATASETS, NAMES
 from common.data.readers import is_image_file
+from common.data.text import TEXTS
 
 SIZES = (16, 32, 64, 128, 256, 512)  # powers of 2: the stride-2 networks halve an image down to 4 x 4
 DOWNLOADS = {os.path.basename(name) for spec in DATASETS.values() for name in spec.filenames}
+OWN = ("folder:", "text:")  # what --dataset begins with for the user's own files
 MAX_NAME, MAX_PATH = 255, 3500  # bytes; Linux allows 255 and 4095, and run directories add to the path
 
 
@@ -58,6 +60,7 @@ positive_int = IntRange(1, 1_000_000_000)  # steps and the like
 nonnegative_int = IntRange(0, 1_000_000_000)
 sample_int = IntRange(1, 10_000_000)  # images or points; the largest data set has 3 million images
 batch_int = IntRange(1, 1_000_000)
+text_size = IntRange(2, 65_536)  # characters
 width_int = IntRange(1, 65_536)  # units or channels of a layer, and the length of a latent vector
 count_int = IntRange(1, 1000)  # number of layers or blocks, of steps in a round, of seeds or of processes
 float_in = FloatRange
@@ -172,6 +175,28 @@ def dataset(text, toys=()):
     if not hint and text and "\0" not in text and os.path.exists(os.path.expanduser(text)):
         hint = f"; did you mean folder:{text}?"
     raise ArgumentTypeError(f"{shown(text)} is not one of {', '.join(names)}, folder:PATH{hint}")
+
+
+def text_dataset(text, drawn=()):
+    """Return the value of --dataset of a script that trains on text, as typed.
+
+    Args:
+        text: str, a name or "text:PATH".
+        drawn: names of texts that the script itself has, besides those of `common.data.text`.
+    """
+    names = (*drawn, *TEXTS)
+    if text in names:
+        return text
+    path = text.removeprefix("text:")
+    if path != text and path:
+        mode = _mode(_expand(path), path)
+        if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
+            raise ArgumentTypeError(f"{shown(path)} is neither a file nor a folder; give a .txt or .csv file")
+        return text
+    hint = did_you_mean(text, names)
+    if not hint and text and "\0" not in text and os.path.exists(os.path.expanduser(text)):
+        hint = f"; did you mean text:{text}?"
+    raise ArgumentTypeError(f"{shown(text)} is not one of {', '.join(names)}, text:PATH{hint}")
 
 
 def did_you_mean(text, names):

@@ -6,7 +6,7 @@ import os
 from common.data.toy_2d import TOYS
 from common.errors import UserError, one_line
 from common.files import read_json
-from common.flag_types import did_you_mean
+from common.flag_types import OWN, did_you_mean
 
 # Flags that may change on resume: a resumed run may be longer, and its folders may have moved.
 RESUMABLE_CHANGES = {"steps", "epochs", "resume", "new", "out", "data_dir", "format"}
@@ -55,7 +55,7 @@ class Parser(argparse.ArgumentParser):
         if "out" in given:
             self.error("argument --out: leave it out, a run that goes on stays where it is")
         for flag, value in given.items():
-            moved = all(str(name).startswith("folder:") for name in (value, flags.get(flag)))  # checked by its images
+            moved = all(str(name).startswith(OWN) for name in (value, flags.get(flag)))  # checked by its content
             if flag not in RESUMABLE_CHANGES and not moved and value != flags.get(flag):
                 was = flags.get(flag)
                 self.error(f"argument --{flag.replace('_', '-')}: {run_dir} was started with {was}, not {value}")

@@ -25,8 +25,10 @@ MODELS = {  # name: (encoder or decoder, its options)
     "decoder with RoPE": ("decoder", {"rotary": True}),
     "encoder, layer norm epsilon 1e-3": ("encoder", {"epsilon": 1e-3}),
 }
-FACTORS = (2, 3, 4)
-PRESETS = {"smoke": {"seeds": 1, "depth": 1}, "quick": {"seeds": 5, "depth": 3}}
+PRESETS = {
+    "smoke": {"seeds": 1, "depth": 1, "factors": (2,)},
+    "quick": {"seeds": 5, "depth": 3, "factors": (2, 3, 4)},
+}
 
 
 def make_parser():
@@ -175,7 +177,7 @@ def rotary_differences(seed, k=2, head_dim=4, length=9):
     from keras import ops
 
     from enlarge.layers import rotary_frequencies, rotate
-    from enlarge.lossless import repeat
+    from enlarge.rules import repeat
 
     query, key = np.random.default_rng([seed, 2]).normal(size=(2, 1, length, 1, head_dim))
 
@@ -210,7 +212,7 @@ def draw(path, differences):
     write_figure(path, figure)
 
 
-def exact_rows(seeds, depth):
+def exact_rows(seeds, depth, factors):
     """Return {model: {"k = 2, float64": differences, ...}}, one difference per seed."""
     import keras
 
@@ -223,7 +225,7 @@ def exact_rows(seeds, depth):
             keras.config.set_dtype_policy(dtype)
             for seed in range(seeds):
                 small = random_model(kind, seed, depth, **options)
-                for k in FACTORS:
+                for k in factors:
                     value = difference(small, enlarge(small, k), seed)
                     row.setdefault(f"k = {k}, {dtype}", []).append(value)
     return rows
@@ -237,12 +239,12 @@ def run(args):
     from common.streams import stage
     from common.training.run_dir import write_results
 
-    seeds, depth = PRESETS[args.preset].values()
+    seeds, depth, factors = PRESETS[args.preset].values()
     output_dir = Path(args.out) / "enlarge" / ("exactness-smoke" if args.preset == "smoke" else "exactness")
     policy = keras.config.dtype_policy()
     try:
-        with stage("enlarging each model by 2, 3 and 4"):
-            exact = exact_rows(seeds, depth)
+        with stage("enlarging each model"):
+            exact = exact_rows(seeds, depth, factors)
         keras.config.set_dtype_policy("float64")
         with stage("breaking each rule"):
             broken = {name: [broken_difference(name, seed, depth=depth) for seed in range(seeds)] for name in BREAKS}

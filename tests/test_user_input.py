@@ -111,6 +111,9 @@ def wrong_values(action, places):
         return [*NOT_PATHS, *no_folder, *missing, str(places)]
     if kind in (flag_types.existing_folder, flag_types.data_folder, flag_types.images_path):
         return [*NOT_PATHS, *no_folder, *missing]
+    if kind is flag_types.text_dataset:
+        paths = [f"text:{path}" for path in [*NOT_PATHS, *missing, str(places / "pipe"), "/dev/null"]]
+        return [*paths, "", "coupletx", "Couplet", "text", "Text:x", "text :x", str(places), "\udcff", "a\nb"]
     if kind is flag_types.dataset:
         paths = [f"folder:{path}" for path in [*NOT_PATHS, *no_folder, *missing]]
         return [*paths, "", "mnits", "MNIST", "folder", "Folder:x", "folder :x", str(places), "\udcff", "a\nb"]

@@ -1,4 +1,4 @@
-"""Feed images or points to `fit` as an endless, shuffled sequence of batches."""
+"""Feed images, points or words to `fit` as an endless, shuffled sequence of batches."""
 
 import keras
 import numpy as np
@@ -25,7 +25,8 @@ class EndlessBatches(keras.utils.PyDataset):
     state.
 
     Args:
-        images: uint8 (N, height, width, channels), or an `Images`; or float32 points (N, ...), passed on unchanged.
+        images: uint8 (N, height, width, channels), or an `Images`; or float32 points or int32 indices (N, ...), passed
+            on unchanged.
         batch_size: images per batch, 1 to N.
         seed: non-negative integer (default 0).
         start: global step of item 0 (default 0).
@@ -41,7 +42,7 @@ class EndlessBatches(keras.utils.PyDataset):
         super().__init__()
         # A plain view: indexing a memory map directly costs more than the copy itself for small batches.
         self.images = np.asarray(images.array if isinstance(images, Images) else images)
-        are_points = self.images.dtype == np.float32 and self.images.ndim > 1 and not flip
+        are_points = self.images.dtype in (np.float32, np.int32) and self.images.ndim > 1 and not flip
         if not are_points and (self.images.dtype != np.uint8 or self.images.ndim != 4):
             raise ValueError(f"expected uint8 images NHWC, received {self.images.dtype} of shape {self.images.shape}")
         if dtype not in ("float32", "uint8"):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from common.errors import UserError
 from common.files import read_json, write_json
+from common.flag_types import OWN
 from common.parsers import RESUMABLE_CHANGES
 from common.training.run_files import check_run_files, read_config
 
@@ -66,8 +67,9 @@ def _data_name(args):
     if not hasattr(args, "dataset"):
         return ""
     source = args.dataset
-    if source.startswith("folder:"):
-        source = "folder-" + Path(source.removeprefix("folder:")).expanduser().resolve().name
+    if source.startswith(OWN):
+        kind, _, path = source.partition(":")
+        source = f"{kind}-{Path(path).expanduser().resolve().name}"
     return f"{source}-{args.size}-"
 
 
@@ -169,7 +171,7 @@ def _check_same(old, new, run_dir, may_change):
         raise UserError(f"{run_dir} was started with {old.get('images')} images, the data now has {new['images']}")
     if old.get("images_fingerprint") not in (None, new["images_fingerprint"]):
         raise UserError(f"{run_dir} was started with other images than these; use another --out")
-    moved = all(str(flags.get("dataset")).startswith("folder:") for flags in (saved_flags, now))
+    moved = all(str(flags.get("dataset")).startswith(OWN) for flags in (saved_flags, now))
     if moved and old.get("images_fingerprint") is not None:
         may_change = {*may_change, "dataset"}  # the same images in another place
     for flag in sorted(saved_flags.keys() - may_change):  # one that is newer than the run was its default

@@ -8,9 +8,10 @@ from keras import layers, ops
 from common.errors import UserError
 from common.models import load
 from enlarge import exactness
-from enlarge.exactness import BREAKS, broken_difference, difference, logits_of, random_model, token_ids
+from enlarge.exactness import difference, logits_of, random_model, token_ids
 from enlarge.layers import rotary_frequencies
-from enlarge.lossless import enlarge, exponents, part_of, repeat, shares, wide_kernel
+from enlarge.lossless import enlarge, part_of
+from enlarge.rules import exponents, repeat, shares, wide_kernel
 from enlarge.transformer import decoder, encoder
 
 
@@ -65,21 +66,14 @@ def test_unscaled_attention_and_untied_logits_have_their_own_row():
 
 
 @pytest.mark.usefixtures("_float64")
-@pytest.mark.parametrize("name", exactness.MODELS)
-def test_the_logits_are_those_of_the_small_model(name):
+@pytest.mark.parametrize(("k", "name"), [*zip((2, 3, 4, 3, 4, 4), exactness.MODELS, strict=True)])
+def test_with_uneven_shares_the_logits_are_those_of_the_small_model(k, name):
     kind, options = exactness.MODELS[name]
     small = random_model(kind, 0, depth=1, **options)
     assert logits_of(small, token_ids(0)).std() > 0.3
-    for k, spread in ((2, 0.0), (3, 0.4)):
-        wide = enlarge(small, k, spread)
-        assert difference(small, wide, 0) < 1e-12
-        assert wide.get_layer("block0_value").kernel.shape == (12 * k, 12 * k)
-
-
-@pytest.mark.parametrize("kind", ["encoder", "decoder"])
-def test_in_float32_they_are_equal_to_four_digits(kind):
-    small = random_model(kind, 1, depth=2)
-    assert difference(small, enlarge(small, 4), 1) < 1e-4
+    wide = enlarge(small, k, 0.4)
+    assert difference(small, wide, 0) < 1e-12
+    assert wide.get_layer("block0_value").kernel.shape == (12 * k, 12 * k)
 
 
 @pytest.mark.usefixtures("_float64")
@@ -90,19 +84,6 @@ def test_the_vectors_between_the_blocks_are_repeated_and_divided_by_the_root():
         h, wide_h = (logits_of(keras.Model(m.input, m.get_layer(name).output), token_ids(0)) for m in (small, wide))
         np.testing.assert_allclose(wide_h, 3.0**exponent * np.repeat(h, 3, -1), atol=1e-12)
         assert exponent or abs(np.linalg.norm(h) - np.linalg.norm(wide_h)) > 0.1
-
-
-@pytest.mark.usefixtures("_float64")
-@pytest.mark.parametrize("name", BREAKS)
-def test_each_rule_is_needed(name):
-    value = broken_difference(name, 0, depth=1)
-    if name in ("all rules kept", "rule for ReLU, with ReLU", "no fourth root was needed: unscaled attention"):
-        assert value < 1e-12
-    elif "epsilon" in name:
-        low, high = (1e-3, 0.1) if "1e-3" in name else (1e-13, 1e-10)
-        assert low < value < high
-    else:
-        assert value > 0.1
 
 
 @pytest.mark.usefixtures("_float64")
@@ -157,7 +138,7 @@ def test_scores_of_rope_need_pairs_and_frequencies_repeated():
 # training
 
 
-def gap_after_training(spread, steps=5):
+def gap_after_training(spread, steps=3):
     """Return the greatest difference of two copies of a hidden unit's incoming weights, after some steps of SGD."""
     wide = enlarge(random_model("decoder", 0, depth=1), 2, spread)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
