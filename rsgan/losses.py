@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from common.losses.adversarial import get_loss
-from common.losses.gradient_penalties import PENALTIES
+from common.losses.gradient_penalties import PENALTIES, MovingMean
 from common.training.single_loss import value_zero
 
 
@@ -64,16 +64,23 @@ def method_losses(method):
     return single, critic, generator
 
 
-def penalty_of(method, squared_gradient_norm, weight=None):
-    """Return the method's gradient penalty per sample, (batch,), or `None` if it has none.
+def penalty_of(method, squared_gradient_norm, scores, weight=None):
+    """Return the method's penalty per sample, (batch,), or `None` if it has none.
 
     Args:
         method: a `rsgan.methods.Method`.
-        squared_gradient_norm: function of "real", "fake" or "between" that returns ||grad_x D(x)||^2 there, (batch,).
+        squared_gradient_norm: function of "real", "fake", "between" or "near" that returns ||grad_x D(x)||^2 there,
+            (batch,).
+        scores: dict of the scores of "real" and "fake", (batch, 1), without a gradient for the generator.
         weight: float that replaces the published weight; `None` keeps that.
     """
     if method.penalty is None:
         return None
     penalty = PENALTIES[method.penalty]
     weight = weight or penalty.weight
-    return sum(penalty.penalty_fn(squared_gradient_norm(point), weight) for point in penalty.evaluated_at)
+    if not penalty.evaluated_at:
+        real, fake = scores["real"], scores["fake"]
+        return penalty.penalty_fn(real, fake, MovingMean()(real), MovingMean()(fake), weight)
+    factor = lambda point: penalty.score_factors[point](scores[point])[:, 0] if penalty.score_factors else 1.0
+    terms = [factor(point) * penalty.penalty_fn(squared_gradient_norm(point), weight) for point in penalty.evaluated_at]
+    return sum(terms[1:], terms[0])

@@ -13,7 +13,8 @@ class Method:
 
     Args:
         loss: str, name in `common.losses.adversarial`.
-        penalty: str, name in `common.losses.gradient_penalties`, or `None`.
+        penalty: str, name in `common.losses.gradient_penalties`, or `None`. One on gradients takes the batch norm off
+            the critic.
         spectral_norm: bool, divide every kernel of the critic by its spectral norm (6311).
         clip: float, keep every weight of the critic within [-clip, clip]; `None` for no clipping.
         steps_per_round: (n_d, n_g), the authors' numbers of critic and generator steps in a round of alternating
@@ -60,4 +61,8 @@ METHODS = {
     "rsgan_r1": Method("rsgan", "r1"),
     "sgan_r1": Method("sgan", "r1"),
     "sgan_r1_r2": Method("sgan", "r1_r2"),
+    # other penalties on the critic of SGAN
+    "dragan": Method("sgan", "dragan"),  # arXiv 1705.07215
+    "sgan_roth": Method("sgan", "roth"),  # arXiv 1705.09367, in its form for SGAN
+    "sgan_lecam": Method("sgan", "lecam"),  # arXiv 2104.03310
 }

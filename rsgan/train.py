@@ -51,6 +51,10 @@ def make_parser():
         "--batch-norm", action=argparse.BooleanOptionalAction,
         help="batch norm in the critic; off with a gradient penalty, which is per sample",
     )  # fmt: skip
+    p.add_argument(
+        "--generator-learning-rate", type=float_in(1e-8, 1),
+        help="learning rate of the generator, if it is to have its own (TTUR, arXiv 1706.08500)",
+    )  # fmt: skip
     p.add_argument("--trainer", choices=["single", "alternating"], help="one step for both players, or steps in turn")
     p.add_argument("--n-d", type=count_int, help="critic steps per round of alternating (default: the method's)")
     p.add_argument("--n-g", type=count_int, help="generator steps per round of alternating (default: the method's)")
@@ -71,7 +75,7 @@ def build(args, shape):
     from keras import layers, ops
 
     from common.losses.adversarial import get_loss, sample_distance
-    from common.losses.gradient_penalties import RandomInterpolation, SquaredGradientNorm
+    from common.losses.gradient_penalties import PENALTIES, RandomInterpolation, RandomNeighbour, SquaredGradientNorm
     from common.models.layers import Latent
     from common.models.networks import build_critic, build_generator
     from common.models.spectral_norm import SpectralNormalized
@@ -86,7 +90,7 @@ def build(args, shape):
     critic_kwargs = {
         "outputs": None if loss.pairwise_critic else 1,  # T-GAN's critic returns an encoding, not a score
         "spectral_norm": args.spectral_norm,
-        "batch_norm": args.batch_norm and not method.penalty,
+        "batch_norm": args.batch_norm and not (method.penalty and PENALTIES[method.penalty].evaluated_at),
         "negative_slope": args.negative_slope,
         "initializer": args.initializer,
     }
@@ -122,23 +126,35 @@ def build(args, shape):
     critic_inputs = {"real": real, "fake_ng": fake_ng}
 
     # penalty and distance, for the methods that have them
-    penalty_points = {  # functions, because `RandomInterpolation` brings a random stream into the model
+    penalty_points = {  # functions, because two of them bring a random stream into the model
         "real": lambda: x,
         "fake": lambda: x_fake_ng,
         "between": lambda: RandomInterpolation(args.seed)(x, x_fake_ng),
+        "near": lambda: RandomNeighbour(args.seed)(x),
     }
     squared_gradient_norm = lambda point: SquaredGradientNorm(critic)(penalty_points[point]())
     if method.penalty:
-        critic_inputs["penalty"] = penalty_of(method, squared_gradient_norm, args.penalty_weight)
+        scores = {"real": real, "fake": fake_ng}
+        critic_inputs["penalty"] = penalty_of(method, squared_gradient_norm, scores, args.penalty_weight)
     if loss.distance_order:
         critic_inputs["distance"] = sample_distance(x, x_fake_ng, loss.distance_order)
 
     # loss
     single, critic_loss, generator_loss = method_losses(method)
 
+    def make_optimizer():
+        of_critic, of_generator = (
+            keras.optimizers.Adam(rate, beta_1=0.5)
+            for rate in (args.learning_rate, args.generator_learning_rate or args.learning_rate)
+        )
+        if not args.generator_learning_rate:
+            return of_critic
+        generator_ids = {id(variable) for variable in generator.trainable_variables}
+        return keras.optimizers.MultiOptimizer(lambda v: of_generator if id(v) in generator_ids else of_critic)
+
     def compile_model(tensors, loss_function, trainable_layers=None):
         model = SingleLoss(x, tensors, loss_function, trainable_layers)
-        model.compile(keras.optimizers.Adam(args.learning_rate, beta_1=0.5))
+        model.compile(make_optimizer())
         return model
 
     if args.trainer == "single":

@@ -1,10 +1,11 @@
-"""Penalties on the critic's gradient, and the two layers that bring this gradient into the graph of a model.
+"""Penalties on the critic's gradient, and the layers that bring this gradient into the graph of a model.
 
     squared_norm = SquaredGradientNorm(critic)(x)  # ||grad D(x)||^2 at every real sample, (batch,)
     loss = ... + zero_centred_penalty(squared_norm)  # R1
 
 Gradients are per sample, so the critic must not mix samples (no batch normalisation). The author's scripts have batch
-normalisation; the gradient of one sample's score then includes the other samples' scores.
+normalisation; the gradient of one sample's score then includes the other samples' scores. LeCam's penalty, on the
+scores themselves, is here too.
 """
 
 from collections.abc import Callable
@@ -85,6 +86,39 @@ class RandomInterpolation(keras.layers.Layer):
         return {**super().get_config(), "seed": self.seed}
 
 
+@keras.saving.register_keras_serializable("kexue")
+class RandomNeighbour(keras.layers.Layer):
+    """Layer that returns x + u v std(x) / 2 with fresh u, v ~ U(0, 1), a point near each sample (arXiv 1705.07215).
+
+    There is one u for each sample and one v for each of its entries. std(x) is one number, over the whole batch. The
+    paper adds normal noise; this is the form of its authors' code.
+
+    Args:
+        seed: int, seed of the layer's random stream (default 0).
+    """
+
+    def __init__(self, seed=0, dtype=None, **kwargs):
+        super().__init__(dtype=full_precision(dtype), **kwargs)
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def call(self, x):
+        replica, replicas = backend.replica_id_and_count()
+        batch, rest = ops.shape(x)[0], x.shape[1:]
+
+        def uniform(shape):
+            draw = keras.random.uniform((batch * replicas, *shape), dtype=self.compute_dtype, seed=self.seed_generator)
+            return draw[replica * batch : (replica + 1) * batch] if replicas > 1 else draw
+
+        return x + uniform([1] * len(rest)) * uniform(rest) * ops.std(x) / 2
+
+    def compute_output_shape(self, x_shape):
+        return x_shape
+
+    def get_config(self):
+        return {**super().get_config(), "seed": self.seed}
+
+
 # Penalties as functions of squared_norm = ||grad D||^2, (batch,) -> (batch,), weight included
 
 
@@ -114,20 +148,78 @@ def zero_centred_penalty(squared_norm, weight=1.0):
     return weight / 2 * squared_norm
 
 
-@dataclass(frozen=True)
-class Penalty:
-    """A gradient penalty: its formula and the samples at which it is evaluated.
+# Factors of Roth's penalty at a score t, (batch, 1): with p = sigmoid(t), the square of the probability of a mistake
+ROTH = {"real": lambda t: ops.square(ops.sigmoid(-t)), "fake": lambda t: ops.square(ops.sigmoid(t))}
+
+
+def lecam_penalty(real, fake, mean_real, mean_fake, weight=0.3):
+    """Return weight [max(0, real - mean_fake)^2 + max(0, mean_real - fake)^2] of raw scores (LeCam, arXiv 2104.03310).
+
+    The means are moving averages of both kinds of score. So a critic that pulls the scores of real samples and fakes
+    apart is held back. The paper has no max; its authors' code has.
 
     Args:
-        evaluated_at: tuple of "real", "fake" and "between" (random interpolations of the two). The penalties at all of
-            them are added.
+        real: scores of real samples, (batch, 1).
+        fake: scores of fakes, (batch, 1).
+        mean_real: moving average of the real scores, a scalar without gradient.
+        mean_fake: moving average of the fake scores, a scalar without gradient.
+        weight: float.
+
+    Returns:
+        Tensor (batch,).
+    """
+    penalty = ops.square(ops.relu(real - mean_fake)) + ops.square(ops.relu(mean_real - fake))
+    return weight * ops.squeeze(penalty, -1)
+
+
+@keras.saving.register_keras_serializable("kexue")
+class MovingMean(keras.layers.Layer):
+    """Layer that returns the moving average of the mean of its input, a scalar without gradient.
+
+    After n calls in training it is the weighted mean of the n means, with weights momentum^(n - 1), ..., momentum, 1.
+    Other calls leave it as it is.
+
+    Args:
+        momentum: float (default 0.99).
+    """
+
+    def __init__(self, momentum=0.99, dtype=None, **kwargs):
+        super().__init__(dtype=full_precision(dtype), **kwargs)
+        self.momentum = momentum
+        self.total = self.add_weight(shape=(), initializer="zeros", trainable=False, name="total")
+        self.mass = self.add_weight(shape=(), initializer="zeros", trainable=False, name="mass")
+
+    def call(self, x, training=None):
+        if training:
+            keep = self.momentum
+            self.total.assign(keep * self.total + (1 - keep) * ops.stop_gradient(ops.mean(x)))
+            self.mass.assign(keep * self.mass + (1 - keep))
+        return self.total / ops.maximum(self.mass, 1e-12)
+
+    def compute_output_spec(self, x, training=None):
+        return keras.KerasTensor((), self.compute_dtype)
+
+    def get_config(self):
+        return {**super().get_config(), "momentum": self.momentum}
+
+
+@dataclass(frozen=True)
+class Penalty:
+    """A penalty on the critic: its formula and the samples at which it is evaluated.
+
+    Args:
+        evaluated_at: tuple of "real", "fake", "between" (random interpolations of the two) and "near" (random
+            neighbours of real samples). The penalties at all of them are added. Empty for `lecam_penalty`, which is one
+            of scores.
         penalty_fn: function (squared_norm, weight) -> penalty per sample.
-        weight: float, the published weight. The right weights of R1 and R2 depend on the data and must be chosen.
+        weight: float, the published weight. The right ones of R1, R2 and LeCam depend on the data and must be chosen.
+        score_factors: dict from such a sample to a function of its score, which multiplies the penalty there.
     """
 
     evaluated_at: tuple[str, ...]
     penalty_fn: Callable
     weight: float
+    score_factors: dict[str, Callable] | None = None
 
 
 PENALTIES = {
@@ -136,4 +228,7 @@ PENALTIES = {
     "div": Penalty(("real", "fake"), wgan_div_penalty, 2.0),
     "r1": Penalty(("real",), zero_centred_penalty, 1.0),
     "r1_r2": Penalty(("real", "fake"), zero_centred_penalty, 1.0),
+    "dragan": Penalty(("near",), gradient_penalty, 10.0),
+    "roth": Penalty(("real", "fake"), zero_centred_penalty, 0.1, ROTH),  # of SGAN (arXiv 1705.09367)
+    "lecam": Penalty((), lecam_penalty, 0.3),
 }

@@ -8,7 +8,7 @@ from keras import layers, ops
 from common.cli import apply_preset
 from common.data.batches import EndlessBatches
 from common.losses.adversarial import LOSSES, get_loss
-from common.losses.gradient_penalties import PENALTIES, RandomInterpolation
+from common.losses.gradient_penalties import PENALTIES, RandomInterpolation, RandomNeighbour
 from common.models.layers import Latent
 from common.models.spectral_norm import SpectralNormalized
 from rsgan import train
@@ -60,31 +60,39 @@ def test_method_losses_by_hand():
 
 
 def test_penalties_of_all_points_are_added():
-    norms = {"real": np.array([4.0], "float32"), "fake": np.array([9.0], "float32"), "between": np.array([0.25], "f")}
-    assert penalty_of(METHODS["sgan"], norms.get) is None
+    norms = {"real": np.array([4.0], "f"), "fake": np.array([9.0], "f"), "between": np.array([0.25], "f")}
+    norms["near"] = norms["between"]
+    scores = {"real": np.array([[0.0]], "f"), "fake": np.array([[np.log(3.0)]], "f")}  # probabilities 1/2 and 3/4
+    assert penalty_of(METHODS["sgan"], norms.get, scores) is None
     for name, expected in {"r3gan": 6.5, "sgan_r1": 2, "wgan_gp": 2.5, "wgan_gp_linear": 0, "wgan_div": 793}.items():
-        assert float(penalty_of(METHODS[name], norms.get)[0]) == pytest.approx(expected, abs=1e-4), name
-    assert float(penalty_of(METHODS["r3gan"], norms.get, 10.0)[0]) == pytest.approx(65)
+        assert float(penalty_of(METHODS[name], norms.get, scores)[0]) == pytest.approx(expected, abs=1e-4), name
+    assert float(penalty_of(METHODS["r3gan"], norms.get, scores, 10.0)[0]) == pytest.approx(65)
+    assert float(penalty_of(METHODS["dragan"], norms.get, scores)[0]) == pytest.approx(2.5, abs=1e-4)
+    roth = 0.1 / 2 * (4 / 2**2 + 9 * (3 / 4) ** 2)
+    assert float(penalty_of(METHODS["sgan_roth"], norms.get, scores)[0]) == pytest.approx(roth, rel=1e-5)
 
 
-@pytest.mark.parametrize("name", ["sgan_r1", "r3gan", "wgan_div", "wgan_gp", "wgan_gp_linear"])
-def test_penalties_are_taken_at_real_and_fake_images_and_between_them(name):
+@pytest.mark.parametrize("name", ["sgan_r1", "r3gan", "wgan_div", "wgan_gp", "wgan_gp_linear", "dragan", "sgan_roth"])
+def test_penalties_are_taken_at_their_images(name):
     """The penalty in the graph is that of gradients taken outside it, at images from the same random state."""
     model, critic, generator = build(name)
     restore, x = state_of(model), EndlessBatches(IMAGES, 8)[0]
-    penalty = numpy(model(x, training=True)["penalty"])
+    values = {name: numpy(value) for name, value in model(x, training=True).items()}
     restore()
     fake = numpy(generator(latent_of(model)(x), training=True))
     points = {"real": x, "fake": fake}
     for layer in model.layers:
         if isinstance(layer, RandomInterpolation):
             points["between"] = numpy(layer(x, fake))
+        if isinstance(layer, RandomNeighbour):
+            points["near"] = numpy(layer(x))
     squared_gradient_norm = lambda point: np.sum(
         gradient(lambda images: ops.sum(critic(images)), points[point]) ** 2, axis=(1, 2, 3)
     )
-    expected = numpy(penalty_of(METHODS[name], squared_gradient_norm))
-    assert penalty.shape == (8,)
-    np.testing.assert_allclose(penalty, expected, rtol=1e-3)
+    scores = {"real": values["real"], "fake": values["fake_ng"]}
+    expected = numpy(penalty_of(METHODS[name], squared_gradient_norm, scores))
+    assert values["penalty"].shape == (8,)
+    np.testing.assert_allclose(values["penalty"], expected, rtol=1e-3)
 
 
 @pytest.mark.parametrize("name", ["rasgan", "tsgan", "gan_qp_l2", "wgan_div", "wgan_gp"])
@@ -168,6 +176,21 @@ def test_alternating_players_train_their_own_networks_in_rounds_of_their_authors
     relativistic, *_ = build("rsgan", "--trainer", "alternating", "--n-d", "3")
     assert (relativistic.n_d, relativistic.n_g) == (3, 1)
     assert len(relativistic.generator.outputs) == 2
+
+
+@pytest.mark.parametrize("trainer", ["single", "alternating"])
+def test_each_player_has_its_own_learning_rate(trainer):
+    """The first step of Adam moves every weight that has a gradient by the learning rate."""
+    flags = ["--learning-rate", "1e-3", "--generator-learning-rate", "3e-5", "--trainer", trainer]
+    model, critic, generator = build("hinge", *flags)
+    players = [model] if trainer == "single" else [model.critic, model.generator]
+    before = [[numpy(v) for v in network.trainable_variables] for network in (critic, generator)]
+    for player in players:
+        player.run_eagerly = True  # nothing to compile for one step
+        player.train_on_batch(EndlessBatches(IMAGES, 8)[0])
+    for network, olds, rate in zip((critic, generator), before, (1e-3, 3e-5), strict=True):
+        moves = [np.abs(numpy(v) - old).max() for v, old in zip(network.trainable_variables, olds, strict=True)]
+        assert max(moves) == pytest.approx(rate, rel=0.01)
 
 
 def test_clipping_keeps_the_weights_of_the_critic_alone_inside_the_limit():
