@@ -149,7 +149,7 @@ BREAKS = {  # name: (model, what is done to it when it is enlarged)
     "layer norm epsilon 1e-3 kept": ("encoder", {"epsilon": 1e-3}, keep_epsilon),
     "layer norm epsilon 1e-12 kept": ("encoder", {"epsilon": 1e-12}, keep_epsilon),
     "rule for ReLU, with ReLU": ("encoder", {"activation": "relu"}, use_relu_rule),
-    "no fourth root was needed: unscaled attention": ("encoder", {"scaled": False}, lambda model, k: None),
+    "unscaled attention, no fourth root": ("encoder", {"scaled": False}, lambda model, k: None),
     "all rules kept": ("encoder", {}, lambda model, k: None),
 }
 

@@ -15,8 +15,8 @@ import numpy as np
 from common.cli import figure_parser, main
 from enlarge.rules import repeat, wide_kernel
 
-HIDDEN, POINTS, STEPS, SEEDS = 4, 64, 10_000, 5
-RATE = 0.2  # step size of gradient descent, for all nets
+HIDDEN, POINTS, STEPS, SEEDS = 4, 64, 15_000, 5
+RATE = 0.1  # step size of gradient descent, for all nets
 SPREAD = 0.4  # of the uneven shares: 1/2 +- 0.2
 
 

@@ -29,7 +29,8 @@ def unknown_flags(command):
     """
     script, *arguments = command
     make_parser, forwards = parser_of(script)
-    with mock.patch("common.flag_types._mode", return_value=stat.S_IFDIR):
+    exists = mock.patch("common.flag_types._mode", return_value=stat.S_IFDIR)
+    with exists, mock.patch("common.flag_types.os.path.isfile", return_value=True):
         _, unknown = make_parser().parse_known_args(arguments)
         if forwards:
             make_train_parser, _ = parser_of(FORWARDS_TO.get(script, f"{script.split('/')[0]}/train.py"))
