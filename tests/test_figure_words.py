@@ -14,6 +14,7 @@ from fgan import best_gaussian, bounds, conjugates, gaussian
 from fgan.divergences import DIVERGENCES
 from rnn import bounds as step_bounds
 from rnn import norms
+from word_vectors import draw, library, sne, soft_library
 
 CURVE = [[0, 0.0], [10, 0.1], [20, 0.2]]
 POINTS, VALUES = np.zeros((9, 2)), np.eye(4)
@@ -48,6 +49,10 @@ DRAWINGS = {
     "decays": lambda path: decay.draw_decay(path, {"Polyak": np.full(3001, 2.0)}),
     "rest": lambda path: decay.draw_rest(path, dict.fromkeys([(0, 0, 1), (0, 0, 2)], np.ones(50))),
     "games": games.draw_games,
+    "a library": lambda path: library.draw_layouts(path, {"a": np.arange(60), "b": np.arange(60)}, np.arange(60) % 6),
+    "books": lambda path: soft_library.draw_books(path, np.zeros((60, 2)), np.arange(60) % 6),
+    "clusters": lambda path: sne.draw_maps(path, {"a": POINTS, "b": POINTS}, np.arange(9) % 8),
+    "inner products": lambda path: draw.draw_products(path, np.arange(9.0), np.arange(9.0), "log p(j|i)"),
     "step bounds": step_bounds.draw,
     "curves of norms": lambda path: norms.draw_curves(path, {panel: {"tanh": POINTS} for panel in norms.PANELS}),
     "sweeps of norms": lambda path: norms.draw_sweeps(

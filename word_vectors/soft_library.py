@@ -57,7 +57,13 @@ def measure(seed, v):
     first, next_, topics = visits(seed)
     log_q, h = cost.log_q(v, "gaussian"), cost.entropy(first, next_)
     s, kl = cost.cost(first, next_, log_q), cost.divergence(first, next_, log_q)
-    return {"S": s, "H": h, "KL": kl, "alike neighbours": alike(v, topics)}, abs(s - h - kl)
+    numbers = {"S": s, "H": h, "KL": kl, "alike neighbours": alike(v, topics)}
+    joint, others = first[:, None] * next_, ~np.eye(BOOKS, dtype=bool)
+    joint = (joint + joint.T)[others] / 2
+    closeness, by_chance = -cost.squared_distances(v)[others], np.outer(first, first)[others]
+    for name, target in (("log p(i,j)", np.log(joint)), ("PMI", np.log(joint / by_chance))):
+        numbers[f"correlation with {name}"] = float(np.corrcoef(closeness, target)[0, 1])
+    return numbers, abs(s - h - kl)
 
 
 def draw_books(path, v, topics):

@@ -50,7 +50,8 @@ class EndlessBatches(keras.utils.PyDataset):
         if batch_size < 1:
             raise UserError(f"--batch-size must be at least 1, not {batch_size}")
         if len(self.images) < batch_size:
-            raise UserError(f"there are only {len(self.images)} images: lower --batch-size from {batch_size}")
+            kind = "images" if self.images.dtype == np.uint8 else "samples"
+            raise UserError(f"there are only {len(self.images)} {kind}: lower --batch-size from {batch_size}")
         self.batch_size, self.seed, self.start, self.flip, self.dtype = batch_size, seed, start, flip, dtype
         self.steps_per_epoch = len(self.images) // batch_size
         self._cached_permutation = (None, None)  # epoch, permutation

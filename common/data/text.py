@@ -63,28 +63,35 @@ class BadRow(Exception):
 
 
 def find_text(name: str, data_dir=None) -> Path:
-    """Return the file or folder of a known collection of texts.
+    """Return the file or folder of a known collection of texts, as `locate_text` finds it.
+
+    Raises:
+        UserError: if it is missing; the message says which file to get and where to put it.
+    """
+    path = locate_text(name, data_dir)
+    if path is None:
+        searched = ", ".join(str(folder) for folder in search_dirs(data_dir))
+        raise UserError(f"{name} is not in {searched}: get {TEXTS[name][0]}, and put it into one of these folders")
+    return path
+
+
+def locate_text(name: str, data_dir=None) -> Path | None:
+    """Return the file or folder of a known collection of texts, or None if it is missing.
 
     It is looked for in `data_dir`, `$DATA_DIR` and the Keras cache, and in the folders just below them.
 
     Args:
         name: a key of `TEXTS`.
         data_dir: folder to search first (default None).
-
-    Raises:
-        UserError: if it is missing; the message says which file to get and where to put it.
     """
     if name not in TEXTS:
         raise UserError(f"unknown text {name!r}: allowed are {', '.join(TEXTS)}")
-    how_to_get, file_names = TEXTS[name]
-    folders = search_dirs(data_dir)
-    for folder in folders:
-        for file_name in file_names:
+    for folder in search_dirs(data_dir):
+        for file_name in TEXTS[name][1]:
             for path in (folder / file_name, *sorted(folder.glob(f"*/{file_name}"))):
                 if path.exists():
                     return path
-    searched = ", ".join(str(folder) for folder in folders)
-    raise UserError(f"{name} is not in {searched}: get {how_to_get}, and put it into one of these folders")
+    return None
 
 
 def read_texts(path) -> Iterator[Text]:

@@ -2,6 +2,7 @@
 
 from common import backend
 from common.data import catalog
+from common.data.text import TEXTS, locate_text
 from common.errors import UserError
 
 # data set -> the 11 MB download that it is made of, which needs no consent of the user
@@ -10,10 +11,17 @@ SMALL = {name: "mnist" for name in ("mnist", "stacked_mnist", "stacked_mnist_2")
 
 def is_available(name, data_dir=None):
     """Return whether a data set can be used without a download."""
+    if name in TEXTS:
+        return locate_text(name, data_dir) is not None
     if name not in catalog.DATASETS:  # drawn by code, or a folder of the user
         return True
     spec = catalog.DATASETS[name]
     return any(catalog.find_in(root, spec, name, "train") for root in catalog.search_dirs(data_dir))
+
+
+def how_to_get(name):
+    """Return which file of which site a missing data set is."""
+    return TEXTS[name][0] if name in TEXTS else catalog.DATASETS[name].how_to_get
 
 
 def download_small(runs, images=None, data_dir=None):

@@ -8,6 +8,7 @@ import string
 import tomllib
 
 from common.cli import dataset
+from common.data.text import TEXTS
 from common.data.toy_2d import TOYS
 from common.errors import UserError
 from common.reproduce.schema import (
@@ -41,7 +42,7 @@ def is_name(value):
 def is_dataset(value):
     """Return whether a value is a data set that some script knows."""
     try:
-        return is_plain(value) and dataset(value, TOYS) == value
+        return is_plain(value) and dataset(value, (*TOYS, *TEXTS)) == value
     except argparse.ArgumentTypeError:
         return False
 

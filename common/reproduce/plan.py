@@ -11,12 +11,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from common.data import catalog
 from common.errors import UserError
 from common.experiments.sweep import GPU_SHARING_ENV, failure_reason
 from common.files import write_json
 from common.reproduce import lists
-from common.reproduce.available import is_available
+from common.reproduce.available import how_to_get, is_available
 from common.reproduce.paths import move_aside
 from common.reproduce.run_files import RUN_STATE, read
 from common.reproduce.schema import summarise
@@ -247,7 +246,7 @@ def make_plan(preset, out, images=None, data_dir=None, photos=None, figure_forma
             run.mark_if_finished()
             if run.state != "finished" and "fallback" not in spec and dataset and not is_available(dataset, data_dir):
                 run.state = "data missing"
-                run.reason = f"{dataset} is not on this machine: get {catalog.DATASETS[dataset].how_to_get}"
+                run.reason = f"{dataset} is not on this machine: get {how_to_get(dataset)}"
             plan[key] = run
     return plan
 

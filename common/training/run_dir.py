@@ -70,7 +70,7 @@ def _data_name(args):
     if source.startswith(OWN):
         kind, _, path = source.partition(":")
         source = f"{kind}-{Path(path).expanduser().resolve().name}"
-    return f"{source}-{args.size}-"
+    return f"{source}-{args.size}-" if hasattr(args, "size") else f"{source}-"
 
 
 def _safe(name):

@@ -2,10 +2,16 @@
 
 import json
 
+import keras
+import numpy as np
 import pytest
 
+from common.cli import apply_preset
+from common.training import loop
 from tests.helpers.arrays import assert_not_blank
 from tests.helpers.scripts import error_line, run_here
+from word_vectors import toy_language, train
+from word_vectors.corpus import LANGUAGE, count_pairs, load_corpus, pairs
 
 
 def metrics_of(folder):
@@ -50,3 +56,65 @@ def test_sne(tmp_path, capsys):
 def test_wrong_flags_get_one_line(tmp_path):
     for script in ("library", "soft_library", "sne"):
         assert "did you mean smoke?" in error_line(f"word_vectors/{script}.py", "--preset", "smok", "--out", tmp_path)
+
+
+@pytest.mark.parametrize("flags", [["--loss", "negative"], ["--shared"]], ids=" ".join)
+def test_train(flags, tmp_path, capsys):
+    assert run_here("word_vectors/train.py", "--preset", "smoke", "--out", tmp_path, *flags) == 0
+    (folder,) = (tmp_path / "word_vectors").iterdir()
+    for name in ("loss", "products", "words"):
+        assert_not_blank(folder / f"figures/{name}.png", least=10)
+    metrics, vectors = metrics_of(folder), np.load(folder / "vectors.npz")
+    assert vectors["u"].shape == vectors["v"].shape == (100, 8) and vectors["words"][0] == "the"
+    assert np.array_equal(vectors["u"], vectors["v"]) == ("--shared" in flags)
+    assert (folder / "vectors.txt").read_text().startswith("100 8\nthe ")
+    if "negative" in flags:
+        assert metrics["mean of the optimum - PMI"] == pytest.approx(-np.log(5), abs=0.2)
+    else:
+        assert metrics["S"] == pytest.approx(metrics["H"] + metrics["KL"]) and metrics["S"] < np.log(100)
+    table = (folder / "neighbours.md").read_text()
+    assert table in capsys.readouterr().out and table.count("\n") == 22
+
+
+def test_trained_vectors_come_to_the_shifted_information(tmp_path):
+    """Two tables, as in word2vec, and a training that is interrupted."""
+    flags = ["--preset", "smoke", "--loss", "negative", "--every", 200, "--limit", 5000, "--dimensions", 24]
+    flags += ["--learning-rate", 0.05, "--batch-size", 2048, "--out", tmp_path]
+    args = train.make_parser().parse_args([*map(str, flags), "--steps", "200"])
+    apply_preset(args, train.make_parser(), train.PRESETS, tokens=train.default_tokens)
+    corpus = load_corpus(LANGUAGE, "blanks", 100, limit=args.limit)
+    data = pairs(corpus, args.window)
+    counts = count_pairs(data, 100)
+
+    def trained(folder, *stops):
+        for steps in stops:
+            keras.utils.set_random_seed(0)
+            trainer, u, v = train.build(args, counts)
+            loop.train(
+                trainer, data, tmp_path / folder, batch_size=2048, steps=steps, save_every=200, seed=0,
+                on_interval=lambda step: None,
+            )  # fmt: skip
+        return u.embeddings.numpy(), v.embeddings.numpy()
+
+    u, v = trained("parts", 70, 200)
+    metrics, _ = train.measure_vectors(args, u, v, toy_language.pair_probabilities(), corpus)
+    assert metrics["correlation with the optimum"] > 0.9
+    assert metrics["mean of <u,v> - PMI"] == pytest.approx(metrics["mean of the optimum - PMI"], abs=0.2)
+    assert np.array_equal(trained("whole", 200), (u, v)), "a resumed training draws the same noise words"
+
+
+def test_own_text_and_its_mistakes(tmp_path, capsys):
+    text = tmp_path / "my text.txt"
+    text.write_text("\n".join(["red apple tree", "green apple leaf", "red leaf tree"] * 300))
+    flags = ["--preset", "smoke", "--dataset", f"text:{text}", "--tokens", "blanks", "--out", tmp_path / "runs"]
+    assert run_here("word_vectors/train.py", *flags) == 0
+    (folder,) = (tmp_path / "runs/word_vectors").iterdir()
+    assert folder.name == "text-my_text.txt-smoke-tokens-blanks-s0" and (folder / "figures/words.png").exists()
+    capsys.readouterr()
+    text.write_text("one word each")
+    assert "occur more than once" in error_line("word_vectors/train.py", *flags[:-1], tmp_path / "other")
+    text.write_bytes(b"")
+    assert "my text.txt holds no text" in error_line("word_vectors/train.py", *flags[:-1], tmp_path / "other")
+    missing = ["--preset", "smoke", "--dataset", "waimai", "--data-dir", tmp_path, "--tokens", "characters"]
+    assert "get waimai_10k.csv from https" in error_line("word_vectors/train.py", *missing, "--out", tmp_path / "other")
+    assert not (tmp_path / "other").exists()

@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+from common.data.catalog import DATASETS
 from common.reproduce import plan, report
 from tests.helpers.commands import LISTS, parser_of, unknown_flags
 from tests.helpers.scripts import ROOT
@@ -139,7 +140,7 @@ def test_a_run_that_needs_another_comes_after_it():
 
 
 def test_no_two_runs_share_a_folder():
-    for images in (None, *plan.catalog.DATASETS, "toy_faces", "folder:/a/b"):
+    for images in (None, *DATASETS, "toy_faces", "folder:/a/b"):
         run_dirs = [run.run_dir for run in plan.make_plan("quick", "runs", images).values()]
         assert len(set(run_dirs)) == len(run_dirs), images
 

@@ -7,7 +7,7 @@ import pytest
 
 from common.errors import UserError
 from common.reproduce import __main__ as reproduce
-from common.reproduce import plan
+from common.reproduce import available, plan
 from common.reproduce.available import download_small
 from common.reproduce.page import format_duration
 from common.reproduce.record import Record, read_record
@@ -41,7 +41,7 @@ def test_small_data_is_downloaded_and_a_failure_is_printed(no_data, tmp_path, mo
         requested.append(name)
         raise UserError("no network here")
 
-    monkeypatch.setattr(plan.catalog, "find", find)
+    monkeypatch.setattr(available.catalog, "find", find)
     runs = plan.make_plan("smoke", "runs")
     download_small([runs["ogan/train"], runs["energy_gan/landscape"]])
     download_small([runs["flow/nice"]], "toy_faces")
