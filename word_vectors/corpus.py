@@ -25,7 +25,7 @@ class Corpus(NamedTuple):
         words: the vocabulary, the most frequent word first.
         ids: int32 (n,), all words of all texts in order.
         texts: int32 (n,), the number of the text of each word.
-        categories: the category of each text, or None if not all texts have one.
+        categories: the category of each text, or None if there are less than two or not all texts have one.
         category_names: list of str; [] without categories.
     """
 
@@ -77,7 +77,7 @@ def load_corpus(dataset, tokens, vocabulary, data_dir=None, limit=None, seed=0):
     if len(ids) >= LARGE:
         keep &= thinned(counts[ids] / len(ids), seed)
     all_words = list(number)
-    names = sorted(set(categories)) if all(categories) else []
+    names = sorted(set(categories)) if all(categories) and len(set(categories)) > 1 else []
     categories = np.array([names.index(c) for c in categories]) if names else None
     words = [all_words[i] for i in numbers]
     return Corpus(words, rank[ids[keep]], texts[keep].astype("int32"), categories, names)
@@ -154,7 +154,7 @@ def lift(corpus):
 def shown_words(corpus, per_category, at_all):
     """Return the numbers of the words to show: the most typical frequent ones of each category, each word once.
 
-    Without categories, they are spread evenly over the 400 most frequent words.
+    Without categories, or if no word is typical, they are spread evenly over the 400 most frequent words.
 
     Args:
         corpus: `Corpus`.
@@ -165,15 +165,14 @@ def shown_words(corpus, per_category, at_all):
         (list of numbers, list of the category of each; zeros without categories).
     """
     frequent = min(len(corpus.words), 1500)
-    if corpus.categories is None:
-        numbers = np.unique(np.linspace(0, min(frequent, 400) - 1, at_all).astype(int)).tolist()
-        return numbers, [0] * len(numbers)
-    lifts = lift(corpus)[:, :frequent]
+    lifts = np.zeros((0, frequent)) if corpus.categories is None else lift(corpus)[:, :frequent]
     chosen, categories = [], []
     for category, row in enumerate(lifts):
         own = [i for i in np.argsort(-row, kind="stable") if lifts[:, i].argmax() == category and row[i] > TYPICAL]
-        # of the most typical words the frequent ones
-        own = sorted(own[: 3 * per_category])[:per_category]
+        own = sorted(own[: 3 * per_category])[:per_category]  # of the most typical words the frequent ones
         chosen += own
         categories += [category] * len(own)
+    if len(chosen) < 2:
+        chosen = np.unique(np.linspace(0, min(frequent, 400) - 1, at_all).astype(int)).tolist()
+        categories = [0] * len(chosen)
     return chosen, categories

@@ -64,6 +64,10 @@ def test_characters_and_categories(texts):
     )
 
 
+def test_one_category_is_none(texts):
+    assert c.load_corpus(texts(["书,好书书", "书,好店"], "cat,review"), "characters", 10).categories is None
+
+
 def test_words_by_jieba_or_one_line(texts, monkeypatch):
     stub = SimpleNamespace(setLogLevel=lambda level: None, lcut=lambda text: [text[:2], text[2:]])
     monkeypatch.setitem(sys.modules, "jieba", stub)
@@ -110,5 +114,7 @@ def test_shown_words_are_typical_of_their_category():
     for category, (common, pairs) in enumerate(toy_language.TOPICS.values()):
         shown = {corpus.words[i] for i, k in zip(numbers, categories, strict=True) if k == category}
         assert len(shown) == 12 and shown <= {*common.split(), *pairs.replace("/", " ").split()}
+    alike = corpus._replace(categories=np.arange(3000) % 2, category_names=["a", "b"])  # nothing is typical of them
+    assert c.shown_words(alike, 12, 30)[0][:2] == [0, 3] and set(c.shown_words(alike, 12, 30)[1]) == {0}
     without = corpus._replace(categories=None, category_names=[])
     assert c.shown_words(without, 12, 30)[0][:2] == [0, 3] and len(c.shown_words(without, 12, 30)[0]) == 30

@@ -31,11 +31,10 @@ def test_negative_sampling_is_lowest_at_the_shifted_information(k):
     joint, q = COUNTS / COUNTS.sum(), measure.noise(COUNTS)
     shifted = measure.information(COUNTS, q) - np.log(k)
 
+    weights = [ops.convert_to_tensor(w.astype("float32")) for w in (joint, k * joint.sum(1)[:, None] * q)]
+
     def expected_loss(scores):
-        of_noise = k * joint.sum(1)[:, None] * q
-        return ops.sum(
-            joint.astype("float32") * ops.softplus(-scores) + of_noise.astype("float32") * ops.softplus(scores)
-        )
+        return ops.sum(weights[0] * ops.softplus(-scores) + weights[1] * ops.softplus(scores))
 
     slope = lambda s: ops.convert_to_numpy(
         backend.input_gradient(expected_loss, ops.convert_to_tensor(s.astype("float32")))

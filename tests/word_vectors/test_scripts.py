@@ -78,9 +78,9 @@ def test_train(flags, tmp_path, capsys):
 
 def test_trained_vectors_come_to_the_shifted_information(tmp_path):
     """Two tables, as in word2vec, and a training that is interrupted."""
-    flags = ["--preset", "smoke", "--loss", "negative", "--every", 200, "--limit", 5000, "--dimensions", 24]
+    flags = ["--preset", "smoke", "--loss", "negative", "--every", 150, "--limit", 5000, "--dimensions", 24]
     flags += ["--learning-rate", 0.05, "--batch-size", 2048, "--out", tmp_path]
-    args = train.make_parser().parse_args([*map(str, flags), "--steps", "200"])
+    args = train.make_parser().parse_args([*map(str, flags), "--steps", "150"])
     apply_preset(args, train.make_parser(), train.PRESETS, tokens=train.default_tokens)
     corpus = load_corpus(LANGUAGE, "blanks", 100, limit=args.limit)
     data = pairs(corpus, args.window)
@@ -91,16 +91,16 @@ def test_trained_vectors_come_to_the_shifted_information(tmp_path):
             keras.utils.set_random_seed(0)
             trainer, u, v = train.build(args, counts)
             loop.train(
-                trainer, data, tmp_path / folder, batch_size=2048, steps=steps, save_every=200, seed=0,
+                trainer, data, tmp_path / folder, batch_size=2048, steps=steps, save_every=150, seed=0,
                 on_interval=lambda step: None,
             )  # fmt: skip
         return u.embeddings.numpy(), v.embeddings.numpy()
 
-    u, v = trained("parts", 70, 200)
+    u, v = trained("parts", 60, 150)
     metrics, _ = train.measure_vectors(args, u, v, toy_language.pair_probabilities(), corpus)
     assert metrics["correlation with the optimum"] > 0.9
     assert metrics["mean of <u,v> - PMI"] == pytest.approx(metrics["mean of the optimum - PMI"], abs=0.2)
-    assert np.array_equal(trained("whole", 200), (u, v)), "a resumed training draws the same noise words"
+    assert np.array_equal(trained("whole", 150), (u, v)), "a resumed training draws the same noise words"
 
 
 def test_own_text_and_its_mistakes(tmp_path, capsys):
