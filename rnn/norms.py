@@ -29,6 +29,7 @@ SCALES = (0.5, 0.71, 1.0, 1.41, 2.0, 2.83, 4.0)
 BIASES = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0)
 PANELS = ((1.0, 0.0), (2.0, 0.0), (1.0, 1.0), (2.0, 1.0))  # (scale, forget bias) of the curves
 GATED = ("lstm", "gru", "reset_output")
+DELAYS = (20, 50, 100)  # of `rnn/compare.py`
 T_OF_ONE, SIZES = 50, (1.0, 4.0)  # of one unit: steps, and s
 FLOOR = -300.0  # stands for log10 of a product that is exactly 0
 
@@ -48,8 +49,8 @@ def orthogonal(rng, n):
     return Q * np.sign(np.diag(R))
 
 
-def layer_weights(kind, seeds, scale, forget_bias):
-    """Return weights {gate: (W, U, b)} of 16 units with the leading axis (seeds,).
+def layer_weights(kind, seeds, scale, forget_bias, units=UNITS, inputs=INPUTS):
+    """Return weights {gate: (W, U, b)} of a layer with the leading axis (seeds,).
 
     A seed has the same W and the same orthogonal matrices at every scale.
     """
@@ -57,9 +58,9 @@ def layer_weights(kind, seeds, scale, forget_bias):
     for seed in range(seeds):
         rng = np.random.default_rng([seed, 0])
         for draws in weights.values():
-            W = rng.normal(0, np.sqrt(2 / (INPUTS + UNITS)), (INPUTS, UNITS))
-            draws.append((W, scale * orthogonal(rng, UNITS)))
-    bias = lambda gate: np.full(UNITS, FORGET.get(gate, 0) * forget_bias)
+            W = rng.normal(0, np.sqrt(2 / (inputs + units)), (inputs, units))
+            draws.append((W, scale * orthogonal(rng, units)))
+    bias = lambda gate: np.full(units, FORGET.get(gate, 0) * forget_bias)
     return {gate: (*map(np.stack, zip(*draws, strict=True)), bias(gate)) for gate, draws in weights.items()}
 
 
@@ -92,6 +93,14 @@ def layer_norms(kind, scale, forget_bias, seeds, last_only=False):
     """Return log10 of the norms of the products, (2, steps, seeds): of the article's Jacobians, and of all states."""
     weights = layer_weights(kind, seeds, scale, forget_bias)
     return np.maximum(log_norms(kind, weights, layer_inputs(seeds), last_only), FLOOR)
+
+
+def task_row(kind, forget_bias, seeds):
+    """Return {column: [median]} of the norms for a network of `rnn/train.py` at its start: 32 units, one input."""
+    weights = layer_weights(kind, seeds, 1.0, forget_bias, units=32, inputs=1)
+    noise = np.stack([np.random.default_rng([seed, 5]).normal(size=(max(DELAYS), 1)) for seed in range(seeds)], 1)
+    norms, _ = log_norms(kind, weights, noise)
+    return {f"T = {delay}": [np.median(norms[delay - 1])] for delay in DELAYS}
 
 
 def gradient_terms(kind, scale, seeds):
@@ -235,6 +244,12 @@ def run(args):
                 name = f"{in_words(kind)}, s = {s:g}" + (f", forget bias {bias:g}" if kind in GATED else "")
                 unit_rows[name] = unit_row(kind, s, bias, seeds, draws)
 
+    # the networks that learn to recall a bit
+    task_rows = {
+        in_words(kind) + (f", forget bias {bias:g}" if kind in GATED else ""): task_row(kind, bias, seeds)
+        for kind in STEPS for bias in ((0.0, 1.0) if kind in GATED else (0.0,))
+    }  # fmt: skip
+
     # terms of the gradient
     term_rows, norm = {}, lambda matrices: np.linalg.norm(matrices, axis=(-2, -1))
     for kind in ("tanh", "relu"):
@@ -251,9 +266,19 @@ def run(args):
     text += f"\nOne unit, {T_OF_ONE} steps, {draws} draws per seed: percent of the products\n\n" + table(
         "cell", unit_rows
     )
+    text += "\nlog10 of the norm for the networks of rnn/train.py at their start, median:\n\n" + table(
+        "cell", task_rows
+    )
     text += "\nThe gradient by U at scale 1, median over seeds:\n\n" + table("cell", term_rows)
     atomic_write(output_dir / "table.md", lambda path: path.write_text(text, encoding="utf-8"))
-    blocks = {"layer": rows, "scale": scale_rows, "bias": bias_rows, "unit": unit_rows, "gradient": term_rows}
+    blocks = {
+        "layer": rows,
+        "scale": scale_rows,
+        "bias": bias_rows,
+        "unit": unit_rows,
+        "task": task_rows,
+        "gradient": term_rows,
+    }
     write_results(
         output_dir,
         {f"{block}/{name}/{column}": float(np.mean(values)) for block, rows in blocks.items()

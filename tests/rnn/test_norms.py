@@ -74,6 +74,8 @@ def test_how_the_cells_differ_over_60_steps():
     assert all(last(kind, 2, 0) < -3 for kind in norms.GATED), "gates do not explode"
     assert last("lstm", 1, 0) < last("tanh", 1, 0) < -8 < -5 < last("lstm", 1, 1), "it takes a forget bias"
     assert last("gru", 4, 0) > last("reset_output", 4, 0) + 1 > last("lstm", 4, 0) + 1, "large weights"
+    task = lambda kind, bias: norms.task_row(kind, bias, 4)["T = 50"][0]
+    assert task("lstm", 1.0) > -2 > task("gru", 1.0) > -4 > -6 > task("lstm", 0.0) > task("relu", 0.0) - 3
     assert last("lstm", 1, 6) > 1 > 0 > last("gru", 1, 6) > -0.5, "with open gates the LSTM grows, since c does"
 
 
