@@ -101,13 +101,11 @@ def build(args, shape):
         dense = lambda units: wrap(layers.Dense(units, use_bias=False, dtype="float32"))
         head = keras.Sequential([keras.Input((args.width,)), dense(512), layers.LeakyReLU(0.3), dense(1)], name="head")
         critic_networks = [critic, head]
-        score = lambda e, f: head(e - f)  # T-GAN scores a against b: D(E(a) - E(b))
+        a, b = keras.Input(shape), keras.Input(shape)  # T-GAN scores a against b, D(E(a) - E(b)), and b against a
+        difference = critic(a) - critic(b)
+        pair_scores = keras.Model([a, b], [head(difference), head(-difference)], name="pair_scores")
     else:
         critic_networks = [critic]
-        score = lambda e, f: e  # the critic scores a alone
-    a, b = keras.Input(shape), keras.Input(shape)
-    critic_a, critic_b = critic(a), critic(b)
-    both_scores = keras.Model([a, b], [score(critic_a, critic_b), score(critic_b, critic_a)], name="scores")
     if method.clip:
         for weight in critic.trainable_variables:
             weight.constraint = Clip(method.clip)
@@ -118,11 +116,15 @@ def build(args, shape):
     x_fake = generator(z)
     x_fake_ng = ops.stop_gradient(x_fake)
     if args.trainer == "single" and loss.zero_sum:  # one gradient serves both: the generator takes it with a minus
-        real, fake_ng = both_scores([x, reverse_gradient(x_fake)])
+        reversed_fake = reverse_gradient(x_fake)
+        real, fake_ng = pair_scores([x, reversed_fake]) if loss.pairwise_critic else (critic(x), critic(reversed_fake))
         generator_inputs = {}
-    else:  # one pass, whose gradient goes two ways
-        (real_for_generator, fake), (real, fake_ng) = SplitGradient(both_scores)([x, x_fake])
+    elif loss.pairwise_critic:  # one pass, whose gradient goes two ways
+        (real_for_generator, fake), (real, fake_ng) = SplitGradient(pair_scores)([x, x_fake])
         generator_inputs = {"fake": fake, "real_for_generator": real_for_generator}
+    else:
+        real, (fake, fake_ng) = critic(x), SplitGradient(critic)(x_fake)
+        generator_inputs = {"fake": fake, "real_for_generator": ops.stop_gradient(real)}
     critic_inputs = {"real": real, "fake_ng": fake_ng}
 
     # penalty and distance, for the methods that have them
@@ -143,12 +145,10 @@ def build(args, shape):
     single, critic_loss, generator_loss = method_losses(method)
 
     def make_optimizer():
-        of_critic, of_generator = (
-            keras.optimizers.Adam(rate, beta_1=0.5)
-            for rate in (args.learning_rate, args.generator_learning_rate or args.learning_rate)
-        )
+        of_critic = keras.optimizers.Adam(args.learning_rate, beta_1=0.5)
         if not args.generator_learning_rate:
             return of_critic
+        of_generator = keras.optimizers.Adam(args.generator_learning_rate, beta_1=0.5)
         generator_ids = {id(variable) for variable in generator.trainable_variables}
         return keras.optimizers.MultiOptimizer(lambda v: of_generator if id(v) in generator_ids else of_critic)
 
