@@ -1,16 +1,10 @@
 """The scripts of article 6261 from their flags to their files."""
 
-import json
-
 import imageio.v3 as iio
 import pytest
 
 from tests.helpers.arrays import assert_not_blank
-from tests.helpers.scripts import error_line, run_here
-
-
-def metrics_of(folder):
-    return json.loads((folder / "results.json").read_text())["metrics"]
+from tests.helpers.scripts import error_line, metrics_of, run_here
 
 
 def test_escape(tmp_path, capsys):

@@ -1,6 +1,5 @@
 """The scripts of article 8444 from their flags to their files."""
 
-import json
 import re
 
 import numpy as np
@@ -10,11 +9,7 @@ from common.files import write_json
 from enlarge import compare, corpus, symmetry, train
 from enlarge.exactness import BREAKS, MODELS
 from tests.helpers.arrays import assert_not_blank
-from tests.helpers.scripts import error_line, run_here
-
-
-def metrics_of(folder):
-    return json.loads((folder / "results.json").read_text())["metrics"]
+from tests.helpers.scripts import error_line, metrics_of, run_here
 
 
 def test_exactness(tmp_path, capsys):

@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import io
+import json
 import os
 import re
 import runpy
@@ -85,6 +86,11 @@ def run_comparison(monkeypatch, home, script, *arguments):
     monkeypatch.setattr(sweep, "subprocess", SimpleNamespace(run=run, STDOUT=subprocess.STDOUT))
     monkeypatch.setenv("KERAS_HOME", str(home / "cache"))
     assert run_here(script, *arguments) == 0
+
+
+def metrics_of(folder):
+    """Return the metrics in the `results.json` of a run directory, a Path."""
+    return json.loads((folder / "results.json").read_text(encoding="utf-8"))["metrics"]
 
 
 def error_line(script, *arguments):

@@ -10,13 +10,9 @@ from rnn import compare
 from rnn.cells import GRUCell, LSTMCell, ResetOutputCell, SimpleCell
 from rnn.train import build_layer, first_bit, make_parser
 from tests.helpers.arrays import assert_not_blank
-from tests.helpers.scripts import error_line, run_comparison, run_here
+from tests.helpers.scripts import error_line, metrics_of, run_comparison, run_here
 
 TINY = ["--preset", "smoke", "--units", "4", "--delay", "2"]
-
-
-def metrics_of(folder):
-    return json.loads((folder / "results.json").read_text())["metrics"]
 
 
 def test_bounds(tmp_path, capsys):

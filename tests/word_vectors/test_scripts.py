@@ -1,7 +1,5 @@
 """The scripts of article 6191 from their flags to their files."""
 
-import json
-
 import keras
 import numpy as np
 import pytest
@@ -9,13 +7,9 @@ import pytest
 from common.cli import apply_preset
 from common.training import loop
 from tests.helpers.arrays import assert_not_blank
-from tests.helpers.scripts import error_line, run_here
+from tests.helpers.scripts import error_line, metrics_of, run_here
 from word_vectors import toy_language, train
 from word_vectors.corpus import LANGUAGE, count_pairs, load_corpus, pairs
-
-
-def metrics_of(folder):
-    return json.loads((folder / "results.json").read_text())["metrics"]
 
 
 def test_library(tmp_path, capsys):
