@@ -7,7 +7,7 @@ import numpy as np
 from common.errors import UserError
 
 DRAWN = ("python_docs",)  # names of --dataset besides those of `common.data.text`
-UNKNDRAWN = "\ufffd"  # character number 0: every character that is too rare
+UNKNOWN = "\ufffd"  # character number 0: every character that is too rare
 MOST = 4000  # characters of the alphabet; of Chinese texts the rarest are left out
 
 
@@ -68,4 +68,4 @@ def load_examples(dataset, size, data_dir=None):
     index[kept] = np.arange(1, len(kept) + 1)
     rows = index[numbers][: count * (size + 1)].reshape(count, size + 1)
     held_out = max(1, count // 20)
-    return rows[:-held_out], rows[-held_out:], UNKNDRAWN + "".join(map(chr, characters[kept]))
+    return rows[:-held_out], rows[-held_out:], UNKNOWN + "".join(map(chr, characters[kept]))

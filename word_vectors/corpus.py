@@ -62,9 +62,9 @@ def load_corpus(dataset, tokens, vocabulary, data_dir=None, limit=None, seed=0):
     for i, record in enumerate(read_texts(path)):
         if i == limit:
             break
-        found = [word for word in split(record.text.lower()) if any(c.isalpha() for c in word)]
-        ids += [number.setdefault(word, len(number)) for word in found]
-        lengths.append(len(found))
+        words = [word for word in split(record.text.lower()) if any(c.isalpha() for c in word)]
+        ids += [number.setdefault(word, len(number)) for word in words]
+        lengths.append(len(words))
         categories.append(record.category)
     ids, texts = np.array(ids, "int64"), np.repeat(np.arange(len(lengths)), lengths)
     counts = np.bincount(ids, minlength=len(number))
@@ -124,16 +124,16 @@ def pairs(corpus, window):
     Raises:
         UserError: if there are none.
     """
-    found = []
+    both_directions = []
     for distance in range(1, window + 1):
         left, right = corpus.ids[:-distance], corpus.ids[distance:]
         same_text = corpus.texts[:-distance] == corpus.texts[distance:]
         both = np.stack([left[same_text], right[same_text]], 1)
-        found += [both, both[:, ::-1]]
-    found = np.concatenate(found).astype("int32")
-    if not len(found):
+        both_directions += [both, both[:, ::-1]]
+    all_pairs = np.concatenate(both_directions).astype("int32")
+    if not len(all_pairs):
         raise UserError("no text has two words that are known: give longer texts, or a larger --vocabulary")
-    return found
+    return all_pairs
 
 
 def count_pairs(pairs, n):

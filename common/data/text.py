@@ -117,8 +117,8 @@ def read_texts(path) -> Iterator[Text]:
             if isinstance(row, BadRow):
                 n_bad += 1
                 if n_bad <= N_NAMED:
-                    where = f"line {number}" if name == path.name else f"{name} line {number}"
-                    named.append(f"{where} ({row})")
+                    place = f"line {number}" if name == path.name else f"{name} line {number}"
+                    named.append(f"{place} ({row})")
             else:
                 n_good += 1
                 yield Text(*row, name, number)

@@ -77,8 +77,8 @@ def test_descent_finds_vectors_that_made_the_probabilities(kernel):
     first, _, v = problem()
     q = np.exp(c.log_q(v, kernel))
     start = 0.1 * np.random.default_rng(1).normal(size=v.shape)
-    found, costs = c.descend(start, first, q, kernel, 1500, 2.0)
+    last, costs = c.descend(start, first, q, kernel, 1500, 2.0)
     assert costs[0] > c.entropy(first, q) + 0.1
     assert costs[-1] == pytest.approx(c.entropy(first, q), abs=2e-3)
-    assert c.cost(first, q, c.log_q(found, kernel)) == min(costs) < costs[0]
+    assert c.cost(first, q, c.log_q(last, kernel)) == min(costs) < costs[0]
     assert len(costs) == 1501
