@@ -28,11 +28,8 @@ class NoiseWords(keras.layers.Layer):
         self.seed_generator = keras.random.SeedGenerator(seed)
 
     def call(self, x):
-        replica, replicas = backend.replica_id_and_count()
         batch = ops.shape(x)[0]
-        draws = keras.random.uniform((batch * replicas, self.k), seed=self.seed_generator)
-        if replicas > 1:
-            draws = ops.slice(draws, (replica * batch, 0), (batch, self.k))
+        draws = backend.rows_of_replica(lambda n: keras.random.uniform((n, self.k), seed=self.seed_generator), batch)
         # the word whose stretch of [0, 1] the number lies in; the last sum may be a little below 1
         words = ops.searchsorted(self.cumulative, ops.reshape(draws, (-1,)), side="right")
         return ops.reshape(ops.minimum(ops.cast(words, "int32"), self.last), (batch, self.k))

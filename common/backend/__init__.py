@@ -12,6 +12,7 @@ from common.backend.devices import (  # noqa: F401
     Devices,
     distribution,
     replica_id_and_count,
+    rows_of_replica,
     scale_loss,
     sum_gradients_first,
     train_on_batch,

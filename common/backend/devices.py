@@ -17,6 +17,18 @@ def replica_id_and_count():
     return 0, 1
 
 
+def rows_of_replica(draw, batch):
+    """Return the rows of one common random draw that belong to the current replica.
+
+    Args:
+        draw: function of a number of rows that returns a tensor with so many.
+        batch: int or scalar tensor, rows of this replica.
+    """
+    replica, replicas = replica_id_and_count()
+    rows = draw(batch * replicas)
+    return rows[replica * batch : (replica + 1) * batch] if replicas > 1 else rows
+
+
 def scale_loss(loss):
     """Return the loss divided by the number of replicas: the sum of their gradients is then that of the mean loss."""
     _, count = replica_id_and_count()

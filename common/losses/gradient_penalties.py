@@ -71,12 +71,9 @@ class RandomInterpolation(keras.layers.Layer):
         self.seed_generator = keras.random.SeedGenerator(seed)
 
     def call(self, x, y):
-        replica, replicas = backend.replica_id_and_count()
-        batch = ops.shape(x)[0]
-        shape = (batch * replicas, *[1] * (len(x.shape) - 1))
-        u = keras.random.uniform(shape, dtype=self.compute_dtype, seed=self.seed_generator)
-        if replicas > 1:
-            u = u[replica * batch : (replica + 1) * batch]
+        ones = [1] * (len(x.shape) - 1)
+        uniform = lambda n: keras.random.uniform((n, *ones), dtype=self.compute_dtype, seed=self.seed_generator)
+        u = backend.rows_of_replica(uniform, ops.shape(x)[0])
         return u * x + (1 - u) * y
 
     def compute_output_shape(self, x_shape, y_shape):
@@ -103,14 +100,12 @@ class RandomNeighbour(keras.layers.Layer):
         self.seed_generator = keras.random.SeedGenerator(seed)
 
     def call(self, x):
-        replica, replicas = backend.replica_id_and_count()
-        batch, rest = ops.shape(x)[0], x.shape[1:]
-
         def uniform(shape):
-            draw = keras.random.uniform((batch * replicas, *shape), dtype=self.compute_dtype, seed=self.seed_generator)
-            return draw[replica * batch : (replica + 1) * batch] if replicas > 1 else draw
+            draw = lambda n: keras.random.uniform((n, *shape), dtype=self.compute_dtype, seed=self.seed_generator)
+            return backend.rows_of_replica(draw, ops.shape(x)[0])
 
-        return x + uniform([1] * len(rest)) * uniform(rest) * ops.std(x) / 2
+        entries = x.shape[1:]
+        return x + uniform([1] * len(entries)) * uniform(entries) * ops.std(x) / 2
 
     def compute_output_shape(self, x_shape):
         return x_shape

@@ -48,10 +48,9 @@ class Latent(keras.layers.Layer):
         self.seed_generator = keras.random.SeedGenerator(seed)
 
     def call(self, x):
-        replica, replicas = backend.replica_id_and_count()
-        batch = ops.shape(x)[0]
-        z = keras.random.normal((batch * replicas, self.latent_dim), dtype=self.compute_dtype, seed=self.seed_generator)
-        return z if replicas == 1 else ops.slice(z, (replica * batch, 0), (batch, self.latent_dim))
+        draw_kwargs = {"dtype": self.compute_dtype, "seed": self.seed_generator}
+        normal = lambda n: keras.random.normal((n, self.latent_dim), **draw_kwargs)
+        return backend.rows_of_replica(normal, ops.shape(x)[0])
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], self.latent_dim)

@@ -68,11 +68,10 @@ class UniformNoise(keras.layers.Layer):
     def call(self, x, training=None):
         if self.training_only and not training:
             return x
-        replica, replicas = backend.replica_id_and_count()
-        batch, rest = ops.shape(x)[0], ops.shape(x)[1:]
-        shape = (batch * replicas, *rest)
-        u = keras.random.uniform(shape, self.low, self.high, dtype=x.dtype, seed=self.seed_generator)
-        return x + (u if replicas == 1 else u[replica * batch : (replica + 1) * batch])
+        batch, *entries = ops.shape(x)
+        draw_kwargs = {"dtype": x.dtype, "seed": self.seed_generator}
+        uniform = lambda n: keras.random.uniform((n, *entries), self.low, self.high, **draw_kwargs)
+        return x + backend.rows_of_replica(uniform, batch)
 
     def compute_output_shape(self, input_shape):
         return input_shape
