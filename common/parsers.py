@@ -1,12 +1,14 @@
 """The `argparse` parser of all scripts: one-line errors, "did you mean", presets in --help, and --resume RUN_DIR."""
 
 import argparse
+import functools
 import os
 
+from common.data.text import TEXTS
 from common.data.toy_2d import TOYS
 from common.errors import UserError, one_line
 from common.files import read_json
-from common.flag_types import OWN, did_you_mean
+from common.flag_types import OWN, data_folder, did_you_mean, text_dataset
 
 # Flags that may change on resume: a resumed run may be longer, and its folders may have moved.
 RESUMABLE_CHANGES = {"steps", "epochs", "resume", "new", "out", "data_dir", "format"}
@@ -79,6 +81,25 @@ class Parser(argparse.ArgumentParser):
         except argparse.ArgumentError as error:
             hint = did_you_mean(str(value), list(map(str, action.choices)))
             raise argparse.ArgumentError(action, error.message + hint) from None
+
+
+def add_text_flags(p, drawn, what):
+    """Add --dataset and --data-dir of a script that trains on text to a parser.
+
+    Args:
+        p: `Parser`.
+        drawn: str, the default, a text that the script itself has.
+        what: str, says what the default is, for --help.
+    """
+    p.add_argument(
+        "--dataset", type=functools.partial(text_dataset, drawn=(drawn,)), default=drawn,
+        help=f"text: {', '.join((drawn, *TEXTS))} or text:PATH, a .txt or .csv file, a folder or an archive of such "
+        f"files (default {drawn}: {what})",
+    )  # fmt: skip
+    p.add_argument(
+        "--data-dir", type=data_folder,
+        help="folder of your downloads, searched first (default none); then $DATA_DIR and the Keras cache are searched",
+    )  # fmt: skip
 
 
 def preset_table(presets, title):

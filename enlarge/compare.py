@@ -29,8 +29,8 @@ SMALL, SCRATCH = "small model goes on", "large from scratch"
 def make_parser():
     p = figure_parser(__doc__)
     p.add_argument(
-        "--dataset", type=functools.partial(text_dataset, drawn=DRAWN), default="python_docs",
-        help="text, as enlarge/train.py takes it (default python_docs)",
+        "--dataset", type=functools.partial(text_dataset, drawn=(DRAWN,)), default=DRAWN,
+        help=f"text, as enlarge/train.py takes it (default {DRAWN})",
     )  # fmt: skip
     p.add_argument(
         "--preset", choices=sorted(train.PRESETS), default="quick", help="see enlarge/train.py (default quick)"

@@ -6,7 +6,7 @@ import numpy as np
 
 from common.errors import UserError
 
-DRAWN = ("python_docs",)  # names of --dataset besides those of `common.data.text`
+DRAWN = "python_docs"  # name of --dataset besides those of `common.data.text`
 UNKNOWN = "\ufffd"  # character number 0: every character that is too rare
 MOST = 4000  # characters of the alphabet; of Chinese texts the rarest are left out
 
@@ -22,7 +22,7 @@ def text_of(dataset, data_dir=None):
     Raises:
         UserError: if it is missing or no text.
     """
-    if dataset in DRAWN:
+    if dataset == DRAWN:
         try:
             from pydoc_data.topics import topics
         except ImportError:
@@ -30,9 +30,6 @@ def text_of(dataset, data_dir=None):
         return "\n\n".join(topics[name] for name in sorted(topics))
     from common.data.text import find_text, read_texts
 
-    path = dataset.removeprefix("text:")
-    if path != dataset:
-        return "\n".join(text.text for text in read_texts(path))
     texts = read_texts(find_text(dataset, data_dir))
     if dataset != "couplet":
         return "\n".join(text.text for text in texts)

@@ -9,13 +9,12 @@ The model is a causal Transformer that predicts the next character. `--enlarge` 
 it `--factor` times as wide and goes on. At step 0 its loss is that of the small one, unless `--noise` is added.
 """
 
-import functools
 import math
 
 from common.cli import apply_preset, float_in, main, parser, positive_int
-from common.data.text import TEXTS
 from common.errors import UserError
-from common.flag_types import IntRange, count_int, data_folder, run_folder, text_dataset, text_size, width_int
+from common.flag_types import IntRange, count_int, run_folder, text_size, width_int
+from common.parsers import add_text_flags
 from enlarge.corpus import DRAWN
 
 ARTICLE = "enlarge"
@@ -34,15 +33,7 @@ MOST_HELD_OUT = 200  # examples on which the loss is measured
 
 def make_parser():
     p = parser(__doc__, PRESETS, None)
-    p.add_argument(
-        "--dataset", type=functools.partial(text_dataset, drawn=DRAWN), default=DRAWN[0],
-        help=f"text: {', '.join((*DRAWN, *TEXTS))} or text:PATH, a .txt or .csv file, a folder or an archive of such "
-        f"files (default {DRAWN[0]}: Python's language reference, on every machine)",
-    )  # fmt: skip
-    p.add_argument(
-        "--data-dir", type=data_folder,
-        help="folder of your downloads, searched first (default none); then $DATA_DIR and the Keras cache are searched",
-    )  # fmt: skip
+    add_text_flags(p, DRAWN, "Python's language reference, on every machine")
     p.add_argument("--size", type=text_size, help="length of the examples in characters")
     p.add_argument("--width", type=width_int, help="length of the vectors between the blocks")
     p.add_argument("--depth", type=count_int, help="number of blocks")

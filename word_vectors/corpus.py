@@ -56,10 +56,9 @@ def load_corpus(dataset, tokens, vocabulary, data_dir=None, limit=None, seed=0):
         texts = np.repeat(np.arange(len(ids), dtype="int32"), ids.shape[1])
         names = list(toy_language.TOPICS)
         return Corpus(list(toy_language.WORDS), ids.reshape(-1).astype("int32"), texts, topics, names)
-    path = dataset.removeprefix("text:") if dataset.startswith("text:") else find_text(dataset, data_dir)
     split = splitter(tokens)
     number, ids, lengths, categories = {}, [], [], []
-    for i, record in enumerate(read_texts(path)):
+    for i, record in enumerate(read_texts(find_text(dataset, data_dir))):
         if i == limit:
             break
         words = [word for word in split(record.text.lower()) if any(c.isalpha() for c in word)]

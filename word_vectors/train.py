@@ -14,11 +14,9 @@ The run directory gets the vectors (`vectors.txt`, the text format of word2vec, 
 twenty words, pictures of the words and of the inner products against what theory says they are, and the numbers.
 """
 
-import functools
-
 from common.cli import apply_preset, float_in, main, parser
-from common.data.text import TEXTS
-from common.flag_types import IntRange, count_int, data_folder, positive_int, sample_int, text_dataset, width_int
+from common.flag_types import IntRange, count_int, positive_int, sample_int, width_int
+from common.parsers import add_text_flags
 from word_vectors.corpus import LANGUAGE, TOKENS
 
 ARTICLE = "word_vectors"
@@ -34,15 +32,7 @@ LEAST_COUNT = 5  # of the pairs of real texts that are compared with theory: the
 
 def make_parser():
     p = parser(__doc__, PRESETS, None)
-    p.add_argument(
-        "--dataset", type=functools.partial(text_dataset, drawn=(LANGUAGE,)), default=LANGUAGE,
-        help=f"texts: {', '.join((LANGUAGE, *TEXTS))}, or text:PATH, a .csv or .txt file, or a folder or an archive of "
-        f"such files (default {LANGUAGE}, which is drawn by code)",
-    )  # fmt: skip
-    p.add_argument(
-        "--data-dir", type=data_folder,
-        help="folder of your downloads, searched first (default none); then $DATA_DIR and the Keras cache are searched",
-    )  # fmt: skip
+    add_text_flags(p, LANGUAGE, "a small language, drawn by code")
     p.add_argument(
         "--loss", choices=["softmax", "negative"], default="softmax",
         help="softmax over all words (default), or negative sampling",

@@ -63,11 +63,13 @@ class BadRow(Exception):
 
 
 def find_text(name: str, data_dir=None) -> Path:
-    """Return the file or folder of a known collection of texts, as `locate_text` finds it.
+    """Return PATH of "text:PATH", or the file or folder of a known collection of texts, as `locate_text` finds it.
 
     Raises:
         UserError: if it is missing; the message says which file to get and where to put it.
     """
+    if name.startswith("text:"):
+        return Path(name.removeprefix("text:"))
     path = locate_text(name, data_dir)
     if path is None:
         searched = ", ".join(str(folder) for folder in search_dirs(data_dir))
