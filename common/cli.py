@@ -108,13 +108,21 @@ def add_format(args_parser):
     )
 
 
-def figure_parser(description):
-    """Return a parser with the flags of a script that draws figures and trains nothing: --out and --format."""
+def figure_parser(description, presets=None, preset_help=""):
+    """Return a parser with the flags of a script that draws figures: --out, --format and, with presets, --preset.
+
+    Args:
+        description: str, shown by --help as it is.
+        presets: dict of preset name -> its values, with "quick", the default.
+        preset_help: str, says what the presets are.
+    """
     p = Parser(description=description, formatter_class=Parser.RAW)
     p.add_argument(
         "--out", type=output_folder, default="runs", help="folder that holds the run directories (default runs)"
     )
     add_format(p)
+    if presets:
+        p.add_argument("--preset", choices=presets, default="quick", help=preset_help)
     return p
 
 

@@ -43,12 +43,7 @@ SLOPES = {
 
 
 def make_parser():
-    p = figure_parser(__doc__)
-    p.add_argument(
-        "--preset", choices=PRESETS, default="quick",
-        help="smoke: 31 starts and 40 noisy runs; quick: 301 and 2,000 (default)",
-    )  # fmt: skip
-    return p
+    return figure_parser(__doc__, PRESETS, "smoke: 31 starts and 40 noisy runs; quick: 301 and 2,000 (default)")
 
 
 def polyak_path(start, h=H, cap=CAP, f=curve, slope=curve_slope):

@@ -32,12 +32,9 @@ PRESETS = {
 
 
 def make_parser():
-    p = figure_parser(__doc__)
-    p.add_argument(
-        "--preset", choices=sorted(PRESETS), default="quick",
-        help="models and seeds, smoke: 1 block and 1 seed, quick (default): 3 blocks and 5 seeds",
-    )  # fmt: skip
-    return p
+    return figure_parser(
+        __doc__, PRESETS, "models and seeds, smoke: 1 block and 1 seed, quick (default): 3 blocks and 5 seeds"
+    )
 
 
 def random_model(kind, seed, depth=3, **options):

@@ -32,9 +32,8 @@ LEARNING_RATE = 2e-3  # of Adam (beta_1 .5, beta_2 .99); a cosine lowers it to a
 
 
 def make_parser():
-    p = figure_parser(__doc__)
+    p = figure_parser(__doc__, PRESETS, "smoke: seconds; quick: a few minutes (default)")
     add = p.add_argument
-    add("--preset", choices=PRESETS, default="quick", help="smoke: seconds; quick: a few minutes (default)")
     add("--seeds", type=count_int, default=1, help="number of seeds, from 0 on (default 1)")
     return p
 

@@ -35,11 +35,10 @@ LEARNING_RATES = {"critic": 5e-3, "generator": 1e-2}
 
 
 def make_parser():
-    p = figure_parser(__doc__)
+    p = figure_parser(__doc__, PRESETS, "smoke: seconds; quick: a few minutes (default)")
     add = p.add_argument
     names_help = f"divergences to fit with, of {', '.join(PANEL_ORDER)} (default all)"
     add("--divergences", nargs="+", choices=PANEL_ORDER, default=PANEL_ORDER, metavar="NAME", help=names_help)
-    add("--preset", choices=PRESETS, default="quick", help="smoke: seconds; quick: a few minutes (default)")
     add("--seeds", type=count_int, default=1, help="number of seeds, from 0 on (default 1)")
     add("--steps", type=positive_int, help="number of training steps (default: the preset's)")
     add("--batch-size", type=batch_int, help="number of points per step (default: the preset's)")

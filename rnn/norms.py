@@ -35,12 +35,9 @@ FLOOR = -300.0  # stands for log10 of a product that is exactly 0
 
 
 def make_parser():
-    p = figure_parser(__doc__)
-    p.add_argument(
-        "--preset", choices=PRESETS, default="quick",
-        help="smoke: 3 seeds, 500 draws of one unit each; quick: 12 seeds, 5,000 draws each (default)",
-    )  # fmt: skip
-    return p
+    return figure_parser(
+        __doc__, PRESETS, "smoke: 3 seeds, 500 draws of one unit each; quick: 12 seeds, 5,000 draws each (default)"
+    )
 
 
 def orthogonal(rng, n):

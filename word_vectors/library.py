@@ -32,12 +32,9 @@ RANDOM_LAYOUTS = 200  # to measure what chance gives
 
 
 def make_parser():
-    p = figure_parser(__doc__)
-    p.add_argument(
-        "--preset", choices=PRESETS, default="quick",
-        help="smoke: 1 library and 2,000 proposals; quick: 5 libraries of 20,000 (default)",
-    )  # fmt: skip
-    return p
+    return figure_parser(
+        __doc__, PRESETS, "smoke: 1 library and 2,000 proposals; quick: 5 libraries of 20,000 (default)"
+    )
 
 
 def visits(seed, books=BOOKS):

@@ -34,12 +34,9 @@ NEIGHBOURS = 10
 
 
 def make_parser():
-    p = figure_parser(__doc__)
-    p.add_argument(
-        "--preset", choices=PRESETS, default="quick",
-        help="smoke: 1 seed and 150 steps of descent; quick: 5 seeds and 500 steps (default)",
-    )  # fmt: skip
-    return p
+    return figure_parser(
+        __doc__, PRESETS, "smoke: 1 seed and 150 steps of descent; quick: 5 seeds and 500 steps (default)"
+    )
 
 
 def clusters(seed):

@@ -30,12 +30,9 @@ RATE, START = 1.0, 0.1  # step size; standard deviation of the first vectors
 
 
 def make_parser():
-    p = figure_parser(__doc__)
-    p.add_argument(
-        "--preset", choices=PRESETS, default="quick",
-        help="smoke: 1 library and 200 steps of descent; quick: 5 libraries and 1,000 steps (default)",
-    )  # fmt: skip
-    return p
+    return figure_parser(
+        __doc__, PRESETS, "smoke: 1 library and 200 steps of descent; quick: 5 libraries and 1,000 steps (default)"
+    )
 
 
 def fit(seed, dimensions, steps):
