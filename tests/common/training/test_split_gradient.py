@@ -30,7 +30,7 @@ def networks(kind="plain", outputs=1):
 
 
 def gradients(critic, generator, losses, split):
-    """Return (gradients of the single loss, state of the critic after it), in one pass of the fakes or in two.
+    """Return (value, gradients by all weights) of the single loss, with one pass of the fakes or with two.
 
     Args:
         losses: functions (critic loss of (real, fake_ng), generator loss of (real, fake)).
