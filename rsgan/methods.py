@@ -17,6 +17,8 @@ class Method:
             the critic.
         spectral_norm: bool, divide every kernel of the critic by its spectral norm (6311).
         clip: float, keep every weight of the critic within [-clip, clip]; `None` for no clipping.
+        consistency: float, weight of the consistency term between two passes of the reals through a critic with
+            dropout; `None` for neither.
         steps_per_round: (n_d, n_g), the authors' numbers of critic and generator steps in a round of alternating
             training.
     """
@@ -25,6 +27,7 @@ class Method:
     penalty: str | None = None
     spectral_norm: bool = False
     clip: float | None = None
+    consistency: float | None = None
     steps_per_round: tuple[int, int] = (1, 1)
 
 
@@ -41,6 +44,7 @@ METHODS = {
     "wgan_sn": Method("wgan", spectral_norm=True, steps_per_round=(5, 1)),
     "wgan_gp": Method("wgan", "gp", steps_per_round=(5, 1)),
     "wgan_gp_linear": Method("wgan", "gp_linear", steps_per_round=(5, 1)),
+    "ct_gan": Method("wgan", "gp", consistency=2.0, steps_per_round=(5, 1)),  # arXiv 1803.01541
     "wgan_div": Method("wgan", "div"),
     # needs no constraint (arXiv 1811.07296)
     "gan_qp": Method("gan_qp", steps_per_round=(2, 1)),

@@ -75,7 +75,13 @@ def build(args, shape):
     from keras import layers, ops
 
     from common.losses.adversarial import get_loss, sample_distance
-    from common.losses.gradient_penalties import PENALTIES, RandomInterpolation, RandomNeighbour, SquaredGradientNorm
+    from common.losses.gradient_penalties import (
+        PENALTIES,
+        RandomInterpolation,
+        RandomNeighbour,
+        SquaredGradientNorm,
+        consistency_penalty,
+    )
     from common.models.layers import Latent
     from common.models.networks import build_critic, build_generator
     from common.models.spectral_norm import SpectralNormalized
@@ -93,6 +99,7 @@ def build(args, shape):
         "batch_norm": args.batch_norm and not (method.penalty and PENALTIES[method.penalty].evaluated_at),
         "negative_slope": args.negative_slope,
         "initializer": args.initializer,
+        "dropout": 0.5 if method.consistency else 0.0,
     }
     generator = build_generator(shape, args.latent_dim, args.width, args.kernel_size, initializer=args.initializer)
     critic = build_critic(shape, args.width, args.kernel_size, **critic_kwargs)
@@ -115,15 +122,20 @@ def build(args, shape):
     z = Latent(args.latent_dim, seed=args.seed)(x)
     x_fake = generator(z)
     x_fake_ng = ops.stop_gradient(x_fake)
+    if method.consistency:  # the reals twice, each time with other units dropped
+        scores_and_features = keras.Model(critic.input, [critic.output, critic.layers[-2].output])
+        (real, features), (other_real, other_features) = scores_and_features(x), scores_and_features(x)
+    elif not loss.pairwise_critic:
+        real = critic(x)
     if args.trainer == "single" and loss.zero_sum:  # one gradient serves both: the generator takes it with a minus
         reversed_fake = reverse_gradient(x_fake)
-        real, fake_ng = pair_scores([x, reversed_fake]) if loss.pairwise_critic else (critic(x), critic(reversed_fake))
+        real, fake_ng = pair_scores([x, reversed_fake]) if loss.pairwise_critic else (real, critic(reversed_fake))
         generator_inputs = {}
     elif loss.pairwise_critic:  # one pass, whose gradient goes two ways
         (real_for_generator, fake), (real, fake_ng) = SplitGradient(pair_scores)([x, x_fake])
         generator_inputs = {"fake": fake, "real_for_generator": real_for_generator}
     else:
-        real, (fake, fake_ng) = critic(x), SplitGradient(critic)(x_fake)
+        fake, fake_ng = SplitGradient(critic)(x_fake)
         generator_inputs = {"fake": fake, "real_for_generator": ops.stop_gradient(real)}
     critic_inputs = {"real": real, "fake_ng": fake_ng}
 
@@ -138,6 +150,9 @@ def build(args, shape):
     if method.penalty:
         scores = {"real": real, "fake": fake_ng}
         critic_inputs["penalty"] = penalty_of(method, squared_gradient_norm, scores, args.penalty_weight)
+    if method.consistency:
+        pair = [real, other_real, features, other_features]
+        critic_inputs["penalty"] += consistency_penalty(*pair, method.consistency)
     if loss.distance_order:
         critic_inputs["distance"] = sample_distance(x, x_fake_ng, loss.distance_order)
 

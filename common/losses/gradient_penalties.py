@@ -4,8 +4,8 @@
     loss = ... + zero_centred_penalty(squared_norm)  # R1
 
 Gradients are per sample, so the critic must not mix samples (no batch normalisation). The author's scripts have batch
-normalisation; the gradient of one sample's score then includes the other samples' scores. LeCam's penalty, on the
-scores themselves, is here too.
+normalisation; the gradient of one sample's score then includes the other samples' scores. The penalties of LeCam and
+CT-GAN, on the scores themselves, are here too.
 """
 
 from collections.abc import Callable
@@ -165,6 +165,26 @@ def lecam_penalty(real, fake, mean_real, mean_fake, weight=0.3):
     """
     penalty = ops.square(ops.relu(real - mean_fake)) + ops.square(ops.relu(mean_real - fake))
     return weight * ops.squeeze(penalty, -1)
+
+
+def consistency_penalty(score, other_score, features, other_features, weight=2.0):
+    """Return weight [(D(x') - D(x''))^2 + 0.1 mean (h(x') - h(x''))^2], the consistency term of CT-GAN.
+
+    x' and x'' are two passes of the same real samples through a critic with dropout, h its last hidden layer
+    (arXiv 1803.01541). The paper subtracts a margin M' and takes the positive part; here M' = 0.
+
+    Args:
+        score: D(x'), (batch, 1).
+        other_score: D(x''), (batch, 1).
+        features: h(x'), (batch, n).
+        other_features: h(x''), (batch, n).
+        weight: float, the paper's lambda_2 (default 2).
+
+    Returns:
+        Tensor (batch,).
+    """
+    scores = ops.squeeze(ops.square(score - other_score), -1)
+    return weight * (scores + 0.1 * ops.mean(ops.square(features - other_features), -1))
 
 
 @keras.saving.register_keras_serializable("kexue")

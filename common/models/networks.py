@@ -52,6 +52,7 @@ def dcgan_encoder(
     max_channels=None,
     negative_slope=0.2,
     initializer=NORMAL,
+    dropout=0.0,
     name="encoder",
 ):
     """Return a network from images to vectors: an encoder or a critic.
@@ -70,6 +71,7 @@ def dcgan_encoder(
         max_channels: int, channels of the 4 x 4 feature map (default: see the module's docstring).
         negative_slope: float, slope of LeakyReLU below 0.
         initializer: initialiser of every kernel.
+        dropout: float, rate of Dropout after every LeakyReLU (default 0, none).
         name: str, name of the model.
 
     Returns:
@@ -86,6 +88,7 @@ def dcgan_encoder(
         if i > 0 and batch_norm:
             x = layers.BatchNormalization()(x)
         x = layers.LeakyReLU(negative_slope)(x)
+        x = layers.Dropout(dropout)(x) if dropout else x
     if outputs is None:
         return keras.Model(x_in, layers.GlobalAveragePooling2D(dtype="float32")(x), name=name)
     x = layers.Flatten()(x)
@@ -169,7 +172,15 @@ def dcgan_generator(
 
 
 def mlp(
-    inputs, outputs, width=128, depth=3, negative_slope=0.2, spectral_norm=False, initializer="he_normal", name="mlp"
+    inputs,
+    outputs,
+    width=128,
+    depth=3,
+    negative_slope=0.2,
+    spectral_norm=False,
+    initializer="he_normal",
+    dropout=0.0,
+    name="mlp",
 ):
     """Return a fully connected network with LeakyReLU, for 2-D points.
 
@@ -184,6 +195,7 @@ def mlp(
         negative_slope: float, slope of LeakyReLU below 0.
         spectral_norm: bool, divide every kernel by its spectral norm (article 6311).
         initializer: initialiser of every kernel.
+        dropout: float, rate of Dropout after every LeakyReLU (default 0, none).
         name: str, name of the model.
 
     Returns:
@@ -198,6 +210,7 @@ def mlp(
             "bias_initializer": keras.initializers.RandomUniform(-limit, limit),
         }
         x = layers.LeakyReLU(negative_slope)(wrap(layers.Dense(width, **initializers))(x))
+        x = layers.Dropout(dropout)(x) if dropout else x
     x = wrap(layers.Dense(outputs, kernel_initializer=_fresh_initializer(initializer), dtype="float32"))(x)
     return keras.Model(x_in, x, name=name)
 
@@ -211,6 +224,7 @@ def build_critic(
     batch_norm=False,
     negative_slope=0.3,
     initializer="glorot_uniform",
+    dropout=0.0,
     name="critic",
 ):
     """Return a critic for samples of a shape: the encoder of the DCGAN scripts for images, an `mlp` for points.
@@ -224,14 +238,16 @@ def build_critic(
         batch_norm: bool, use batch norm. The network for points never has it.
         negative_slope: float, slope of LeakyReLU below 0 in the network for images (default 0.3).
         initializer: str, initialiser of the kernels in the network for images (default "glorot_uniform"), or "dcgan".
+        dropout: float, rate of Dropout after every hidden layer (default 0, none).
         name: str, name of the model.
 
     Returns:
         `keras.Model`, (batch, *shape) -> (batch, outputs).
     """
     if len(shape) == 1:
-        return mlp(*shape, outputs or width, width, spectral_norm=spectral_norm, name=name)
+        return mlp(*shape, outputs or width, width, spectral_norm=spectral_norm, dropout=dropout, name=name)
     encoder_kwargs = {
+        "dropout": dropout,
         "spectral_norm": spectral_norm,
         "batch_norm": batch_norm,
         "negative_slope": negative_slope,

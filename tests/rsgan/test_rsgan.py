@@ -1,5 +1,7 @@
 """The methods of article 6110: their table, their losses, and the graphs that `train.build` makes of them."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from keras import layers, ops
 from common.cli import apply_preset
 from common.data.batches import EndlessBatches
 from common.losses.adversarial import LOSSES, get_loss
-from common.losses.gradient_penalties import PENALTIES, RandomInterpolation, RandomNeighbour
+from common.losses.gradient_penalties import PENALTIES, RandomInterpolation, RandomNeighbour, consistency_penalty
 from common.models.layers import Latent
 from common.models.spectral_norm import SpectralNormalized
 from rsgan import train
@@ -142,6 +144,23 @@ def test_the_single_loss_has_the_gradients_of_both_players(name):
 
 def largest(gradients):
     return max(np.abs(g).max() for g in gradients)
+
+
+@pytest.mark.parametrize("shape", [(32, 32, 1), (2,)])
+def test_consistency_compares_two_passes_with_other_units_dropped(shape, monkeypatch):
+    x, penalties = np.random.default_rng(0).normal(size=(8, *shape)).astype("float32"), []
+    for weight in (2.0, 5.0):
+        monkeypatch.setitem(METHODS, "ct_gan", dataclasses.replace(METHODS["ct_gan"], consistency=weight))
+        model, critic, _ = build("ct_gan", shape=shape)
+        restore = state_of(model)
+        penalties.append(numpy(model(x, training=True)["penalty"]))
+    restore()
+    passes = next(layer for layer in model.layers if len(getattr(layer, "outputs", [])) == 2)
+    (score, features), (other_score, other_features) = [[numpy(y) for y in passes(x, training=True)] for _ in range(2)]
+    assert np.abs(score - other_score).min() > 0
+    np.testing.assert_allclose(score, features @ numpy(critic.layers[-1].kernel), atol=1e-5)
+    expected = consistency_penalty(score, other_score, features, other_features, 3.0)
+    np.testing.assert_allclose(penalties[1] - penalties[0], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_tgan_scores_pairs_in_both_orders():

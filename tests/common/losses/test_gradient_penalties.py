@@ -11,6 +11,7 @@ from common.losses.gradient_penalties import (
     RandomInterpolation,
     RandomNeighbour,
     SquaredGradientNorm,
+    consistency_penalty,
     gradient_penalty,
     lecam_penalty,
     linear_gradient_penalty,
@@ -177,3 +178,10 @@ def test_model_with_a_penalty_can_be_saved(tmp_path):
     keras.Model(x, SquaredGradientNorm(critic)(RandomInterpolation()(x, x + 1))).save(tmp_path / "m.keras")
     model = keras.models.load_model(tmp_path / "m.keras", safe_mode=True)
     np.testing.assert_allclose(numpy(model(X)), np.full(5, 9.0), rtol=1e-6)
+
+
+def test_consistency_by_hand():
+    """2 [(3 - 1)^2 + 0.1 (1 + 9) / 2] and, for equal passes, 0."""
+    score, other = np.array([[3.0], [5.0]], "f"), np.array([[1.0], [5.0]], "f")
+    features, others = np.array([[1.0, 2.0], [4.0, 0.0]], "f"), np.array([[2.0, -1.0], [4.0, 0.0]], "f")
+    np.testing.assert_allclose(consistency_penalty(score, other, features, others), [9.0, 0.0], rtol=1e-6)
