@@ -102,6 +102,14 @@ def add_text_flags(p, drawn, what):
     )  # fmt: skip
 
 
+def add_batch_norm_flag(p):
+    """Add --batch-norm, of the critic of images, to a parser."""
+    p.add_argument(
+        "--batch-norm", action=argparse.BooleanOptionalAction,
+        help="batch norm in the critic; off with a gradient penalty, which is per sample",
+    )  # fmt: skip
+
+
 def preset_table(presets, title):
     """Return the values of some presets as lines of text: a flag per line, a preset per column.
 

@@ -127,7 +127,7 @@ def _xlogx(u):
     return np.where(u == 0, 0.0, u * np.log(u))
 
 
-def _log_lambert(a, xp):
+def log_lambert(a, xp):
     """Return y = log W(e^a) with the Lambert function W, for Jeffrey's conjugate.
 
     y is the root of e^y + y = a, found by Halley's method, because e^a itself would overflow. The derivative through
@@ -143,7 +143,7 @@ def _log_lambert(a, xp):
 
 def _jeffrey_conjugate(t, xp):
     """Return g(t) = W + 1/W + t - 2 with W = W(e^(1 - t)), which equals 1/W - 1 - log W, as W + log W = 1 - t."""
-    y = _log_lambert(1 - t, xp)
+    y = log_lambert(1 - t, xp)
     return xp.expm1(-y) - y
 
 

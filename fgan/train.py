@@ -5,12 +5,14 @@ python fgan/train.py --dataset 8gaussians --divergence kl      # in the plane
 python fgan/train.py --divergence js --swap-roles              # cartoon faces drawn by code, D(q||p) instead of D(p||q)
 """
 
-from common.cli import apply_preset, gan_parser, main
+from common.cli import apply_preset, float_in, gan_parser, main
 from common.data.toy_2d import TOYS
+from common.parsers import add_batch_norm_flag
 from fgan.names import NAMES
 
 ARTICLE = "fgan"
 COMMON = {"batch_size": 64, "latent_dim": 100, "learning_rate": 2e-4, "ema": 0.0}
+COMMON |= {"batch_norm": False, "roth_weight": 0.0}
 IMAGES = COMMON | {"initializer": "glorot_uniform", "negative_slope": 0.3}
 PRESETS = {
     "smoke": IMAGES | {"size": 32, "batch_size": 8, "width": 32, "kernel_size": 4, "steps": 6, "every": 3},
@@ -31,6 +33,10 @@ def make_parser():
     p.add_argument("--divergence", choices=NAMES, default="js", help="divergence to minimise (default js)")
     p.add_argument("--swap-roles", action="store_true", help="exchange data and samples in the divergence: D(q||p)")
     p.add_argument("--spectral-norm", action="store_true", help="spectral norm on every kernel of the critic")
+    add_batch_norm_flag(p)
+    p.add_argument(
+        "--roth-weight", type=float_in(0, 1e6), help="weight of Roth's penalty on the critic (default 0: none)"
+    )
     return p
 
 
@@ -45,29 +51,43 @@ def build(args, shape):
         (trainer, critic, generator): a `SingleLoss` and two models.
     """
     import keras
+    from keras import ops
 
+    from common.losses.gradient_penalties import SquaredGradientNorm
     from common.models.layers import Latent
     from common.models.networks import build_critic, build_generator
     from common.training.single_loss import SingleLoss, reverse_gradient
     from fgan.divergences import f_gan_loss, get_divergence
+    from fgan.roth import roth_penalty
 
     # networks
     generator = build_generator(shape, args.latent_dim, args.width, args.kernel_size, initializer=args.initializer)
-    critic_kwargs = {"negative_slope": args.negative_slope, "initializer": args.initializer}
-    critic = build_critic(shape, args.width, args.kernel_size, spectral_norm=args.spectral_norm, **critic_kwargs)
+    critic_kwargs = {
+        "spectral_norm": args.spectral_norm,
+        "batch_norm": args.batch_norm and not args.roth_weight,
+        "negative_slope": args.negative_slope,
+        "initializer": args.initializer,
+    }
+    critic = build_critic(shape, args.width, args.kernel_size, **critic_kwargs)
 
     # wiring: the critic maximises the bound of the divergence; the reversed gradient makes the generator minimise it
     x = keras.Input(shape)
     z = Latent(args.latent_dim, seed=args.seed)(x)
     x_fake = generator(z)
     scores = {"real": critic(x), "fake": critic(reverse_gradient(x_fake))}
+    divergence = get_divergence(args.divergence)
+    if args.roth_weight:  # on the side whose term is g(T)
+        side = x if args.swap_roles else ops.stop_gradient(x_fake)
+        penalty_args = SquaredGradientNorm(critic)(side), critic(side), args.roth_weight, args.swap_roles
+        scores["penalty"] = roth_penalty(divergence, *penalty_args)
 
     # loss
-    loss = f_gan_loss(get_divergence(args.divergence), args.swap_roles)
+    loss = f_gan_loss(divergence, args.swap_roles)
 
-    def bound_loss(real, fake):
+    def bound_loss(real, fake, penalty=None):
         value = loss.critic(real, fake)  # -T(x) + g(T(G(z)))
-        return {"loss": value, "bound": -value, "critic_gap": real - fake}
+        values = {"loss": value, "bound": -value, "critic_gap": real - fake}
+        return values if penalty is None else values | {"loss": ops.mean(value) + ops.mean(penalty), "penalty": penalty}
 
     model = SingleLoss(x, scores, bound_loss)
     model.compile(keras.optimizers.Adam(args.learning_rate, beta_1=0.5))

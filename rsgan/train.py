@@ -14,6 +14,7 @@ from common.cli import apply_preset, float_in, gan_parser, main
 from common.data.toy_2d import TOYS
 from common.errors import UserError
 from common.flag_types import count_int
+from common.parsers import add_batch_norm_flag
 from rsgan.methods import METHODS
 
 ARTICLE = "rsgan"
@@ -47,10 +48,7 @@ def make_parser():
     p.add_argument(
         "--penalty-weight", type=float_in(1e-9, 1e9), help="weight of the gradient penalty (default: the published one)"
     )
-    p.add_argument(
-        "--batch-norm", action=argparse.BooleanOptionalAction,
-        help="batch norm in the critic; off with a gradient penalty, which is per sample",
-    )  # fmt: skip
+    add_batch_norm_flag(p)
     p.add_argument(
         "--generator-learning-rate", type=float_in(1e-8, 1),
         help="learning rate of the generator, if it is to have its own (TTUR, arXiv 1706.08500)",
