@@ -11,6 +11,7 @@ import os
 from common.backend.devices import (  # noqa: F401
     Devices,
     distribution,
+    peak_device_memory,
     replica_id_and_count,
     rows_of_replica,
     scale_loss,

@@ -49,6 +49,23 @@ def sum_gradients_first(optimizer):
     inner._all_reduce_sum_gradients = list  # they are summed already
 
 
+def peak_device_memory():
+    """Return the most memory that this process has used on one accelerator so far, in bytes; `None` without one."""
+    if backend_name() == "tensorflow":
+        import tensorflow as tf
+
+        gpus = [device.name.removeprefix("/physical_device:") for device in tf.config.list_physical_devices("GPU")]
+        return max((tf.config.experimental.get_memory_info(gpu)["peak"] for gpu in gpus), default=None)
+    if backend_name() == "jax":
+        import jax
+
+        stats = [device.memory_stats() for device in jax.local_devices() if device.platform != "cpu"]
+        return max((stat["peak_bytes_in_use"] for stat in stats if stat), default=None)
+    import torch
+
+    return max(map(torch.cuda.max_memory_allocated, range(torch.cuda.device_count())), default=None)
+
+
 class Devices:
     """The devices of a run: a context in which to build and compile, and with `fitting()` one in which to `fit`.
 

@@ -30,6 +30,7 @@ TABLE_COLUMNS = {
     "width of modes": "mode_width",
     "half-way": "half_way",
     "seconds": "train_seconds",
+    "memory, MiB": "peak_memory_mb",
 }
 DATA_COLUMN = -1  # in the place of a step, before all of them
 GRID_STEPS = 6  # columns of the grid: the same latents at six steps of the training

