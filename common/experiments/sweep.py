@@ -5,25 +5,18 @@ import hashlib
 import os
 import re
 import shlex
-import subprocess
-import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from queue import SimpleQueue
 
 from common.cli import Parser, add_format, dataset
 from common.errors import UserError
-from common.experiments.gpus import gpu_environments
+from common.experiments.processes import GPU_SHARING_ENV, hold_lock, run_processes, start_process
 from common.files import read_json
 from common.flag_types import count_int, output_folder
-from common.streams import stage
 from common.training.log import format_duration
 
 KILLED = "killed by signal"
 TIME_OF_STAGE = r" \(\d+ s\)$"  # at the end of a line that says at which stage a training is
-# Let two runs share one GPU: by default TensorFlow and JAX each reserve nearly all its memory.
-GPU_SHARING_ENV = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 
 
 def sweep_parser(description, default_dataset, toys=()):
@@ -52,6 +45,8 @@ def sweep_parser(description, default_dataset, toys=()):
 def sweep(script, jobs, sweep_dir, workers=1, failed=None):
     """Run a training script once per job; a job that has finished before is not run again.
 
+    A job that another process runs, e.g. one that outlived a sweep that was killed, is waited for.
+
     Args:
         script: path of a training script that takes --out, --resume and --new.
         jobs: dict name -> list of flags. The output of a job goes to `<sweep_dir>/<name>/log.txt`.
@@ -67,53 +62,58 @@ def sweep(script, jobs, sweep_dir, workers=1, failed=None):
     Raises:
         UserError: if a job fails and `failed` is `None`, or if a job succeeds and it is not clear which
             `results.json` is its own.
+        KeyboardInterrupt: after a signal to stop. The running jobs have then saved their state.
     """
-    env = (GPU_SHARING_ENV if workers > 1 else {}) | os.environ
-    free_gpus = SimpleQueue()
-    for gpu_env in gpu_environments(workers):
-        free_gpus.put(gpu_env)
-    ended, seconds = [], []  # names of jobs; how long those took that had no results before
+    sharing = GPU_SHARING_ENV if workers > 1 else {}
+    waiting, run_dirs, before, started_at, seconds = list(jobs), {}, {}, {}, []
+    arguments, elsewhere = {}, set()  # of the jobs; names of those that another process runs
+    log_of = lambda name: Path(sweep_dir) / name / "log.txt"
+    count_ended = lambda: len(run_dirs) + len(failed or ())
 
-    def run_job(name, flags):
+    def start(name, gpu_env):
         job_dir = Path(sweep_dir) / name
-        arguments = list(map(str, [script, *flags, "--out", job_dir, "--resume", "--new"]))
+        arguments[name] = list(map(str, [script, *jobs[name], "--out", job_dir, "--resume", "--new"]))
         try:
-            job_dir.mkdir(parents=True, exist_ok=True)
-            log = open(job_dir / "log.txt", "a")  # noqa: SIM115 - closed below
+            with hold_lock(job_dir / "lock") as lock, open(log_of(name), "a") as log:
+                if lock is None:
+                    if name not in elsewhere:
+                        print(f"{name}: already running in another process; waiting for it; {log_of(name)}", flush=True)
+                    elsewhere.add(name)
+                    return None
+                before[name] = _file_states(job_dir)
+                print(f"{name}: begun; {count_ended()} of {len(jobs)} have ended; {log_of(name)}", flush=True)
+                waiting.remove(name)
+                started_at[name] = time.monotonic()
+                env = sharing | os.environ | ({} if "--distribute" in arguments[name] else gpu_env)
+                return start_process(arguments[name], log, lock, env)
         except OSError as error:
             raise UserError(f"cannot write to {job_dir}: {error.strerror}; choose another --out") from None
-        before = _file_states(job_dir)
-        print(f"{name}: begun; {len(ended)} of {len(jobs)} have ended; {job_dir}/log.txt", flush=True)
-        started_at, gpu_env = time.monotonic(), free_gpus.get()
-        job_env = env if "--distribute" in arguments else env | gpu_env
-        try:
-            with log, stage(lambda: f"{name}: {re.sub(TIME_OF_STAGE, '', _last_line(job_dir / 'log.txt'))}"):
-                process = subprocess.run(
-                    [sys.executable, *arguments], env=job_env, stdout=log, stderr=subprocess.STDOUT
-                )
-        finally:
-            free_gpus.put(gpu_env)
-        ended.append(name)
-        duration = time.monotonic() - started_at
-        if not before and not process.returncode:
+
+    def end(name, code):
+        if code is None:  # stopped
+            return
+        duration = time.monotonic() - started_at[name]
+        if not before[name] and not code:
             seconds.append(duration)
-        if process.returncode:
-            reason = failure_reason(process.returncode, job_dir / "log.txt")
+        if code:
+            reason = failure_reason(code, log_of(name))
             if failed is None:
                 raise UserError(f"{name}: {reason}")
             failed[name] = reason
             print(f"{name}: {reason}", flush=True)
-            return None
-        run_dir = find_run(job_dir, arguments, before)
-        remaining = len(jobs) - len(ended)
+            return
+        run_dirs[name] = find_run(Path(sweep_dir) / name, arguments[name], before[name])
+        remaining = len(jobs) - count_ended()
         estimate = remaining * sum(seconds) / len(seconds) / workers if remaining and seconds else None
         time_left = f"; about {format_duration(estimate)} left" if estimate else ""
-        print(f"{name}: ended after {format_duration(duration)}{time_left}; {run_dir}/results.json", flush=True)
-        return run_dir
+        print(f"{name}: ended after {format_duration(duration)}{time_left}; {run_dirs[name]}/results.json", flush=True)
 
-    with ThreadPoolExecutor(workers) as pool:
-        run_dirs = dict(zip(jobs, pool.map(run_job, jobs, jobs.values()), strict=True))
-    return {name: run_dir for name, run_dir in run_dirs.items() if run_dir}
+    def title(running):
+        return "; ".join(f"{name}: {re.sub(TIME_OF_STAGE, '', _last_line(log_of(name)))}" for name in running)
+
+    progress = lambda: f"{count_ended()} of {len(jobs)} trainings have ended"
+    run_processes(lambda: list(waiting), start, end, workers, title, progress)
+    return {name: run_dirs[name] for name in jobs if name in run_dirs}
 
 
 def find_run(job_dir, arguments, before):

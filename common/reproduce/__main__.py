@@ -12,16 +12,13 @@ run. Finished runs are not repeated; failed runs are named at the end. Several m
 own part of the runs in --only.
 """
 
-import contextlib
 import os
-import signal
-import subprocess
 import sys
 import time
 
 from common.cli import Parser, add_format, dataset, main
 from common.errors import UserError
-from common.experiments.gpus import gpu_environments
+from common.experiments.processes import run_processes
 from common.flag_types import count_int, data_folder, images_path, nonempty
 from common.keras_settings import check_chosen_backend
 from common.reproduce import plan
@@ -30,9 +27,7 @@ from common.reproduce.page import format_duration
 from common.reproduce.paths import check_writable, out_path
 from common.reproduce.record import write_record
 from common.reproduce.run_files import read_picture
-from common.streams import stage
 
-STOP_TIMEOUT = 60  # seconds that a stopped run has to save its state
 ACTIVE_STATES = ("waiting", "running")
 
 
@@ -56,7 +51,7 @@ def make_parser():
     return p
 
 
-def run_all(runs, jobs, data_dir, on_change, stop_signals):
+def run_all(runs, jobs, data_dir, on_change):
     """Run the waiting runs in order, `jobs` at a time; the others continue if one fails.
 
     Args:
@@ -64,61 +59,54 @@ def run_all(runs, jobs, data_dir, on_change, stop_signals):
         jobs: int, number of processes at a time.
         data_dir: str or None, folder of the user's data sets.
         on_change: function without arguments, called after every change of a state.
-        stop_signals: list. If non-empty, running jobs are told to save and exit.
 
     Raises:
-        KeyboardInterrupt: if `stop_signals` ended it.
+        KeyboardInterrupt: after a signal to stop; running jobs have saved their state.
     """
-    running = {}  # key -> (run, process, its variables of `gpu_environments`)
-    free_gpus = gpu_environments(jobs)
     running_elsewhere = set()  # keys, so that each is reported once
 
     def report(run, message):
         print(f"[{done_count(runs):2d}/{len(runs)}] {run.key}: {message}", flush=True)
         on_change()
 
-    def start_if_possible(run):
+    def start_if_possible(run, gpu_env):
         if run.needs and run.needs.state in ("failed", "data missing", "blocked"):
             run.state, run.reason = "blocked", f"it needs {run.needs.key}"
             report(run, f"blocked, {run.reason}")
-        elif len(running) < jobs and (not run.needs or run.needs.state == "finished"):
+        elif not run.needs or run.needs.state == "finished":
             try:
-                process = run.start(data_dir, free_gpus[0])
+                process = run.start(data_dir, gpu_env)
             except OSError as error:  # the disk is full, or something lies where the run's folder should be
                 raise UserError(f"cannot start {run.key}: {error}") from None
             if process:
-                running[run.key] = run, process, free_gpus.pop(0)
                 on_dataset = f" on {run.dataset}" if run.dataset else ""
                 report(run, f"started{on_dataset}; {run.log}")
-            elif run.state == "finished":
+                return process
+            if run.state == "finished":
                 report(run, "finished by another process")
             elif run.key not in running_elsewhere:
                 running_elsewhere.add(run.key)
                 report(run, f"already running in another process; waiting for it; {run.log}")
+        return None
+
+    def end(run, exit_code):
+        run.end(exit_code)
+        if exit_code is None:
+            return
+        outcome = "finished" if run.state == "finished" else f"FAILED, {run.reason}"
+        report(run, f"{outcome}, after {run.seconds / 60:.1f} min; {time_left(runs, jobs)}")
 
     on_change()
     try:
-        with stage(lambda: f"running: {', '.join(list(running))}; {time_left(runs, jobs)}"):
-            while not stop_signals and (running or any(run.state == "waiting" for run in runs)):
-                for run in runs:
-                    if run.state == "waiting":
-                        start_if_possible(run)
-                time.sleep(0.1)
-                ended = [entry for entry in running.values() if entry[1].poll() is not None]
-                for run, process, gpu_env in ended:
-                    del running[run.key]
-                    free_gpus.append(gpu_env)
-                    run.end(process.returncode)
-                    outcome = "finished" if run.state == "finished" else f"FAILED, {run.reason}"
-                    report(run, f"{outcome}, after {run.seconds / 60:.1f} min; {time_left(runs, jobs)}")
-        if stop_signals:
-            print("\nstopping: running jobs save their state", flush=True)
-            done = f"{done_count(runs)} of {len(runs)} runs are done"
-            raise KeyboardInterrupt(f"{done}; run the same command again to continue")
+        run_processes(
+            waiting=lambda: [run for run in runs if run.state == "waiting"],
+            start=start_if_possible,
+            end=end,
+            workers=jobs,
+            title=lambda running: f"running: {', '.join(run.key for run in running)}; {time_left(runs, jobs)}",
+            progress=lambda: f"{done_count(runs)} of {len(runs)} runs are done",
+        )
     finally:
-        stop([process for _, process, _ in running.values()])
-        for run, _, _ in running.values():
-            run.end(None)
         on_change()
 
 
@@ -143,22 +131,6 @@ def time_left(runs, jobs):
 
     seconds = sum(seconds_left(run) for run in runs if run.state in ACTIVE_STATES) / jobs
     return f"about {format_duration(max(60, seconds))} left"
-
-
-def stop(processes):
-    """Tell process groups to save and exit; kill those that have not exited after `STOP_TIMEOUT`."""
-    try:
-        for process in processes:
-            with contextlib.suppress(OSError):  # it has just ended
-                os.killpg(process.pid, signal.SIGINT)
-        deadline = time.monotonic() + STOP_TIMEOUT
-        for process in processes:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(max(0, deadline - time.monotonic()))
-    finally:
-        for process in processes:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
 
 
 def picture_errors(runs):
@@ -214,8 +186,7 @@ def run(args):
             other.mark_if_finished()
         write_record(plan.ROOT / out / "reproduction.json", all_runs, args.preset, runs)
 
-    with collect_stop_signals() as stop_signals:
-        run_all(runs, jobs, args.data_dir, save_record, stop_signals)
+    run_all(runs, jobs, args.data_dir, save_record)
     for run in runs:
         if run.state != "finished":
             log = f"; {run.log}" if run.state == "failed" else ""
@@ -223,30 +194,6 @@ def run(args):
     n_finished = sum(run.state == "finished" for run in runs)
     print(f"{n_finished} of {len(runs)} runs are finished; `make compare` shows the results")
     sys.exit(any(run.state == "failed" for run in runs))
-
-
-@contextlib.contextmanager
-def collect_stop_signals():
-    """Yield a list that receives the first signal to stop; a second signal raises KeyboardInterrupt.
-
-    Restores SIGINT in child processes even if our shell started us with SIGINT ignored.
-    """
-    received = []
-
-    def handle(number, frame):
-        if received:
-            raise KeyboardInterrupt("stopped at once; run the same command again to continue")
-        received.append(number)
-
-    signals = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # `nohup` ignores it
-        signals.append(signal.SIGHUP)
-    previous_handlers = {number: signal.signal(number, handle) for number in signals}
-    try:
-        yield received
-    finally:
-        for number, handler in previous_handlers.items():
-            signal.signal(number, handler)
 
 
 if __name__ == "__main__":

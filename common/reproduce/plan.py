@@ -1,18 +1,16 @@
 """The runs that the articles list in `<article>/reproduction.toml`, and the state of each."""
 
-import fcntl
 import glob
 import os
 import re
 import shlex
-import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from common.errors import UserError
-from common.experiments.sweep import GPU_SHARING_ENV, failure_reason
+from common.experiments.processes import GPU_SHARING_ENV, hold_lock, start_process
+from common.experiments.sweep import failure_reason
 from common.files import write_json
 from common.reproduce import lists
 from common.reproduce.available import how_to_get, is_available
@@ -152,9 +150,7 @@ class Run:
         self.save_state()
 
     def start(self, data_dir, env=None):
-        """Start the process in its own group, so Ctrl-C is delivered exactly once, by us.
-
-        The process inherits a lock on `<run_dir>.lock`: it may outlive the program that started it.
+        """Start the process, with a lock on `<run_dir>.lock`: it may outlive the program that started it.
 
         Args:
             data_dir: str or None, passed to the script as $DATA_DIR.
@@ -163,30 +159,19 @@ class Run:
         Returns:
             subprocess.Popen, or None if another process still runs it or has finished it.
         """
-        lock_path = ROOT / f"{self.run_dir}.lock"
-        lock_path.parent.mkdir(parents=True, exist_ok=True)
-        with open(lock_path, "w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+        with hold_lock(ROOT / f"{self.run_dir}.lock") as lock:
+            if lock is None:
                 return None
             self.mark_if_finished()
             if self.state == "finished":
                 return None
             self.prepare_dir()
             self.state, self.started_at = "running", time.monotonic()
+            data_env = {"DATA_DIR": os.path.abspath(os.path.expanduser(data_dir))} if data_dir else {}
             with open(ROOT / self.log, "a") as log:
                 print("$ python", shlex.join(self.command), file=log, flush=True)
-                data_env = {"DATA_DIR": os.path.abspath(os.path.expanduser(data_dir))} if data_dir else {}
-                return subprocess.Popen(
-                    [sys.executable, *self.command],
-                    cwd=ROOT,
-                    env=GPU_SHARING_ENV | os.environ | data_env | (env or {}),
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    process_group=0,
-                    pass_fds=[lock.fileno()],
+                return start_process(
+                    self.command, log, lock, GPU_SHARING_ENV | os.environ | data_env | (env or {}), cwd=ROOT
                 )
 
     def end(self, exit_code):

@@ -79,11 +79,12 @@ def run_comparison(monkeypatch, home, script, *arguments):
     import common.models.networks  # noqa: F401 - it draws a number on import, here before the first seed is set
     from common.experiments import sweep
 
-    def run(command, env, stdout, stderr):
-        with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stdout):
-            return subprocess.CompletedProcess(command, run_here(*command[1:]))
+    def start_here(arguments, log, lock, env):
+        with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+            code = run_here(*arguments)
+        return SimpleNamespace(returncode=code, poll=lambda: code)
 
-    monkeypatch.setattr(sweep, "subprocess", SimpleNamespace(run=run, STDOUT=subprocess.STDOUT))
+    monkeypatch.setattr(sweep, "start_process", start_here)
     monkeypatch.setenv("KERAS_HOME", str(home / "cache"))
     assert run_here(script, *arguments) == 0
 

@@ -18,7 +18,6 @@ from common.experiments.sweep import (
     run_variants,
     sweep,
 )
-from common.reproduce import plan
 
 STUB = """
 import json, os, pathlib, sys
@@ -147,13 +146,13 @@ def test_several_jobs_share_a_gpu(tmp_path, monkeypatch, workers, shared):
     monkeypatch.setenv("KEPT", "1")
     environments = []
 
-    def run(command, env, **_):
+    def start(arguments, log, lock, env):
         environments.append(env)
         (tmp_path / "a/run").mkdir(exist_ok=True)
         (tmp_path / "a/run/results.json").write_text("{}")
-        return argparse.Namespace(returncode=0)
+        return argparse.Namespace(returncode=0, poll=lambda: 0)
 
-    monkeypatch.setattr(module.subprocess, "run", run)
+    monkeypatch.setattr(module, "start_process", start)
     sweep("train.py", {"a": []}, tmp_path, workers)
     monkeypatch.setenv("TF_FORCE_GPU_ALLOW_GROWTH", "false")  # the user's own choice
     sweep("train.py", {"a": []}, tmp_path, workers)
@@ -162,7 +161,6 @@ def test_several_jobs_share_a_gpu(tmp_path, monkeypatch, workers, shared):
         set(GPU_SHARING_ENV) if shared else {"TF_FORCE_GPU_ALLOW_GROWTH"},
     ]
     assert environments[1]["TF_FORCE_GPU_ALLOW_GROWTH"] == "false" and environments[0]["KEPT"] == "1"
-    assert plan.GPU_SHARING_ENV is GPU_SHARING_ENV
 
 
 @pytest.mark.parametrize("name", ["x" * 300, "数" * 100, "folder:/a/" + "b/" * 200, "folder:../..", "a\0b"])

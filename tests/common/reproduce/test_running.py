@@ -1,7 +1,6 @@
 """Running, sharing and stopping the runs of a list. The runs are stubs; nothing is trained."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -236,15 +235,3 @@ def test_a_signal_stops_all_running_jobs_and_says_how_to_continue(project, numbe
         assert "KeyboardInterrupt" in log.read_text(), "the run received SIGINT and has ended"
     assert project.states() == dict.fromkeys(("slow", "slow-too", "next"), "waiting")
     assert not project.run_dir("next").exists(), "never started"
-
-
-def test_the_first_signal_asks_and_the_second_interrupts():
-    signals = (signal.SIGINT, signal.SIGTERM)
-    handlers = [signal.getsignal(number) for number in signals]
-    with pytest.raises(KeyboardInterrupt, match="stopped at once"), reproduce.collect_stop_signals() as received:
-        assert received == []
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert received == [signal.SIGTERM]
-        os.kill(os.getpid(), signal.SIGINT)
-    assert received == [signal.SIGTERM]
-    assert [signal.getsignal(number) for number in signals] == handlers

@@ -1,0 +1,105 @@
+"""Processes of trainings: the signals that stop them, and the lock that outlives the program that started them."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from common.experiments.processes import collect_stop_signals, hold_lock
+from tests.helpers.scripts import ROOT
+
+# trains until it is told to stop; a second start finds it finished
+STUB = """
+import json, pathlib, sys, time
+out = pathlib.Path(sys.argv[sys.argv.index("--out") + 1])
+begun = out / "begun"
+if not begun.exists():
+    begun.touch()
+    try:
+        while not (out / "go").exists():
+            time.sleep(0.02)
+    except KeyboardInterrupt:
+        print("saved", flush=True)
+        sys.exit(130)
+(out / "run").mkdir(exist_ok=True)
+(out / "run/results.json").write_text(json.dumps({"metrics": {}}))
+"""
+MAIN = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler if {hears} else signal.SIG_IGN)
+from common.experiments.sweep import sweep
+try:
+    print(sorted(sweep({stub!r}, {{"a": [], "b": []}}, {out!r}, workers=2)))
+except KeyboardInterrupt as interrupt:
+    print(interrupt)
+"""
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Return a function that starts a sweep of two trainings as a program, and waits until they have begun."""
+    (tmp_path / "stub.py").write_text(STUB)
+    programs = []
+
+    def start(hears=True):
+        code = MAIN.format(hears=hears, stub=str(tmp_path / "stub.py"), out=str(tmp_path))
+        program = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        programs.append(program)
+        while program.poll() is None and not all((tmp_path / name / "begun").exists() for name in "ab"):
+            time.sleep(0.02)
+        return program
+
+    yield start
+    for name in "ab":
+        (tmp_path / name / "go").touch()
+    for program in programs:
+        program.kill()
+        program.communicate()
+
+
+@pytest.mark.parametrize(("number", "hears"), [(signal.SIGINT, True), (signal.SIGTERM, False)])
+def test_a_signal_stops_all_trainings_of_a_sweep(start, tmp_path, number, hears):
+    program = start(hears)
+    program.send_signal(number)
+    printed, _ = program.communicate(timeout=20)
+    assert printed.rstrip().endswith("0 of 2 trainings have ended; run the same command again to continue")
+    assert [(tmp_path / name / "log.txt").read_text() for name in "ab"] == ["saved\n"] * 2
+
+
+def test_trainings_that_outlive_a_killed_sweep_are_waited_for(start, tmp_path):
+    start().kill()
+    second = start()
+    lines = [second.stdout.readline() for _ in "ab"]
+    assert all("already running in another process; waiting for it" in line for line in lines), lines
+    for name in "ab":
+        (tmp_path / name / "go").touch()
+    printed, _ = second.communicate(timeout=20)
+    assert printed.splitlines()[-1] == "['a', 'b']"
+    assert len(list(tmp_path.rglob("results.json"))) == 2
+
+
+def test_a_file_system_without_locks_gives_one_to_everybody(tmp_path, monkeypatch):
+    with hold_lock(tmp_path / "new/lock") as first, hold_lock(tmp_path / "new/lock") as second:
+        assert first and second is None
+
+    def refuse(*args):
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with hold_lock(tmp_path / "lock") as first, hold_lock(tmp_path / "lock") as second:
+        assert first and second
+
+
+def test_the_first_signal_asks_and_the_second_interrupts():
+    signals = (signal.SIGINT, signal.SIGTERM)
+    handlers = [signal.getsignal(number) for number in signals]
+    with pytest.raises(KeyboardInterrupt, match="stopped at once"), collect_stop_signals() as received:
+        assert received == []
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert received == [signal.SIGTERM]
+        os.kill(os.getpid(), signal.SIGINT)
+    assert received == [signal.SIGTERM]
+    assert [signal.getsignal(number) for number in signals] == handlers
