@@ -11,7 +11,7 @@ INSTALL = if $(PY) -m pip --version >/dev/null 2>&1; then $(PY) -m pip install -
   else uv pip install --quiet --python $(PY) -r $(1); fi
 
 REPRODUCE_FLAGS = $(if $(PRESET),--preset "$(PRESET)") $(if $(DATASET),--dataset "$(DATASET)") $(if $(ONLY),--only "$(ONLY)") \
-  $(if $(DATA_DIR),--data-dir "$(DATA_DIR)") $(if $(JOBS),--jobs "$(JOBS)") $(if $(IMAGES),--images "$(IMAGES)") \
+  $(if $(PART),--part "$(PART)") $(if $(DATA_DIR),--data-dir "$(DATA_DIR)") $(if $(JOBS),--jobs "$(JOBS)") $(if $(IMAGES),--images "$(IMAGES)") \
   $(if $(FORMAT),--format "$(FORMAT)")
 OUT_FLAG = $(if $(OUT),--out "$(OUT)")
 
@@ -39,7 +39,7 @@ $(VENV)/.ready-dev: requirements-dev.txt $(VENV)/.ready
 demo: setup  ## train O-GAN on cartoon faces drawn by code: about five minutes on 2 CPU cores
 	$(PY) ogan/train.py --dataset toy_faces --preset quick --steps 1000 --resume --new
 
-reproduce-all: setup  ## run every experiment; options: PRESET=quick ONLY=ogan,flow/nice DATASET= DATA_DIR= IMAGES= FORMAT=svg OUT= JOBS=
+reproduce-all: setup  ## run every experiment; options: PRESET=quick ONLY=ogan,flow/nice DATASET= DATA_DIR= IMAGES= FORMAT=svg OUT= JOBS= PART=2/8
 	$(PY) -m common.reproduce $(REPRODUCE_FLAGS) $(OUT_FLAG)
 
 compare: setup  ## write the page that sets the articles beside your results: runs/report/index.html

@@ -80,6 +80,14 @@ def image_size(text, sizes=SIZES):
     return int(text)
 
 
+def part(text):
+    """Return (I, N) of a text such as "2/8", part I of N."""
+    match = re.fullmatch(r"([0-9]{1,4})/([0-9]{1,4})", text)
+    if not match or not 1 <= int(match[1]) <= int(match[2]):
+        raise ArgumentTypeError(f"{shown(text)} is no part: write 2/8 for the second of eight parts")
+    return int(match[1]), int(match[2])
+
+
 def nonempty(text):
     """Return a text that has more than spaces."""
     if not text.strip(" ,"):

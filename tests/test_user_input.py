@@ -100,6 +100,8 @@ def wrong_values(action, places):
         return [*NOT_PATHS, *taken, "１２", "1,5", "1\n2", "My_gan", "_gan", "gan-2", "x" * 31]
     if kind is flag_types.nonempty:
         return ["", " ", ",", " , "]
+    if kind is flag_types.part:
+        return [*TEXT, "2", "1/", "/2", "0/3", "4/3", "1/0", "1/2/3", "１/２", " 1/2", "1/99999"]
     kind = getattr(kind, "func", kind)
     no_folder = files_that_are_no_folder(places)
     if kind is flag_types.output_folder:

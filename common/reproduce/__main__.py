@@ -9,7 +9,7 @@ A run trains on the article's own data set if it is available. MNIST, which is s
 a run uses its fallback, which is drawn by code; without a fallback it is skipped. Each run writes to
 `<out>/reproduction/<preset>/<run>/`, with its output in `log.txt`. `<out>/reproduction.json` records the state of every
 run. Finished runs are not repeated; failed runs are named at the end. Several machines may share <out>, each with its
-own part of the runs in --only.
+own --part of the runs.
 """
 
 import os
@@ -19,7 +19,7 @@ import time
 from common.cli import Parser, add_format, dataset, main
 from common.errors import UserError
 from common.experiments.processes import run_processes
-from common.flag_types import count_int, data_folder, images_path, nonempty
+from common.flag_types import count_int, data_folder, images_path, nonempty, part
 from common.keras_settings import check_chosen_backend
 from common.reproduce import plan
 from common.reproduce.available import download_small
@@ -39,6 +39,10 @@ def make_parser():
     add("--dataset", type=dataset, help="images for every run that has a fallback (default: the article's own)")
     add("--data-dir", type=data_folder, help="folder of your downloads (default $DATA_DIR, then the Keras cache)")
     add("--only", type=nonempty, help="articles or runs, separated by commas: ogan,flow/mixing (default: all)")
+    add(
+        "--part", type=part, metavar="I/N",
+        help="only part I of N parts that take equally long, e.g. 2/8: one for each of several machines (default: all)",
+    )  # fmt: skip
     add("--jobs", type=count_int, help="runs at a time (default 2; 1 with --preset paper)")
     add(
         "--images", type=images_path, metavar="PHOTOS",
@@ -152,6 +156,12 @@ def picture_errors(runs):
                 yield f"{run.key}: {output_dir}/{name} is damaged: {error}; delete it to make it again"
 
 
+def select(all_runs, args):
+    """Return the runs of --only and --part."""
+    runs = plan.select_runs(all_runs, args.only)
+    return plan.part_of(runs, *args.part) if args.part else runs
+
+
 def run(args):
     """Run or check the runs that the flags select, and exit with code 1 if one failed."""
     out = os.path.relpath(out_path(args.out), plan.ROOT)
@@ -159,11 +169,11 @@ def run(args):
     plan_args = args.preset, out, args.dataset, args.data_dir, photos, args.format
     if not args.check and not args.list:
         check_chosen_backend()
-        selected = plan.select_runs(plan.make_plan(*plan_args), args.only)
+        selected = select(plan.make_plan(*plan_args), args)
         check_writable(plan.ROOT / out, args.out)
         download_small(selected, args.dataset, args.data_dir)
     all_runs = plan.make_plan(*plan_args)  # again: after a download, other data sets are available
-    runs = plan.select_runs(all_runs, args.only)
+    runs = select(all_runs, args)
     if args.list:
         for listed in runs:
             duration = format_duration(60 * listed.minutes)

@@ -259,6 +259,33 @@ def select_runs(plan, only):
     return [run for key, run in plan.items() if key in selected]
 
 
+def part_of(runs, index, count):
+    """Return the runs of one of several parts that have no run in common and are expected to take equally long.
+
+    A run stays with the run that it needs. The parts depend on nothing but the list, so that each of several machines
+    can take its own.
+
+    Args:
+        runs: list of Run, with all that these need.
+        index: int, number of the part, from 1 on.
+        count: int, number of parts.
+    """
+    groups = {}  # key of the first run that the others need -> keys
+    for run in runs:
+        first = run
+        while first.needs:
+            first = first.needs
+        groups.setdefault(first.key, []).append(run)
+    minutes = {key: sum(run.minutes for run in group) for key, group in groups.items()}
+    parts = [set() for _ in range(count)]
+    spent = [0.0] * count
+    for key in sorted(groups, key=lambda key: (-minutes[key], key)):  # the longest first, to the part with least
+        least = spent.index(min(spent))
+        spent[least] += minutes[key]
+        parts[least].update(run.key for run in groups[key])
+    return [run for run in runs if run.key in parts[index - 1]]
+
+
 def _why_unknown(name, plan):
     """Return why no run matches a name of --only."""
     folder = name.split("/")[0]

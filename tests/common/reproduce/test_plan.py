@@ -80,6 +80,33 @@ def test_a_selected_run_brings_the_run_that_it_needs(project):
     assert select("stubs") == select(None) == ["stubs/first", "stubs/other", "stubs/late"]
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 7])
+def test_parts_share_all_runs_and_keep_a_run_with_what_it_needs(project, count):
+    project.write_list(stub_run("a", "1"), stub_run("b", "2"), stub_run("c", "3", after="a"), stub_run("d", "4"))
+    runs = list(project.plan().values())
+    for run, minutes in zip(runs, (5, 3, 1, 4), strict=True):
+        run.minutes = minutes
+    parts = [plan.part_of(runs, i + 1, count) for i in range(count)]
+    keys = [run.key for part in parts for run in part]
+    assert sorted(keys) == sorted(run.key for run in runs)
+    (first,) = [part for part in parts if runs[0] in part]
+    assert runs[2] in first
+    if count == 2:  # 5 + 1 and 4 + 3 minutes
+        assert [[run.spec["name"] for run in part] for part in parts] == [["a", "c"], ["b", "d"]]
+
+
+def test_a_part_runs_no_run_of_another(project):
+    project.write_list(stub_run("one", "1"), stub_run("two", "2"), stub_run("three", "2"))
+    assert project.reproduce("--part", "2/2") == 0
+    assert project.states() == {"one": "waiting", "two": "waiting", "three": "finished"}
+
+
+@pytest.mark.parametrize("text", ["0/3", "4/3", "2", "1/", "a/b", "1/99999"])
+def test_a_wrong_part_gets_one_line(text):
+    code, line = call_main(reproduce, "--part", text)
+    assert code == 2 and "write 2/8 for the second of eight parts" in line
+
+
 def test_wrong_names_and_damaged_lists_get_one_line(project):
     project.write_list(stub_run("one", "1"))
     with pytest.raises(UserError, match="--only stubs/onne: no such article or run; there are stubs/one"):
