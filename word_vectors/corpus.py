@@ -113,28 +113,6 @@ def thinned(frequencies, seed):
     return np.random.default_rng(seed).random(len(frequencies)) < np.sqrt(FREQUENT / frequencies)
 
 
-def pairs(corpus, window):
-    """Return all pairs (word, neighbour) of a corpus, int32 (n, 2), in both directions.
-
-    Args:
-        corpus: `Corpus`.
-        window: int, greatest distance of two neighbours in a text.
-
-    Raises:
-        UserError: if there are none.
-    """
-    both_directions = []
-    for distance in range(1, window + 1):
-        left, right = corpus.ids[:-distance], corpus.ids[distance:]
-        same_text = corpus.texts[:-distance] == corpus.texts[distance:]
-        both = np.stack([left[same_text], right[same_text]], 1)
-        both_directions += [both, both[:, ::-1]]
-    all_pairs = np.concatenate(both_directions).astype("int32")
-    if not len(all_pairs):
-        raise UserError("no text has two words that are known: give longer texts, or a larger --vocabulary")
-    return all_pairs
-
-
 def count_pairs(pairs, n):
     """Return how often each pair occurs, float64 (n, n), for pairs (m, 2) of n words."""
     flat = np.bincount(pairs[:, 0].astype("int64") * n + pairs[:, 1], minlength=n * n)

@@ -6,15 +6,8 @@ inner products <u_i, v_j> of the two vectors.
 
 import numpy as np
 
+from common.metrics.cosines import cosines
 from word_vectors import toy_language
-
-NOISE_POWER = 0.75  # noise words are drawn with the probability count^0.75, as in word2vec
-
-
-def noise(counts):
-    """Return the probabilities (n,) of noise words: those of the neighbours to the power 0.75."""
-    q = counts.sum(0) ** NOISE_POWER
-    return q / q.sum()
 
 
 def information(counts, baseline=None):
@@ -75,12 +68,6 @@ def fit_of_softmax(u, v, counts, rows=500):
         log_p = np.log(block / of_word, where=block > 0, out=np.zeros_like(block))
         sums += [-(block * log_q).sum(), -(block * log_p).sum(), (block * (log_p - log_q)).sum()]
     return dict(zip(("S", "H", "KL"), (float(x) for x in sums / total), strict=True))
-
-
-def cosines(a, b):
-    """Return the cosines (n, m) of vectors a (n, d) and b (m, d)."""
-    unit = lambda x: x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
-    return unit(a) @ unit(b).T
 
 
 def neighbours(vectors, numbers, k):

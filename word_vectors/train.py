@@ -59,51 +59,6 @@ def default_tokens(args):
     return "blanks" if args.dataset in (LANGUAGE, "couplet") else "words"
 
 
-def build(args, counts):
-    """Build the tables of vectors, wire them up and compile the trainer.
-
-    Args:
-        args: resolved flags.
-        counts: (n, n), how often each pair of words occurs.
-
-    Returns:
-        Tuple (trainer, u, v): a compiled `SingleLoss` on pairs (batch, 2), and the two tables, which are one with
-        --shared. The vectors are `u.embeddings`, (n, dimensions).
-    """
-    import keras
-    from keras import layers, ops
-
-    from common.training.single_loss import SingleLoss
-    from word_vectors.measure import noise
-    from word_vectors.noise_words import NoiseWords
-
-    # tables
-    n = len(counts)
-    u = layers.ReversibleEmbedding(n, args.dimensions, name="u")
-    v = u if args.shared else layers.ReversibleEmbedding(n, args.dimensions, name="v")
-
-    # wiring: x holds pairs of word i and neighbour j
-    x = keras.Input((2,), dtype="int32")
-    i, j = x[:, 0], x[:, 1]
-    if args.loss == "softmax":
-        tensors = {"scores": v(u(i), reverse=True), "j": j}  # <u_i, v> of all words, (batch, n)
-    else:
-        k = NoiseWords(noise(counts), args.negatives, seed=args.seed)(j)  # (batch, negatives)
-        products = lambda a, b: ops.sum(a * b, -1)
-        tensors = {"neighbour": products(u(i), v(j)), "noise": products(u(i)[:, None], v(k))}
-
-    # loss
-    def softmax(scores, j):
-        return {"loss": ops.sparse_categorical_crossentropy(j, scores, from_logits=True)}
-
-    def negative_sampling(neighbour, noise):
-        return {"loss": ops.softplus(-neighbour) + ops.sum(ops.softplus(noise), -1)}
-
-    trainer = SingleLoss(x, tensors, softmax if args.loss == "softmax" else negative_sampling)
-    trainer.compile(keras.optimizers.Adam(args.learning_rate))
-    return trainer, u, v
-
-
 def measure_vectors(args, u, v, counts, corpus):
     """Return (dict of numbers, dict of what the picture of the inner products shows).
 
@@ -116,6 +71,8 @@ def measure_vectors(args, u, v, counts, corpus):
     """
     import numpy as np
 
+    from common.metrics.cosines import cosines
+    from common.training.skip_gram import noise
     from word_vectors import measure
 
     scores, pmi = u @ v.T, measure.information(counts)
@@ -125,11 +82,11 @@ def measure_vectors(args, u, v, counts, corpus):
         name, target = "log p(j|i)", measure.log_conditional(counts)
     else:
         name = f"log p(i,j)/(p(i)q(j)) - log {args.negatives}"
-        target = measure.information(counts, measure.noise(counts)) - np.log(args.negatives)
+        target = measure.information(counts, noise(counts.sum(0))) - np.log(args.negatives)
     metrics = {
         "correlation with the optimum": measure.correlation(scores, target, mask, softmax),
         "correlation with PMI": measure.correlation(scores, pmi, mask, softmax),
-        "correlation of the cosine with PMI": measure.correlation(measure.cosines(u, v), pmi, mask),
+        "correlation of the cosine with PMI": measure.correlation(cosines(u, v), pmi, mask),
         "pairs compared": int(mask.sum()),
     }
     if softmax:
@@ -155,22 +112,27 @@ def run(args):
     from common.training.log import log_curves, train_seconds
     from common.training.loop import train
     from common.training.run_dir import write_results
+    from common.training.skip_gram import build_skip_gram, neighbour_pairs
     from word_vectors import draw, measure, toy_language
-    from word_vectors.corpus import count_pairs, load_corpus, pairs, shown_words
+    from word_vectors.corpus import count_pairs, load_corpus, shown_words
 
     apply_preset(args, make_parser(), PRESETS, tokens=default_tokens)
     prepare(args, ARTICLE)
 
     # data
     corpus = load_corpus(args.dataset, args.tokens, args.vocabulary, args.data_dir, args.limit, args.seed)
-    data = pairs(corpus, args.window)
+    data = neighbour_pairs(corpus.ids, corpus.texts, args.window)
     counts = count_pairs(data, len(corpus.words))
     print(f"{len(corpus.words):,} words, {len(corpus.ids):,} places in texts, {len(data):,} pairs of neighbours")
     run_dir, devices = begin_run(args, ARTICLE, data)
 
     # networks and training
     with devices:
-        trainer, u_table, v_table = build(args, counts)
+        negatives = args.negatives if args.loss == "negative" else None
+        frequencies = counts.sum(0)
+        trainer, u_table, v_table = build_skip_gram(
+            frequencies, args.dimensions, args.learning_rate, negatives, args.shared, args.seed
+        )
     rows = train(
         trainer, data, run_dir, batch_size=args.batch_size, steps=args.steps, save_every=args.every, seed=args.seed,
         on_interval=lambda step: None, devices=devices,

@@ -80,9 +80,6 @@ def test_words_by_jieba_or_one_line(texts, monkeypatch):
 def test_too_little_text_is_one_line(texts):
     with pytest.raises(UserError, match="has 0 words that occur more than once"):
         c.load_corpus(texts(["a b c"]), "blanks", 10)
-    corpus = c.load_corpus(texts(["a", "a", "b", "b"]), "blanks", 10)
-    with pytest.raises(UserError, match="no text has two words"):
-        c.pairs(corpus, 3)
 
 
 def test_frequent_words_are_thinned_as_in_word2vec(texts, monkeypatch):
@@ -97,14 +94,6 @@ def test_frequent_words_are_thinned_as_in_word2vec(texts, monkeypatch):
         < 96
         == len(c.load_corpus(texts(rows[:24]), "blanks", 9).ids)
     )
-
-
-def test_pairs_and_their_counts_by_hand():
-    corpus = c.Corpus(["a", "b", "c"], np.array([0, 1, 2, 0, 1]), np.array([0, 0, 0, 1, 1]), None, [])
-    counts = c.count_pairs(c.pairs(corpus, 1), 3)
-    assert counts.tolist() == [[0, 2, 0], [2, 0, 1], [0, 1, 0]]
-    assert c.count_pairs(c.pairs(corpus, 2), 3).tolist() == [[0, 2, 1], [2, 0, 1], [1, 1, 0]]
-    assert c.pairs(corpus, 9).dtype == np.int32
 
 
 def test_shown_words_are_typical_of_their_category():

@@ -6,10 +6,11 @@ import pytest
 
 from common.cli import apply_preset
 from common.training import loop
+from common.training.skip_gram import build_skip_gram, neighbour_pairs
 from tests.helpers.arrays import assert_not_blank
 from tests.helpers.scripts import error_line, metrics_of, run_here
 from word_vectors import toy_language, train
-from word_vectors.corpus import LANGUAGE, count_pairs, load_corpus, pairs
+from word_vectors.corpus import LANGUAGE, count_pairs, load_corpus
 
 
 def test_library(tmp_path, capsys):
@@ -77,13 +78,13 @@ def test_trained_vectors_come_to_the_shifted_information(tmp_path):
     args = train.make_parser().parse_args([*map(str, flags), "--steps", "150"])
     apply_preset(args, train.make_parser(), train.PRESETS, tokens=train.default_tokens)
     corpus = load_corpus(LANGUAGE, "blanks", 100, limit=args.limit)
-    data = pairs(corpus, args.window)
+    data = neighbour_pairs(corpus.ids, corpus.texts, args.window)
     counts = count_pairs(data, 100)
 
     def trained(folder, *stops):
         for steps in stops:
             keras.utils.set_random_seed(0)
-            trainer, u, v = train.build(args, counts)
+            trainer, u, v = build_skip_gram(counts.sum(0), 24, 0.05, args.negatives)
             loop.train(
                 trainer, data, tmp_path / folder, batch_size=2048, steps=steps, save_every=150, seed=0,
                 on_interval=lambda step: None,
