@@ -1,0 +1,102 @@
+"""Contrast, growth and rules (article 6540)."""
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from scipy.cluster.hierarchy import fcluster, linkage
+
+from vocabulary import contrast as c
+from vocabulary.growth import grow, threshold
+from vocabulary.rules import is_term, read_rules
+
+DOMAIN, GENERAL = {"a": 100, "b": 90, "c": 5}, {"b": 10, "c": 80, "d": 200}
+
+
+def test_a_word_that_only_the_domain_has_comes_first():
+    scores = c.contrast(DOMAIN, GENERAL)
+    assert c.ranked(scores) == ["a", "b", "c", "d"]
+    assert [scores[word] for word in "abcd"] == pytest.approx([0.753, 0.714, 0.344, 0.210], abs=5e-4)
+
+
+def test_the_published_script_has_no_number_for_it():
+    """A regression: pandas aligns the two series, and what one of them lacks becomes NaN and sorts last."""
+    scores, a = c.contrast_as_published(DOMAIN, GENERAL)
+    assert np.isnan([scores["a"], scores["d"]]).all() and c.ranked(scores)[:2] == ["b", "c"]
+    assert a == pytest.approx(1.25, abs=0.005)
+
+
+def test_the_published_script_by_pandas_if_it_is_here():
+    pd = pytest.importorskip("pandas")
+    d, g = pd.Series(DOMAIN, dtype=float), pd.Series(GENERAL, dtype=float)
+    g = g / g.sum() * d.sum()
+    m, a = (d + g).mean(), d.sum() / (d + g).sum()
+    expected = (d + a * m) / (d + g + m)
+    scores, ours = c.contrast_as_published(DOMAIN, GENERAL)
+    assert ours == pytest.approx(a) and [scores[w] for w in expected.index] == pytest.approx(expected, nan_ok=True)
+
+
+def test_precision_and_f1_by_hand():
+    assert c.precision_at(["a", "b", "c", "d"], {"a", "c", "e"}, 2) == 0.5
+    assert c.scores_of("abcd", "ace") == pytest.approx({"precision": 0.5, "recall": 2 / 3, "F1": 4 / 7})
+    assert c.scores_of([], "ace")["F1"] == 0
+
+
+def test_thresholds_of_the_article():
+    values = [threshold(n, 0.6, 1.0, 0.35) for n in range(6)]
+    assert values == pytest.approx([0.600, 0.718, 0.801, 0.860, 0.901, 0.930], abs=5e-4)
+    assert threshold(9, 0.6, 1.0, 0) == 0.6
+
+
+@pytest.fixture(scope="module")
+def vectors():
+    return np.random.default_rng(0).normal(size=(120, 3))
+
+
+def test_a_constant_threshold_is_single_linkage(vectors):
+    clusters = fcluster(linkage(vectors, "single", "cosine"), 1 - 0.98, "distance")
+    sizes = set()
+    for seeds in ([0], [5, 17], [40]):
+        grown = grow(vectors, seeds, 0.98, 1.0, 0)
+        assert set(grown) == {i for i in range(120) if clusters[i] in clusters[seeds]}
+        sizes.add(len(grown))
+    assert len(sizes) > 1
+
+
+def test_growth_never_shrinks_as_the_threshold_falls(vectors):
+    for alpha in (0.0, 0.35, 1.0):
+        sets = [set(grow(vectors, [0, 1], s_min, 1.0, alpha)) for s_min in (0.999, 0.98, 0.9, 0.7, 0.3)]
+        assert all(a <= b for a, b in pairwise(sets)) and len(sets[0]) < len(sets[-1])
+
+
+def test_depths_are_those_of_the_threshold_that_let_a_word_in():
+    angles = np.cumsum([0, 30, 30, 30]) / 180 * math.pi  # cosine of neighbours 0.866
+    line = np.stack([np.cos(angles), np.sin(angles)], 1)
+    assert grow(line, [0], 0.8, 1.0, 0) == {0: 0, 1: 1, 2: 2, 3: 3}
+    assert grow(line, [0], 0.8, 1.0, 0.35) == {0: 0, 1: 1, 2: 2}  # thresholds .8, .859, .901
+    assert grow(line, [0], 0.9, 1.0, 0) == {0: 0}
+
+
+def test_only_the_nearest_words_are_looked_at(monkeypatch):
+    monkeypatch.setattr("vocabulary.growth.NEAREST", 2)
+    angles = np.array([0, 1, 2, 3, 40]) / 180 * math.pi
+    assert set(grow(np.stack([np.cos(angles), np.sin(angles)], 1), [0], 0.9, 1.0, 50)) == {0, 1, 2}
+
+
+@pytest.mark.parametrize(
+    ("word", "good"),
+    [
+        ("早餐", True), ("标准间", True), ("wifi信号", True), ("wifi", False), ("房", False), ("3楼", False),
+        ("哈哈", False), ("干干净", False), ("很干净", False), ("在大堂", False), ("大堂里", False), 
+        ("酒店管理", False), ("王先生", False), ("我们", False),
+    ],
+)  # fmt: skip
+def test_rules(word, good):
+    assert is_term(word) == good
+
+
+def test_rules_are_data():
+    rules = read_rules()
+    assert is_term("早餐", rules) and not is_term("早餐", rules | {"least_length": 3})
+    assert not is_term("早餐券", rules | {"suffixes": ["餐券"]}) and not is_term("早餐", rules | {"first": ["早"]})

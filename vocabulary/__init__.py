@@ -1,0 +1,1 @@
+"""Words of a domain without labels (article 6540)."""
