@@ -1,0 +1,43 @@
+"""First steps of every training script: the note on half precision."""
+
+import argparse
+
+import pytest
+
+from common.experiments import setup
+
+
+@pytest.mark.parametrize(
+    ("cpu", "size", "precision", "gpus", "noted"),
+    [
+        ("avx512f avx512_bf16", 64, None, 0, True),
+        ("amx_bf16", 128, None, 0, True),
+        ("avx512f", 64, None, 0, False),
+        ("avx512_bf16x", 64, None, 0, False),
+        ("avx512_bf16", 32, None, 0, False),
+        ("avx512_bf16", 64, "bfloat16", 0, False),
+        ("avx512_bf16", 64, None, 1, False),
+        (None, 64, None, 0, False),
+    ],
+)
+def test_half_precision_is_offered_where_the_cpu_has_it(
+    tmp_path, monkeypatch, capsys, cpu, size, precision, gpus, noted
+):
+    if cpu:
+        (tmp_path / "cpuinfo").write_text(f"processor : 0\nflags : fpu {cpu} sse\n")
+    monkeypatch.setattr(setup, "CPU_INFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(setup.backend, "accelerators", lambda: gpus)
+    monkeypatch.setattr("keras.mixed_precision.set_global_policy", lambda name: None)
+    monkeypatch.setattr("keras.utils.set_random_seed", lambda seed: None)
+    flags = {
+        "epochs": None,
+        "steps": 1,
+        "batch_size": 2,
+        "preset": "quick",
+        "seed": 0,
+        "variant": "quick",
+        "resume": str(tmp_path),
+    }
+    args = argparse.Namespace(dataset="lfw", size=size, mixed_precision=precision, out=tmp_path, **flags)
+    setup.prepare(args, "ogan")
+    assert ("--mixed-precision bfloat16" in capsys.readouterr().out) == noted
