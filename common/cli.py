@@ -24,7 +24,7 @@ from common.flag_types import (
     sample_int,
     width_int,
 )
-from common.parsers import Parser, preset_table
+from common.parsers import Parser, add_export_flag, preset_table
 from common.streams import guarded, stage
 
 
@@ -160,6 +160,7 @@ def gan_parser(description, presets, plane_presets=None):
         help="train on N images drawn by lot, or on N points in 2-D "
         "(default: the preset's, else all images and 50000 points)",
     )  # fmt: skip
+    add_export_flag(p)
     return p
 
 
@@ -171,9 +172,10 @@ def default_features(args):
 
 
 MEMORY_FLAGS = ("--batch-size", "--width", "--latent-dim", "--size", "--chains", "--points")
+IMAGE_FLAGS = ("size", "initializer", "negative_slope", "export_samples")
 FLAGS_NOT_IN_RUN_NAME = {
     "dataset", "data_dir", "preset", "size", "epochs", "steps", "every", "seed", "out", "resume", "new", "distribute",
-    "format", "enlarge",
+    "format", "enlarge", "export_samples",
 }  # fmt: skip
 
 
@@ -198,8 +200,8 @@ def apply_preset(args, args_parser, presets, **derived):
     Raises:
         UserError: if a flag for images is given for points, or --crop face for other images than one's own.
     """
-    for flag in ("size", "initializer", "negative_slope") if getattr(args, "dataset", None) in TOYS else ():
-        if getattr(args, flag, None) is not None:
+    for flag in IMAGE_FLAGS if getattr(args, "dataset", None) in TOYS else ():
+        if getattr(args, flag, None) not in (None, 0):
             name = flag.replace("_", "-")
             raise UserError(f"--{name} is for images, and {args.dataset} has points of the plane: omit it")
     if getattr(args, "crop", CROPS[0]) != CROPS[0] and not args.dataset.startswith("folder:"):

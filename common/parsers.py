@@ -8,10 +8,10 @@ from common.data.text import TEXTS
 from common.data.toy_2d import TOYS
 from common.errors import UserError, one_line
 from common.files import read_json
-from common.flag_types import OWN, data_folder, did_you_mean, text_dataset
+from common.flag_types import OWN, data_folder, did_you_mean, nonnegative_int, text_dataset
 
 # Flags that may change on resume: a resumed run may be longer, and its folders may have moved.
-RESUMABLE_CHANGES = {"steps", "epochs", "resume", "new", "out", "data_dir", "format"}
+RESUMABLE_CHANGES = {"steps", "epochs", "resume", "new", "out", "data_dir", "format", "export_samples"}
 
 
 class Parser(argparse.ArgumentParser):
@@ -107,6 +107,15 @@ def add_batch_norm_flag(p):
     p.add_argument(
         "--batch-norm", action=argparse.BooleanOptionalAction,
         help="batch norm in the critic; off with a gradient penalty, which is per sample",
+    )  # fmt: skip
+
+
+def add_export_flag(p):
+    """Add --export-samples, of a generator of images, to a parser."""
+    p.add_argument(
+        "--export-samples", type=nonnegative_int, default=0, metavar="N",
+        help="at the end, write N samples as PNGs into the folder export/ of the run, for other programs to measure "
+        "(default 0); with --resume also those of a finished run",
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ import math
 from common.cli import SIZES, apply_preset, float_in, main, parser, positive_int
 from common.errors import UserError
 from common.flag_types import count_int, sample_int, width_int
+from common.parsers import add_export_flag
 
 ARTICLE = "flow/glow"
 # the author's options, whose loss is no likelihood of 8-bit images
@@ -30,6 +31,7 @@ REFERENCES = {"bits_per_dim/mnist": 1.05, "bits_per_dim/cifar10": 3.35, "figures
 def make_parser():
     """Return the parser of this script's flags."""
     p = parser(__doc__, PRESETS, sizes=(28, *SIZES))
+    add_export_flag(p)
     p.add_argument("--levels", type=count_int, help="number of scales; each halves height and width")
     p.add_argument("--depth", type=count_int, help="number of flow steps per level")
     p.add_argument("--width", type=width_int, help="channels of the net in a coupling (author: 512)")

@@ -9,6 +9,7 @@ import math
 
 from common.cli import SIZES, apply_preset, float_in, main, parser, positive_int
 from common.flag_types import count_int, sample_int, width_int
+from common.parsers import add_export_flag
 
 ARTICLE = "flow/nice"
 COMMON = {"batch_size": 128, "couplings": 4, "layers": 5, "width": 1000, "learning_rate": 1e-3, "std": 0.75}
@@ -23,6 +24,7 @@ REFERENCES = {"loss": -2200, "log_likelihood": 1980.50, "figures": "https://kexu
 def make_parser():
     """Return the parser of this script's flags."""
     p = parser(__doc__, PRESETS, "mnist", sizes=(28, *SIZES))
+    add_export_flag(p)
     p.add_argument("--couplings", type=count_int, help="number of additive couplings")
     p.add_argument("--layers", type=count_int, help="number of hidden layers of the net in a coupling")
     p.add_argument("--width", type=width_int, help="units of a hidden layer")

@@ -9,6 +9,7 @@ import math
 from common.cli import SIZES, apply_preset, float_in, main, parser, positive_int
 from common.data.toy_2d import TOYS
 from common.flag_types import count_int, sample_int, width_int
+from common.parsers import add_export_flag
 
 ARTICLE = "flow/realnvp"
 BINS, IMAGE_BINS = 16, 8  # pieces of the curve of a spline coupling
@@ -35,6 +36,7 @@ REFERENCES = {"bits_per_dim/mnist": 1.06, "bits_per_dim/cifar10": 3.49, "nats/tw
 def make_parser():
     """Return the parser of this script's flags."""
     p = parser(__doc__, IMAGE_PRESETS, "two_moons", toys=True, sizes=(28, *SIZES), plane_presets=PLANE_PRESETS)
+    add_export_flag(p)
     p.add_argument("--couplings", type=count_int, help="in the plane: couplings in all; images: per kind and level")
     p.add_argument(
         "--coupling", choices=["affine", "spline"], help="kind of coupling: the paper's, or a spline (arXiv 1906.04032)"

@@ -5,6 +5,7 @@ import numpy as np
 from common.data.images import load_images, to_float, to_uint8
 from common.data.splits import fixed_random_subset
 from common.errors import errors_begin_with
+from common.experiments.export import export_samples
 from common.experiments.setup import begin_run, prepare
 from common.files import atomic_write
 from common.metrics.pca import pca_frechet
@@ -99,3 +100,5 @@ def run_ogan(args, article, build, references):
         print(*(f"{name:40s}{value:.4g}" for name, value in metrics.items()), sep="\n")
         paths = evaluate.save_figures(run_dir, E, G, held_out.array, z_fixed, rows, scale)
         print("pictures:", *paths, sep="\n  ")
+        draw = lambda count, stream: predict(G, evaluate.sample_latents(count, args.latent_dim, args.seed + stream))
+        export_samples(run_dir, args.export_samples, draw)

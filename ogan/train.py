@@ -13,6 +13,7 @@ from common.cli import apply_preset, float_in, main, parser, positive_int
 from common.data.catalog import is_digit_like
 from common.errors import UserError
 from common.flag_types import count_int, sample_int, width_int
+from common.parsers import add_export_flag
 
 ARTICLE = "ogan"
 COMMON = {"batch_size": 64, "latent_dim": 128, "lam": 0.5, "kernel_size": 5, "learning_rate": 1e-4, "ema": 0.999}
@@ -26,6 +27,7 @@ REFERENCES = {"figures": "https://kexue.fm/archives/6409"}  # the article shows 
 
 def make_parser():
     p = parser(__doc__, PRESETS)
+    add_export_flag(p)
     p.add_argument("--latent-dim", type=width_int, help="length of z and of the code, at least 3")
     p.add_argument(
         "--latent-loss", choices=["correlation", "mse", "none"], default="correlation",

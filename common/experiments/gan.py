@@ -6,6 +6,7 @@ import numpy as np
 
 from common.data.toy_2d import TOYS
 from common.errors import UserError, errors_begin_with
+from common.experiments.export import export_samples
 from common.experiments.sample_space import ImageSpace, PlaneSpace
 from common.experiments.setup import begin_run, prepare
 from common.files import atomic_write, write_json
@@ -136,6 +137,7 @@ def run_gan(args, article, build, references, fixed_flags=()):
         _plot_training(figures, rows, sample_space, distances, mode_counts)
         save_training_gif(figures / "training.gif", sorted((run_dir / "samples").glob("step-*.png")))
         print("pictures:", *sorted(figures.iterdir()), sep="\n  ")
+        export_samples(run_dir, args.export_samples, lambda *draw: predict(generator, latents(*draw)))
     return run_dir, critic, generator
 
 

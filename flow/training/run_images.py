@@ -10,6 +10,7 @@ from common.data.catalog import is_digit_like
 from common.data.images import load_images, to_uint8
 from common.data.splits import fixed_random_subset
 from common.errors import UserError, errors_begin_with
+from common.experiments.export import export_samples
 from common.experiments.setup import begin_run, prepare
 from common.files import atomic_write
 from common.metrics.pca import pca_frechet
@@ -126,3 +127,6 @@ def run_on_images(args, article, build, references, *, data_dependent_init, prio
         print(*(f"{name:45s}{value:.6g}" for name, value in metrics.items()), sep="\n")
         paths = evaluate.save_figures(run_dir, views, test, z, STDS, args.std, scale, rows)
         print("pictures:", *paths, sep="\n  ")
+        new_noise = lambda count, stream: evaluate.noise(count, math.prod(shape), args.seed + stream, prior)
+        draw = lambda count, stream: evaluate.predict(views.sampler, np.float32(args.std) * new_noise(count, stream))
+        export_samples(run_dir, args.export_samples, draw)

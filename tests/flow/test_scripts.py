@@ -4,6 +4,7 @@ import json
 import sys
 
 import imageio.v3 as iio
+import numpy as np
 import pytest
 
 from common.cli import main
@@ -13,6 +14,7 @@ from tests.helpers.scripts import run_comparison, run_script
 
 # few images, because the principal components of many take longer than the training
 IMAGES = ["--preset", "smoke", "--dataset", "toy_faces", "--limit", "20", "--batch-size", "8"]
+IMAGES += ["--export-samples", "2"]
 # the exponential mixing and the author's options; no data-dependent initialisation, which JAX compiles for 20 seconds
 GLOW_OF_THE_ARTICLE = ["--mixing", "exp", "--noise", "article", "--input", "scaled", "--start", "zero"]
 PICTURES = ("samples.png", "temperatures.png", "interpolations.png", "curves.png")
@@ -35,6 +37,8 @@ def test_a_flow_on_images(home, tmp_path, backend, arguments):
     for name in PICTURES:
         assert_not_blank(results.parent / "figures" / name)
     assert len(iio.imread(results.parent / "figures/training.gif")) == 3
+    samples = [iio.imread(path) for path in (results.parent / "export").iterdir()]
+    assert len(samples) == 2 and not np.array_equal(*samples)
     metrics = json.loads(results.read_text())["metrics"]
     assert 1 < metrics["bits_per_dim"] < 20
     assert metrics["bits_per_dim"] != metrics["bits_per_dim/training_images"]

@@ -30,7 +30,7 @@ def faces(tmp_path_factory):
 def trained(home, tmp_path_factory, faces, request):
     """(backend, finished process, run directory) of a training of twelve steps, shared by the tests of this module."""
     backend, out = request.param, tmp_path_factory.mktemp(request.param)
-    done = run_script(home, backend, *SMOKE, *faces, "--steps", "12", "--out", out)
+    done = run_script(home, backend, *SMOKE, *faces, "--steps", "12", "--export-samples", "2", "--out", out)
     return backend, done, out / "ogan/folder-faces-16-smoke-s0"
 
 
@@ -42,6 +42,8 @@ def test_train_then_reconstruct(home, tmp_path, trained):
         assert_not_blank(run_dir / "figures" / name)
         assert str(run_dir / "figures" / name) in done.stdout
     assert len(iio.imread(run_dir / "figures/training.gif")) == 5
+    samples = [iio.imread(path) for path in (run_dir / "export").iterdir()]
+    assert len(samples) == 2 and not np.array_equal(*samples)
     results = json.loads((run_dir / "results.json").read_text())
     expected = {"z_corr", "critic_gap", "reconstruction_mse", "mean_image_mse", "images_per_second"}
     assert expected <= results["metrics"].keys()

@@ -121,6 +121,14 @@ def test_outputs_that_are_no_numbers_are_not_drawn(run, tmp_path, dataset, bias)
     assert not list(tmp_path.rglob("*.png"))
 
 
+def test_a_finished_run_exports_samples_of_its_generator(run):
+    run_dir = run()
+    assert not (run_dir / "export").exists()
+    assert run(flags=["--export-samples", "3"]) == run_dir
+    samples = np.stack([iio.imread(path) for path in sorted((run_dir / "export").iterdir())])
+    assert samples.shape == (3, 16, 16, 3) and np.ptp(samples, axis=0).max() > 10
+
+
 def test_results_are_written_before_the_pictures(run, tmp_path, monkeypatch):
     def fail(path, pictures):
         raise UserError("the disk is full")
