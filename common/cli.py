@@ -217,7 +217,7 @@ def apply_preset(args, args_parser, presets, **derived):
         if isinstance(value, bool):
             changes.append(name if value else f"no-{name}")
         else:
-            changes.append(f"{name}-{value}")
+            changes.append("-".join(map(str, [name, *(value if isinstance(value, list) else [value])])))
     if not isinstance(args.resume, str):  # a run that is named keeps the variant of its `config.json`
         args.variant = "-".join([args.preset, *changes])
     for flag, value in preset.items():

@@ -8,6 +8,7 @@ from matplotlib.ticker import FixedLocator
 
 from common.experiments import compare_gans
 from common.plots import charts, planes
+from dcgan import saturation
 from dynamics import decay, escape, games
 from energy_gan import acceptance_rules, landscape, toy_dynamics
 from fgan import best_gaussian, bounds, conjugates, gaussian
@@ -49,6 +50,7 @@ DRAWINGS = {
     "decays": lambda path: decay.draw_decay(path, {"Polyak": np.full(3001, 2.0)}),
     "rest": lambda path: decay.draw_rest(path, dict.fromkeys([(0, 0, 1), (0, 0, 2)], np.ones(50))),
     "games": games.draw_games,
+    "saturation": saturation.draw,
     "a library": lambda path: library.draw_layouts(path, {"a": np.arange(60), "b": np.arange(60)}, np.arange(60) % 6),
     "books": lambda path: soft_library.draw_books(path, np.zeros((60, 2)), np.arange(60) % 6),
     "clusters": lambda path: sne.draw_maps(path, {"a": POINTS, "b": POINTS}, np.arange(9) % 8),

@@ -107,6 +107,7 @@ def _rescues(content):
 
 HISTORIES = {
     "distances.json": _by_step(_number),
+    "errors.json": _by_step(_number),
     "modes.json": _by_step(_number),
     "held_out.json": _by_step(_number),
     "bounds.json": _by_step(lambda value: isinstance(value, list) and len(value) == 3 and all(map(_number, value))),

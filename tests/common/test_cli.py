@@ -20,6 +20,7 @@ def make_parser():
     p = parser("test", PRESETS)
     p.add_argument("--lam", type=float)
     p.add_argument("--deep", action="store_true")
+    p.add_argument("--kinds", nargs="+")
     return p
 
 
@@ -76,6 +77,7 @@ def test_given_preset_is_used_on_an_accelerator_too(monkeypatch):
         (["--lam", "0.5", "--steps", "7", "--seed", "3"], "smoke"),
         (["--lam", "1", "--deep"], "smoke-lam-1.0-deep"),
         (["--batch-size", "9"], "smoke-batch-size-9"),
+        (["--kinds", "a", "b"], "smoke-kinds-a-b"),
     ],
 )
 def test_variant_names_the_flags_that_differ_from_the_preset(flags, variant):
