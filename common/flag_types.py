@@ -132,6 +132,14 @@ def script_path(text):
     return path
 
 
+def file_path(text):
+    """Return the path of a file that can be read, with ~ expanded."""
+    path = _expand(text)
+    if not stat.S_ISREG(_mode(path, text)):
+        raise ArgumentTypeError(f"{shown(text)} is not a file")
+    return path
+
+
 def images_path(text):
     """Return the path of a folder, archive or image that can be read, with ~ expanded and without "folder:"."""
     path = _expand(text.removeprefix("folder:"))

@@ -84,13 +84,13 @@ def to_fast_dataset(batches):
     """
     if backend_name() != "tensorflow":
         return batches
+    import keras
     import tensorflow as tf
 
     def generate():
         return (batches[i] for i in itertools.count())
 
-    first = batches[0]
-    signature = tf.TensorSpec((None, *first.shape[1:]), first.dtype)
+    signature = keras.tree.map_structure(lambda x: tf.TensorSpec((None, *x.shape[1:]), x.dtype), batches[0])
     data = tf.data.Dataset.from_generator(generate, output_signature=signature)
     options = tf.data.Options()
     options.autotune.enabled = False

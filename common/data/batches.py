@@ -32,13 +32,15 @@ class EndlessBatches(keras.utils.PyDataset):
         start: global step of item 0 (default 0).
         flip: whether to mirror each image left to right with probability 1/2 (default False).
         dtype: of image batches: "float32" in [-1, 1] (default), or "uint8" as stored.
+        with_rows: whether a batch is a dict of the samples, under "x", and their int32 positions in `images`, under
+            "rows", for a model that learns a code of each sample (default False: the samples alone).
 
     Raises:
         UserError: if `batch_size` is below 1 or above N.
         ValueError: if the array is neither of the two kinds, or `dtype` is another.
     """
 
-    def __init__(self, images, batch_size, seed=0, start=0, flip=False, dtype="float32"):
+    def __init__(self, images, batch_size, seed=0, start=0, flip=False, dtype="float32", with_rows=False):
         super().__init__()
         # A plain view: indexing a memory map directly costs more than the copy itself for small batches.
         self.images = np.asarray(images.array if isinstance(images, Images) else images)
@@ -53,6 +55,7 @@ class EndlessBatches(keras.utils.PyDataset):
             kind = "images" if self.images.dtype == np.uint8 else "samples"
             raise UserError(f"there are only {len(self.images)} {kind}: lower --batch-size from {batch_size}")
         self.batch_size, self.seed, self.start, self.flip, self.dtype = batch_size, seed, start, flip, dtype
+        self.with_rows = with_rows
         self.steps_per_epoch = len(self.images) // batch_size
         self._cached_permutation = (None, None)  # epoch, permutation
 
@@ -71,7 +74,8 @@ class EndlessBatches(keras.utils.PyDataset):
             mirrored = np.random.default_rng([self.seed, step, 1]).random(self.batch_size) < 0.5
             pixels = batch.view(f"V{batch.shape[-1]}")  # whole pixels move five times as fast as single channels
             pixels[mirrored] = pixels[mirrored, :, ::-1]
-        return to_float(batch) if batch.dtype == np.uint8 and self.dtype == "float32" else batch
+        batch = to_float(batch) if batch.dtype == np.uint8 and self.dtype == "float32" else batch
+        return {"x": batch, "rows": rows.astype("int32")} if self.with_rows else batch
 
     def _permutation(self, epoch):
         cached_epoch, permutation = self._cached_permutation

@@ -26,7 +26,7 @@ CHUNK_IMAGES = 2048  # images held as floats at a time
 _not_stored = {}  # folder -> (model, accuracy) of classifiers that could not be written to the disk
 
 
-def classifier(dataset, size, data_dir=None, limit=None, epochs=EPOCHS):
+def classifier(dataset, size, data_dir=None, limit=None, epochs=EPOCHS, seed=0):
     """Return a convolutional classifier of a labelled data set, from the Keras cache or trained now.
 
     It is stored in `classifiers/` of `keras_home()`, under a key of the data files and the training settings. If that
@@ -39,6 +39,7 @@ def classifier(dataset, size, data_dir=None, limit=None, epochs=EPOCHS):
         data_dir: see `common.data.images.load_images`.
         limit: int, number of training images (default: all).
         epochs: int, passes over the training images (default 3).
+        seed: int, of the first weights and the order of the images (default 0). Another one gives another classifier.
 
     Returns:
         (model, accuracy). The model maps images (n, size, size, channels) in [-1, 1] to [features (n, 128), logits
@@ -50,6 +51,7 @@ def classifier(dataset, size, data_dir=None, limit=None, epochs=EPOCHS):
     name = _classifier_dataset(dataset)
     sources = [readers.fingerprint(path) for path in find(name, "train", data_dir)]
     settings = [CLASSIFIER_VERSION, FORMAT, name, sources, size, limit, epochs, BATCH_SIZE, LEARNING_RATE, DROPOUT]
+    settings += [seed] if seed else []  # the key of seed 0 is older than this flag
     key = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
     folder = keras_home() / "classifiers" / f"{name}-{size}-{key}"
     if folder in _not_stored:
@@ -59,7 +61,7 @@ def classifier(dataset, size, data_dir=None, limit=None, epochs=EPOCHS):
         with contextlib.suppress(UserError, KeyError, TypeError, ValueError):
             accuracy = float(read_json(folder / "accuracy.json")["test_accuracy"])
             return load_model(folder / "classifier.keras"), accuracy
-        model, accuracy = _train(name, size, data_dir, limit, epochs)
+        model, accuracy = _train(name, size, data_dir, limit, epochs, seed)
     info = {"test_accuracy": accuracy, "dataset": name, "size": size, "epochs": epochs}
     try:
         atomic_write(folder / "classifier.keras", model.save)
@@ -112,9 +114,9 @@ def isolated_keras_state():
         random.setstate(state)
 
 
-def _network(size, channels, classes):
+def _network(size, channels, classes, seed=0):
     """Return the untrained classifier with the outputs [features, logits]; every layer has a fixed seed."""
-    seeds = itertools.count()
+    seeds = itertools.count(100 * seed)
 
     def glorot():
         return keras.initializers.GlorotUniform(seed=next(seeds))
@@ -144,12 +146,12 @@ def single_output_model(model, output):
         return keras.Model(model.inputs, model.outputs[output], name="classifier")
 
 
-def _train(name, size, data_dir, limit, epochs):
+def _train(name, size, data_dir, limit, epochs, seed):
     """Return a newly trained classifier and its test accuracy."""
     train = load_images(name, size, "train", data_dir, limit)
     test = load_images(name, size, "test", data_dir)
     print(f"training a classifier of {name} at {size} px once, {epochs} epochs", flush=True)
-    model = _network(*train.array.shape[2:], len(train.label_names))
+    model = _network(*train.array.shape[2:], len(train.label_names), seed)
     batch_size = min(BATCH_SIZE, len(train.array))
     steps = len(train.array) // batch_size
     logits_model = single_output_model(model, 1)
@@ -157,7 +159,7 @@ def _train(name, size, data_dir, limit, epochs):
         keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps * epochs)),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     )
-    batches = _labelled_batches(np.asarray(train.array), train.labels, batch_size)
+    batches = _labelled_batches(np.asarray(train.array), train.labels, batch_size, seed)
     advance = progress_bar(steps * epochs, f"steps of {batch_size} images:")
     callback = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: advance(1))
     logits_model.fit(batches, steps_per_epoch=steps, epochs=epochs, shuffle=False, verbose=0, callbacks=[callback])
@@ -167,10 +169,10 @@ def _train(name, size, data_dir, limit, epochs):
     return model, accuracy
 
 
-def _labelled_batches(images, labels, batch_size):
+def _labelled_batches(images, labels, batch_size, seed):
     """Yield full batches (images in [-1, 1], labels) without end, in a fixed order that differs between epochs."""
     for epoch in itertools.count():
-        order = np.random.default_rng([0, epoch]).permutation(len(images))
+        order = np.random.default_rng([seed, epoch]).permutation(len(images))
         for rows in order[: len(order) // batch_size * batch_size].reshape(-1, batch_size):
             yield to_float(images[rows]), labels[rows]
 

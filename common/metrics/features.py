@@ -35,7 +35,7 @@ INCEPTION_URL = "https://storage.googleapis.com/tensorflow/keras-applications/in
 
 
 @stage("preparing the features in which samples are compared")
-def extractor(kind, dataset, size, train_images=None, data_dir=None):
+def extractor(kind, dataset, size, train_images=None, data_dir=None, seed=0):
     """Return the function that maps uint8 images (n, size, size, channels) to features (n, d) float32.
 
     Args:
@@ -52,6 +52,7 @@ def extractor(kind, dataset, size, train_images=None, data_dir=None):
         size: int, width and height of the images in pixels.
         train_images: uint8 (n, size, size, channels), needed for "pixels" only.
         data_dir: folder of the data set, for "classifier" only.
+        seed: int, of the training of the classifier (default 0).
 
     Raises:
         UserError: for an unknown kind, for "classifier" of a data set without classes, for "pixels" of a single
@@ -62,7 +63,7 @@ def extractor(kind, dataset, size, train_images=None, data_dir=None):
     if kind == "pixels":
         return _pixels(train_images)
     if kind == "classifier":
-        model = single_output_model(classifier(dataset, size, data_dir)[0], 0)
+        model = single_output_model(classifier(dataset, size, data_dir, seed=seed)[0], 0)
         stacked_digits = DATASETS[dataset].stacked_digits
     else:
         model = _inception(size)

@@ -189,6 +189,7 @@ def train(
     stateful=None,
     flip=False,
     dtype="float32",
+    with_rows=False,
 ):
     """Train up to step number `steps`, starting from the run's checkpoint if it has one.
 
@@ -208,6 +209,7 @@ def train(
             checkpoint too.
         flip: bool, mirror images at random.
         dtype: dtype of the batches of images: "float32" in [-1, 1] (default), or "uint8" unchanged.
+        with_rows: bool, give the positions of the samples too, see `EndlessBatches` (default False).
 
     Returns:
         List of dicts, the rows of `log.csv`.
@@ -236,7 +238,7 @@ def train(
         checkpoint_callback.tensorboard({"step": 0})
     with _finish_step_on_interrupt(checkpoint_callback), devices.fitting(), stage(checkpoint_callback.status):
         for length, first, last in split_into_epochs(start, steps, save_every):
-            data = EndlessBatches(images, batch_size, seed=seed, flip=flip, start=checkpoint_callback.step, dtype=dtype)
+            data = EndlessBatches(images, batch_size, seed, checkpoint_callback.step, flip, dtype, with_rows)
             all_callbacks = [*callbacks, *([averages] if averages else []), checkpoint_callback]
             fit_kwargs = {"steps_per_epoch": length, "initial_epoch": first, "epochs": last, "shuffle": False}
             trainer.fit(data, callbacks=all_callbacks, verbose=0, **fit_kwargs)

@@ -41,6 +41,12 @@ def test_batches_are_floats_between_minus_one_and_one(pixels):
     np.testing.assert_array_equal(batch, to_float(EndlessBatches(pixels, 7, dtype="uint8")[1]))
 
 
+def test_batches_with_rows_name_the_place_of_each_image(pixels):
+    batch = EndlessBatches(pixels, 5, seed=3, dtype="uint8", with_rows=True)[7]
+    assert batch["rows"].dtype == np.int32 and batch["rows"].tolist() == numbers(batch["x"])
+    np.testing.assert_array_equal(batch["x"], EndlessBatches(pixels, 5, seed=3, dtype="uint8")[7])
+
+
 @pytest.mark.parametrize("flip", [False, True])
 def test_start_continues_the_sequence_in_any_order_of_access(pixels, flip):
     whole = EndlessBatches(pixels, 5, seed=1, flip=flip)

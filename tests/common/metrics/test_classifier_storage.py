@@ -21,7 +21,7 @@ def trained(tmp_path, monkeypatch):
     monkeypatch.setenv("DATA_DIR", str(tmp_path))
     trainings = []
 
-    def train(name, size, data_dir, limit, epochs):
+    def train(name, size, *settings):
         trainings.append(name)
         return module._network(size, 1, 10), 0.5
 
