@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 import common.models.networks  # noqa: F401 - its import takes a number of Python's generator, which must not be inside a build
+import dcgan.train
 import energy_gan.train
 import fgan.estimate
 import fgan.train
@@ -18,6 +19,7 @@ from flow import glow, nice, realnvp
 
 IMAGES, PLANE = ("--size", "16", "--width", "8"), ("--dataset", "8gaussians", "--width", "8")
 FLOWS = (glow, nice, realnvp)
+TRICKS = ("feature_matching", "minibatch_discrimination", "historical_averaging", "virtual_batch_norm")
 # name -> (script, flags)
 SCRIPTS = {
     "ogan": (ogan.train, ("--size", "16", "--critic", "head", "--self-modulated")),
@@ -28,6 +30,7 @@ SCRIPTS = {
     "rsgan-r3gan": (rsgan.train, (*IMAGES, "--loss", "r3gan")),
     "rsgan-wgan_gp": (rsgan.train, (*PLANE, "--loss", "wgan_gp")),
     "rsgan-tsgan": (rsgan.train, (*IMAGES, "--loss", "tsgan", "--spectral-norm", "--trainer", "alternating")),
+    "dcgan": (dcgan.train, (*IMAGES, "--trick", *TRICKS)),
     "fgan": (fgan.train, (*PLANE, "--divergence", "kl")),
     "fgan-estimate": (fgan.estimate, ("--size", "16", "--width", "8", "--divergence", "jeffrey")),
     "energy-infogan": (energy_gan.train, (*PLANE, "--entropy", "infogan")),
