@@ -20,13 +20,16 @@ from rsgan.methods import METHODS
 ARTICLE = "rsgan"
 COMMON = {"batch_size": 64, "latent_dim": 100, "learning_rate": 2e-4, "batch_norm": False, "trainer": "single"}
 COMMON |= {"ema": 0.0}
-IMAGES = COMMON | {"initializer": "glorot_uniform", "negative_slope": 0.3}
+IMAGES = COMMON | {"initializer": "glorot_uniform", "negative_slope": 0.3, "size": 32, "kernel_size": 4}
 AUTHOR = {"batch_norm": True, "trainer": "alternating"}
+QUICK = IMAGES | {"width": 128, "ema": 0.99, "steps": 3000, "every": 250}
 PRESETS = {
-    "smoke": IMAGES | {"size": 32, "batch_size": 8, "width": 32, "kernel_size": 4, "steps": 6, "every": 3},
-    "quick": IMAGES | {"size": 32, "width": 128, "kernel_size": 4, "learning_rate": 1e-3, "steps": 3000, "every": 250},
+    "smoke": IMAGES | {"batch_size": 8, "width": 32, "steps": 6, "every": 3},
+    "quick": QUICK | {"initializer": "dcgan", "negative_slope": 0.2, "batch_norm": True, "learning_rate": 4e-3},
     "paper": IMAGES | AUTHOR | {"size": 64, "width": 512, "kernel_size": 5, "steps": 100_000, "every": 1000},
 }
+# A critic without batch norm, as under a gradient penalty, learns slowly from that start, and not at that rate.
+NO_NORM_PRESETS = PRESETS | {"quick": QUICK | {"learning_rate": 1e-3}}
 PLANE = COMMON | {"batch_size": 256, "latent_dim": 16, "learning_rate": 1e-3, "width": 128, "size": 2}
 PLANE_PRESETS = {
     "smoke": PLANE | {"width": 16, "steps": 6, "every": 3},
@@ -182,9 +185,11 @@ def build(args, shape):
 
 def run(args):
     from common.experiments.gan import run_gan
+    from common.losses.gradient_penalties import PENALTIES
 
     method = METHODS[args.loss]
-    presets = PLANE_PRESETS if args.dataset in TOYS else PRESETS
+    no_norm = args.batch_norm is False or (method.penalty and PENALTIES[method.penalty].evaluated_at)
+    presets = PLANE_PRESETS if args.dataset in TOYS else NO_NORM_PRESETS if no_norm else PRESETS
     spectral_norm = lambda args: method.spectral_norm
     apply_preset(args, make_parser(), presets, spectral_norm=spectral_norm)
     if args.penalty_weight and not method.penalty:

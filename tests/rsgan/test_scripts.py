@@ -6,6 +6,7 @@ import imageio.v3 as iio
 import pytest
 
 from common.data import toy_faces
+from rsgan import train
 from tests.helpers.arrays import assert_not_blank
 from tests.helpers.scripts import error_line, run_comparison, run_script, write_pngs
 
@@ -90,3 +91,23 @@ def test_a_wrong_flag_gets_one_line_and_no_run_directory(tmp_path, monkeypatch, 
     line = error_line("rsgan/train.py", *smoke, "--limit", "200", *flags, "--out", tmp_path / "runs")
     assert message in line
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "rate", "initializer"),
+    [
+        (["--loss", "sgan"], 4e-3, "dcgan"),
+        (["--loss", "sgan_lecam"], 4e-3, "dcgan"),  # its penalty is one of scores
+        (["--loss", "r3gan"], 1e-3, "glorot_uniform"),
+        (["--loss", "ct_gan"], 1e-3, "glorot_uniform"),
+        (["--loss", "sgan", "--no-batch-norm"], 1e-3, "glorot_uniform"),
+        (["--loss", "sgan", "--no-batch-norm", "--learning-rate", "0.5"], 0.5, "glorot_uniform"),
+        (["--loss", "r3gan", "--preset", "paper"], 2e-4, "glorot_uniform"),
+        (["--loss", "sgan", "--dataset", "8gaussians"], 1e-3, None),
+    ],
+)
+def test_a_critic_without_batch_norm_has_settings_of_its_own(monkeypatch, flags, rate, initializer):
+    seen = []
+    monkeypatch.setattr("common.experiments.gan.run_gan", lambda args, *others: seen.append(args))
+    train.run(train.make_parser().parse_args(["--preset", "quick", *flags]))
+    assert (seen[0].learning_rate, seen[0].initializer) == (rate, initializer)
