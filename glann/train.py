@@ -59,7 +59,7 @@ def build_map(args, length):
     # network
     z = keras.Input((args.noise_dim,))
     to_code = mlp(args.noise_dim, length, args.map_width)
-    T = keras.Model(z, keras.layers.UnitNormalization()(to_code(z)), name="map")
+    T = keras.Model(z, keras.layers.UnitNormalization(dtype="float32")(to_code(z)), name="map")
 
     # wiring: the nearest of many T(z) to each code, then T again for the gradient of those alone
     code = keras.Input((length,))

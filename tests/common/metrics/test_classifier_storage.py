@@ -52,6 +52,14 @@ def test_a_cache_that_is_no_folder_does_not_stop_the_measurement(trained, capsys
     assert trained == ["mnist"] and capsys.readouterr().out.count("going on with the classifier in memory") == 1
 
 
+def test_another_seed_gives_another_classifier_beside_the_first(trained):
+    for seed in (0, 1, 0, 1):
+        classifier("mnist", 28, seed=seed)
+    assert trained == ["mnist"] * 2 and len(list(keras_home().glob("classifiers/mnist-28-*"))) == 2
+    kernels = [module._network(28, 1, 10, seed).get_weights()[0] for seed in (0, 1)]
+    assert np.abs(kernels[0] - kernels[1]).max() > 0.01
+
+
 @pytest.mark.parametrize("name", ["accuracy.json", "classifier.keras"])
 @pytest.mark.parametrize("content", ["[]", "null", "{}", '{"test_accuracy": null}', '{"test_accuracy": "x"}', "{", ""])
 def test_a_damaged_classifier_is_trained_again(trained, name, content):
