@@ -40,7 +40,7 @@ class TrainingLog(keras.callbacks.Callback):
         save_every: int, steps per interval.
         total_steps: int, length of the whole training.
         on_interval: function of the step number, called after each interval.
-        stateful: dict name -> callback with `state()`, a dict of arrays, and `restore(dict)`.
+        stateful: dict name -> object with `state()`, a dict of arrays, and `restore(dict)`.
     """
 
     def __init__(self, run_dir, trainer, averages, save_every, total_steps, on_interval, stateful):
@@ -190,6 +190,7 @@ def train(
     flip=False,
     dtype="float32",
     with_rows=False,
+    batches=EndlessBatches,
 ):
     """Train up to step number `steps`, starting from the run's checkpoint if it has one.
 
@@ -205,22 +206,22 @@ def train(
         devices: `common.backend.Devices` of the run (default: a single device).
         averages: `common.training.ema.WeightEMA`, saved in the checkpoint too.
         callbacks: list of Keras callbacks, called before those of this function.
-        stateful: dict name -> one of the callbacks with `state()`, a dict of arrays, and `restore(dict)`, saved in the
-            checkpoint too.
+        stateful: dict name -> object with `state()`, a dict of arrays, and `restore(dict)`, for the checkpoint.
         flip: bool, mirror images at random.
         dtype: dtype of the batches of images: "float32" in [-1, 1] (default), or "uint8" unchanged.
         with_rows: bool, give the positions of the samples too, see `EndlessBatches` (default False).
+        batches: subclass of `EndlessBatches`, or a function with its arguments that returns one.
 
     Returns:
         List of dicts, the rows of `log.csv`.
 
     Raises:
         KeyboardInterrupt: after Ctrl-C, once the step in progress is finished and saved.
-        UserError: if a loss becomes NaN or infinite (the last checkpoint is kept), or if the run has more than `steps`
-            steps already.
+        UserError: if a loss becomes NaN or infinite (the last checkpoint is kept), or if the run has more steps.
     """
     devices = devices or backend.distribution(False)
     checkpoint_callback = TrainingLog(run_dir, trainer, averages, save_every, steps, on_interval, stateful or {})
+    all_callbacks = [*callbacks, *([averages] if averages else []), checkpoint_callback]
     start = checkpoint_callback.restore()
     if start > steps:
         raise UserError(f"{run_dir} has {start} steps already, more than --steps {steps}; use another --out")
@@ -238,8 +239,7 @@ def train(
         checkpoint_callback.tensorboard({"step": 0})
     with _finish_step_on_interrupt(checkpoint_callback), devices.fitting(), stage(checkpoint_callback.status):
         for length, first, last in split_into_epochs(start, steps, save_every):
-            data = EndlessBatches(images, batch_size, seed, checkpoint_callback.step, flip, dtype, with_rows)
-            all_callbacks = [*callbacks, *([averages] if averages else []), checkpoint_callback]
+            data = batches(images, batch_size, seed, checkpoint_callback.step, flip, dtype, with_rows)
             fit_kwargs = {"steps_per_epoch": length, "initial_epoch": first, "epochs": last, "shuffle": False}
             trainer.fit(data, callbacks=all_callbacks, verbose=0, **fit_kwargs)
             if checkpoint_callback.stop_requested and checkpoint_callback.step < steps:
