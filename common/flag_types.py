@@ -17,7 +17,7 @@ from common.data.text import TEXTS
 
 SIZES = (16, 32, 64, 128, 256, 512)  # powers of 2: the stride-2 networks halve an image down to 4 x 4
 DOWNLOADS = {os.path.basename(name) for spec in DATASETS.values() for name in spec.filenames}
-OWN = ("folder:", "text:")  # what --dataset begins with for the user's own files
+OWN = ("folder:", "text:", "spectra:")  # what --dataset begins with for the user's own files
 MAX_NAME, MAX_PATH = 255, 3500  # bytes; Linux allows 255 and 4095, and run directories add to the path
 
 
@@ -193,26 +193,29 @@ def dataset(text, toys=()):
     raise ArgumentTypeError(f"{shown(text)} is not one of {', '.join(names)}, folder:PATH{hint}")
 
 
-def text_dataset(text, drawn=()):
+def text_dataset(text, drawn=(), known=tuple(TEXTS), prefix="text:", what="a .txt or .csv file"):
     """Return the value of --dataset of a script that trains on text, as typed.
 
     Args:
-        text: str, a name or "text:PATH".
-        drawn: names of texts that the script itself has, besides those of `common.data.text`.
+        text: str, a name, or the prefix and a path.
+        drawn: names of texts that the script itself has, besides `known`.
+        known: names of collections, by default those of `common.data.text`.
+        prefix: str, what the user's own files begin with.
+        what: str, what to give for the path, for the error.
     """
-    names = (*drawn, *TEXTS)
+    names = (*drawn, *known)
     if text in names:
         return text
-    path = text.removeprefix("text:")
+    path = text.removeprefix(prefix)
     if path != text and path:
         mode = _mode(_expand(path), path)
         if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
-            raise ArgumentTypeError(f"{shown(path)} is neither a file nor a folder; give a .txt or .csv file")
+            raise ArgumentTypeError(f"{shown(path)} is neither a file nor a folder; give {what}")
         return text
     hint = did_you_mean(text, names)
     if not hint and text and "\0" not in text and os.path.exists(os.path.expanduser(text)):
-        hint = f"; did you mean text:{text}?"
-    raise ArgumentTypeError(f"{shown(text)} is not one of {', '.join(names)}, text:PATH{hint}")
+        hint = f"; did you mean {prefix}{text}?"
+    raise ArgumentTypeError(f"{shown(text)} is not one of {', '.join(names)}, {prefix}PATH{hint}")
 
 
 def did_you_mean(text, names):

@@ -23,22 +23,8 @@ MODULES = sorted(
     and re.search(r"^    main\(run, make_parser\(", path.read_text(), re.M)
 )
 TEXT = [
-    "",
-    " ",
-    "abc",
-    "-",
-    "nan",
-    "inf",
-    "-inf",
-    "1e400",
-    "１２",
-    "0x10",
-    "1_000",
-    "1,5",
-    "1\n2",
-    "9" * 5000,
-    "\udcff",
-]
+    "", " ", "abc", "-", "nan", "inf", "-inf", "1e400", "１２", "0x10", "1_000", "1,5", "1\n2", "9" * 5000, "\udcff",
+]  # fmt: skip
 NOT_PATHS = ["", "  ", "\udcff", "~nosuchuser/x", "x" * 5000, "y/" * 2500, "a\0b"]
 
 
@@ -114,7 +100,8 @@ def wrong_values(action, places):
     if kind in (flag_types.existing_folder, flag_types.data_folder, flag_types.images_path):
         return [*NOT_PATHS, *no_folder, *missing]
     if kind is flag_types.text_dataset:
-        paths = [f"text:{path}" for path in [*NOT_PATHS, *missing, str(places / "pipe"), "/dev/null"]]
+        no_text = [*NOT_PATHS, *missing, str(places / "pipe"), "/dev/null"]
+        paths = [prefix + path for prefix in ("text:", "spectra:") for path in no_text]
         return [*paths, "", "coupletx", "Couplet", "text", "Text:x", "text :x", str(places), "\udcff", "a\nb"]
     if kind is flag_types.dataset:
         paths = [f"folder:{path}" for path in [*NOT_PATHS, *no_folder, *missing]]

@@ -185,7 +185,7 @@ def _plain_rows(lines, name):
 def _csv_rows(lines, name):
     """Yield (number, (text, label, category)) for each row after the header, or (number, `BadRow`)."""
     columns = None
-    for number, row in _split_rows(_decoded(lines, name)):
+    for number, row in csv_rows(lines, name):
         if columns is None and not isinstance(row, BadRow):
             n, columns = len(row), _columns(row, name)
         elif isinstance(row, BadRow):
@@ -207,6 +207,19 @@ def _columns(header, name):
             f"Received: {printable(','.join(header))[:100]}"
         )
     return index(TEXT_COLUMNS), index(LABEL_COLUMNS), index(CATEGORY_COLUMNS)
+
+
+def csv_rows(lines: Iterable[bytes], name: str) -> Iterator[tuple[int, list[str] | BadRow]]:
+    """Yield (number, fields) for each row of a csv file, the header too, or (number, `BadRow`).
+
+    Args:
+        lines: of the file, as `common.data.text_files.text_files` gives them.
+        name: of the file, for errors.
+
+    Raises:
+        UserError: if the file is in UTF-16 or no text.
+    """
+    return _split_rows(_decoded(lines, name))
 
 
 def _split_rows(lines):

@@ -35,6 +35,10 @@ WORDS = {
     "wgan_gp": "WGAN-GP",
     "wgan_gp_linear": "WGAN-GP, linear",
     "wgan_sn": "WGAN-SN",
+    # classifiers of spectra
+    "average_pool": "average pooling",
+    "cross_entropy": "cross-entropy",
+    "f1_from_scratch": "macro-F1 from scratch",
     # recurrent cells
     "gru": "GRU",
     "gru_bias_0": "GRU, forget bias 0",

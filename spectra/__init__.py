@@ -1,0 +1,1 @@
+"""Article 5505: a 1-D convolutional classifier of spectra."""
