@@ -1,4 +1,4 @@
-"""What a training of spectra came to: numbers, a table of F1 and one of confusions, and two pictures."""
+"""What a training of spectra came to: numbers, a table of F1 and one of confusions, and a picture."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from common.experiments.tables import table
 from common.files import atomic_write
-from common.plots.charts import plot_bars, plot_curves
+from common.plots.charts import plot_curves
 from spectra.best import BestWeights, score
 from spectra.f1 import confusion
 from spectra.simulator import CLASSES
@@ -55,7 +55,7 @@ def write_tables(run_dir, results, labels):
 
 
 def draw(folder, results):
-    """Draw the macro-F1 on the validation set over the steps, and the F1 of each class on the test set."""
+    """Draw the macro-F1 on the validation set over the steps."""
     steps, values = results["first"].best.curve()
     start = steps[int(np.argmax(values))]  # where the further trainings begin
     curves = {"first": (steps, values)}
@@ -66,5 +66,3 @@ def draw(folder, results):
     plot_curves(
         folder / "f1.png", curves, "step", "macro-F1 on the validation set", "Macro-F1 while the network trains"
     )
-    bars = {kind: {name: result.scores[i] for name, result in results.items()} for i, kind in enumerate(CLASSES)}
-    plot_bars(folder / "classes.png", bars, "F1 on the test set", "Spectra: the four classes")
