@@ -60,12 +60,12 @@ def run(args):
     metrics = {name: read_metrics(run_dir) for name, run_dir in run_dirs.items()}
     of_kind = {kind: [metrics[f"{kind}-{seed}"] for seed in range(args.seeds)] for kind in kinds}
     rows = {
-        in_words(kind): {column: [m[key] for m in runs if key in m] for key, column in COLUMNS.items()}
+        in_words(kind): {column: v for key, column in COLUMNS.items() if (v := [m[key] for m in runs if key in m])}
         for kind, runs in of_kind.items()
     }
     bars = {
-        kind: {COLUMNS[key]: [m[key] for m in runs if key in m] for key in list(COLUMNS)[:3]}
-        for kind, runs in of_kind.items()
+        kind: {column: row[column] for column in list(COLUMNS.values())[:3] if column in row}
+        for kind, row in zip(kinds, rows.values(), strict=True)
     }
     plot_bars(
         output_dir / "figures/compare.png", bars, "macro-F1 on the test set", "Spectra: pooling, losses, further steps"

@@ -58,6 +58,12 @@ def test_the_shares_are_a_maximum_over_constants_with_no_gradient():
         assert (up + down - 2 * loss(bias)) / 1e-6 > 1e-3, "and higher on both sides"
 
 
+def test_one_class_for_all_is_flat_too_and_above_the_plateau():
+    scores = lambda k: numpy(ops.softmax(np.array([k, 0, 0, 0], "float32")))
+    a, b = (both(one_hot(COUNTS), scores(k))[1] for k in (16, 15))
+    assert a - b == pytest.approx(0, abs=1e-5) and b > PLATEAU + 0.1
+
+
 def test_of_hard_predictions_it_is_macro_f1():
     rng = np.random.default_rng(1)
     labels, predicted = rng.integers(0, 4, (2, 200))
