@@ -1,7 +1,5 @@
 """Texts as examples for a character model: rows of character numbers of one length."""
 
-import os
-
 import numpy as np
 
 from common.errors import UserError
@@ -28,15 +26,12 @@ def text_of(dataset, data_dir=None):
         except ImportError:
             raise UserError("this Python has no documentation: use --dataset text:PATH with a text of yours") from None
         return "\n\n".join(topics[name] for name in sorted(topics))
-    from common.data.text import find_text, read_texts
+    from common.data.text import find_text, read_couplets, read_texts
 
-    texts = read_texts(find_text(dataset, data_dir))
-    if dataset != "couplet":
-        return "\n".join(text.text for text in texts)
-    lines = {}  # (train or test, number) -> the two halves
-    for text in texts:
-        lines.setdefault((os.path.dirname(text.file), text.number), []).append(text.text.replace(" ", ""))
-    return "\n".join("，".join(halves) for halves in lines.values())
+    path = find_text(dataset, data_dir)
+    if dataset == "couplet":
+        return "\n".join(f"{upper}，{lower}" for _, upper, lower in read_couplets(path))
+    return "\n".join(text.text for text in read_texts(path))
 
 
 def load_examples(dataset, size, data_dir=None):

@@ -90,7 +90,7 @@ def to_fast_dataset(batches):
     def generate():
         return (batches[i] for i in itertools.count())
 
-    signature = keras.tree.map_structure(lambda x: tf.TensorSpec((None, *x.shape[1:]), x.dtype), batches[0])
+    signature = keras.tree.map_structure(lambda x: tf.TensorSpec(batches.shape_of(x), x.dtype), batches[0])
     data = tf.data.Dataset.from_generator(generate, output_signature=signature)
     options = tf.data.Options()
     options.autotune.enabled = False

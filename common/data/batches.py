@@ -59,6 +59,10 @@ class EndlessBatches(keras.utils.PyDataset):
         self.steps_per_epoch = len(self.images) // batch_size
         self._cached_permutation = (None, None)  # epoch, permutation
 
+    def shape_of(self, x):
+        """Return the shape of the batches of which x is one; None stands for what differs from batch to batch."""
+        return (None, *x.shape[1:])
+
     @property
     def num_batches(self):
         """Return None: the sequence has no end."""
@@ -83,3 +87,39 @@ class EndlessBatches(keras.utils.PyDataset):
             permutation = np.random.default_rng([self.seed, epoch]).permutation(len(self.images))
             self._cached_permutation = (epoch, permutation)
         return permutation
+
+
+class SameLengthBatches(EndlessBatches):
+    """Endless sequence of batches of sequences, all of one length in a batch, so that none is padded.
+
+    The length of a batch is drawn with a probability in proportion to the number of its examples, and then the
+    examples, none twice if there are enough. Both depend on nothing but the seed and the step.
+
+    Args:
+        images: int32 (N, ..., longest), sequences that end where the entries become `PAD`.
+        batch_size: examples per batch.
+        seed: non-negative integer (default 0).
+        start: global step of item 0 (default 0).
+        *args: others of `EndlessBatches`, which have no effect.
+        **kwargs: the same.
+    """
+
+    PAD = -1
+
+    def __init__(self, images, batch_size, *args, **kwargs):
+        super().__init__(images, batch_size, *args, **kwargs)
+        first = self.images.reshape(len(self.images), -1, self.images.shape[-1])[:, 0]
+        lengths = (first != self.PAD).sum(1)
+        self.rows = {int(length): np.flatnonzero(lengths == length) for length in np.unique(lengths)}
+
+    def shape_of(self, x):
+        return (None, *x.shape[1:-1], None)
+
+    def __getitem__(self, idx):
+        rng = np.random.default_rng([self.seed, self.start + idx])
+        lengths = list(self.rows)
+        sizes = np.array([len(rows) for rows in self.rows.values()])
+        length = lengths[rng.choice(len(lengths), p=sizes / sizes.sum())]
+        rows = self.rows[length]
+        rows = rows[rng.choice(len(rows), self.batch_size, replace=len(rows) < self.batch_size)]
+        return self.images[rows][..., :length]

@@ -33,6 +33,9 @@ TEXTS = {
         )
     },
 }
+IN_FOLDER = {
+    "couplet": "train/in.txt"
+}  # a folder of the right name counts only with this file: runs have such names too
 TEXT_COLUMNS = ("review", "text", "content", "sentence", "comment")
 LABEL_COLUMNS, CATEGORY_COLUMNS = ("label",), ("cat", "category")
 HEAD = 1 << 20  # bytes by which the encoding is told
@@ -91,12 +94,12 @@ def locate_text(name: str, data_dir=None) -> Path | None:
     for folder in search_dirs(data_dir):
         for file_name in TEXTS[name][1]:
             for path in (folder / file_name, *sorted(folder.glob(f"*/{file_name}"))):
-                if path.exists():
+                if path.exists() and (not path.is_dir() or (path / IN_FOLDER.get(name, "")).exists()):
                     return path
     return None
 
 
-def read_texts(path) -> Iterator[Text]:
+def read_texts(path, files=()) -> Iterator[Text]:
     """Yield the texts of a file, archive or folder, in the order of its files and lines.
 
     A csv file has a header; its texts are in the column `review` (or `text`, `content`, `sentence`, `comment`), and
@@ -105,6 +108,7 @@ def read_texts(path) -> Iterator[Text]:
 
     Args:
         path: a file, an archive (told by its content) or a folder.
+        files: names of the files to read, in lower case (default all).
 
     Raises:
         UserError: if the source is missing, damaged or no text, if it holds no text, or if more than half of its rows
@@ -113,6 +117,8 @@ def read_texts(path) -> Iterator[Text]:
     path = Path(os.path.expanduser(path))
     n_good, n_bad, n_files, named = 0, 0, 0, []
     for name, lines in text_files(path):
+        if files and os.path.basename(name).lower() not in files:
+            continue
         n_files += 1
         rows_of = _csv_rows if name.lower().endswith(".csv") else _plain_rows
         for number, row in rows_of(lines, name if name == path.name else f"{path.name}: {name}"):
@@ -127,13 +133,44 @@ def read_texts(path) -> Iterator[Text]:
     bad = f"{n_bad} of {n_good + n_bad} rows: {', '.join(named)}" + f", and {n_bad - N_NAMED} more" * (n_bad > N_NAMED)
     shown = printable(path.name)
     if not n_files:
-        raise UserError(f"{shown} holds no .csv or .txt file: give {WHAT}")
+        raise UserError(f"{shown} holds no {' or '.join(files) or '.csv or .txt file'}: give {WHAT}")
     if n_bad > n_good:
         raise UserError(f"{shown} cannot be used for {bad}: mend the file, or give another one")
     if not n_good:
         raise UserError(f"{shown} holds no text: give {WHAT}")
     if n_bad:
         print(f"{shown}: skipped {bad}", flush=True)
+
+
+def read_couplets(path) -> list[tuple[str, str, str]]:
+    """Return couplets in the form of the public data set: `in.txt` holds the upper lines and `out.txt` the lower ones.
+
+    Line n of one file belongs to line n of the other. Blanks between characters are left out.
+
+    Args:
+        path: a folder or archive with `in.txt` and `out.txt`, also in folders such as `train` and `test`.
+
+    Returns:
+        List of (folder of the two files inside the source, upper line, lower line), in the order of the files. A line
+        whose other half is missing is left out.
+
+    Raises:
+        UserError: as `read_texts` does, or if no two lines belong together.
+    """
+    halves = {}  # (folder, number) -> {"in": line, "out": line}
+    for text in read_texts(path, ("in.txt", "out.txt")):
+        folder, name = os.path.split(text.file)
+        halves.setdefault((folder, text.number), {})[name.lower()] = "".join(text.text.split())
+    couplets = [
+        (folder, both["in.txt"], both["out.txt"])
+        for (folder, _), both in halves.items()
+        if {"in.txt", "out.txt"} <= both.keys()
+    ]
+    if not couplets:
+        raise UserError(
+            f"{printable(Path(path).name)} holds no couplets: give a folder or archive with in.txt and out.txt"
+        )
+    return couplets
 
 
 def encoding_of(lines: Iterable[bytes]) -> str:

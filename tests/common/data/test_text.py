@@ -182,6 +182,10 @@ def test_downloads_are_found_by_name(tmp_path, monkeypatch):
     (tmp_path / "text/waimai_10k.csv").write_text("label,review\n1,x\n")
     assert find_text("waimai", tmp_path) == tmp_path / "text/waimai_10k.csv"
     (tmp_path / "couplet").mkdir()
+    with pytest.raises(UserError):  # a folder of this repository, or of its runs
+        find_text("couplet", tmp_path)
+    (tmp_path / "couplet/train").mkdir()
+    (tmp_path / "couplet/train/in.txt").touch()
     assert find_text("couplet", tmp_path) == tmp_path / "couplet"
     monkeypatch.setenv("DATA_DIR", str(tmp_path))
     assert find_text("waimai") == tmp_path / "text/waimai_10k.csv"

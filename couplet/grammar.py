@@ -1,0 +1,104 @@
+"""A grammar of couplets, drawn by code, of which the best possible answer is known.
+
+An upper line is a key character and two to five words of two characters. The lower line answers the key, and each word
+with its partner. But the last word has two partners, and the key, up to ten characters away, says which one. Words of
+one class share few characters, so a character alone does not tell its word. Now and then a lower word is another one.
+"""
+
+import numpy as np
+
+CLASSES, WORDS = 10, 12  # classes of words, words in a class
+CHARACTERS = 7  # of the upper words of a class at each of the two places, and of the lower words
+KEYS = 6  # keys; the first half asks for the first partner of the last word
+NUMBERS_OF_WORDS = (2, 3, 4, 5)  # in a line; its length is 1 + 2 times that
+NOISE = 0.02  # probability that a lower word is a random one of its class
+TRAINING, TEST = 20_000, 2_000  # couplets
+TRAINING_SEED, TEST_SEED = 0, 1
+LONGEST = 1 + 2 * NUMBERS_OF_WORDS[-1]
+
+
+class Grammar:
+    """The words of the grammar, as numbers of characters from 1 on. They are the same in every run.
+
+    Attributes:
+        upper: int (classes, words, 2), the upper words.
+        lower: int (2, classes, words, 2), the partners of each for either kind of key.
+        keys: int (keys, 2), the keys and their answers.
+        size: int, number of characters, with 0, the unknown one.
+    """
+
+    def __init__(self):
+        rng, self.size = np.random.default_rng(6270), 1
+        # neighbouring classes share characters
+        pools = self._new(CLASSES * 4)
+        self.upper = np.stack([self._words(rng, pools, 4 * i) for i in range(CLASSES)])
+        pools = self._new(CLASSES * 4)
+        self.lower = np.stack([[self._words(rng, pools, 4 * i) for i in range(CLASSES)] for _ in range(2)])
+        self.keys = np.stack([self._new(KEYS), self._new(KEYS)], 1)
+
+    def _new(self, n):
+        self.size += n
+        return np.arange(self.size - n, self.size)
+
+    @staticmethod
+    def _words(rng, pool, start):
+        """Return the words of one class, (words, 2): different pairs of its characters."""
+        own = np.take(pool, range(start, start + CHARACTERS), mode="wrap")
+        numbers = rng.choice(CHARACTERS**2, WORDS, replace=False)
+        return np.stack([own[numbers // CHARACTERS], own[numbers % CHARACTERS]], 1)
+
+    def characters(self):
+        """Return a str with a Chinese character for each number; the first stands for the unknown one."""
+        return "\ufffd" + "".join(chr(0x4E00 + 7 * i) for i in range(1, self.size))
+
+
+def write_couplets(n, seed):
+    """Return (couplets, answers with and without the key).
+
+    Args:
+        n: int.
+        seed: int or list of ints.
+
+    Returns:
+        Tuple of int32 arrays: couplets (n, 2, 11), -1 after the end of a line; and the lower lines without noise
+        (2, n, 11), with the right partner of the last word, and with the other one.
+    """
+    grammar, rng = Grammar(), np.random.default_rng(seed)
+    couplets, answers = np.full((n, 2, LONGEST), -1, "int32"), np.full((2, n, LONGEST), -1, "int32")
+    numbers, keys = rng.choice(NUMBERS_OF_WORDS, n), rng.integers(KEYS, size=n)
+    kinds = (keys >= KEYS // 2).astype(int)
+    couplets[:, :, 0], answers[:, :, 0] = grammar.keys[keys], grammar.keys[keys, 1]
+    for i in range(NUMBERS_OF_WORDS[-1]):
+        rows = np.flatnonzero(numbers > i)
+        cls, word = rng.integers(CLASSES, size=len(rows)), rng.integers(WORDS, size=len(rows))
+        is_last = numbers[rows] == i + 1
+        place = slice(1 + 2 * i, 3 + 2 * i)
+        kind = np.where(is_last, kinds[rows], 0)
+        noise = rng.random(len(rows)) < NOISE
+        said = np.where(noise, rng.integers(WORDS, size=len(rows)), word)
+        couplets[rows, 0, place] = grammar.upper[cls, word]
+        couplets[rows, 1, place] = grammar.lower[kind, cls, said]
+        answers[0, rows, place] = grammar.lower[kind, cls, word]
+        answers[1, rows, place] = grammar.lower[np.where(is_last, 1 - kind, 0), cls, word]
+    return couplets, answers
+
+
+def ceilings(couplets, answers):
+    """Return the accuracy of the best answers with the key and without it, by number of words.
+
+    Without the key one of two partners is as likely as the other: the mean of both answers is the expected accuracy.
+
+    Args:
+        couplets: int (n, 2, 11).
+        answers: int (2, n, 11), see `write_couplets`.
+
+    Returns:
+        dict number of words -> (accuracy of the last word's characters with the key, and without it).
+    """
+    lengths = (couplets[:, 0] >= 0).sum(1)
+    result = {}
+    for n in NUMBERS_OF_WORDS:
+        rows = lengths == 1 + 2 * n
+        right = answers[:, rows, 2 * n - 1 : 2 * n + 1] == couplets[rows, 1, 2 * n - 1 : 2 * n + 1]
+        result[n] = (float(right[0].mean()), float(right.mean()))
+    return result
