@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from common.data.text import find_text, read_couplets
+from common.data.couplets import read_couplets
+from common.data.text import find_text
 from common.errors import UserError
 from common.streams import stage
 from couplet import grammar

@@ -26,7 +26,8 @@ def text_of(dataset, data_dir=None):
         except ImportError:
             raise UserError("this Python has no documentation: use --dataset text:PATH with a text of yours") from None
         return "\n\n".join(topics[name] for name in sorted(topics))
-    from common.data.text import find_text, read_couplets, read_texts
+    from common.data.couplets import read_couplets
+    from common.data.text import find_text, read_texts
 
     path = find_text(dataset, data_dir)
     if dataset == "couplet":

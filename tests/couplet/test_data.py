@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from common.data.text import read_couplets
+from common.data.couplets import read_couplets
 from common.errors import UserError
 from couplet import data, grammar, measure, prosody
 from couplet.tables import CountTables
