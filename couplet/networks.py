@@ -43,7 +43,7 @@ class SignedReLU(layers.Layer):
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class Positions(layers.Layer):
+class LinePositions(layers.Layer):
     """Layer that adds a trained vector for each position."""
 
     def build(self, shape):
@@ -79,7 +79,7 @@ def bilstm(x, width, depth):
 
 def transformer(x, width, depth):
     """Return blocks of a Transformer (pre-LN), one for two gated blocks: 12 width^2 parameters against 6 width^2."""
-    x = Positions(name="positions")(x)
+    x = LinePositions(name="positions")(x)
     for i in range(max(1, depth // 2)):
         y = layers.LayerNormalization(name=f"norm{i}_attention")(x)
         x = x + layers.MultiHeadAttention(HEADS, max(1, width // HEADS), name=f"attention{i}")(y, y)

@@ -90,3 +90,15 @@ def test_no_file_is_longer_than_300_lines():
     files = [*SOURCES, *sorted((ROOT / "tests").rglob("*.py"))]
     lengths = {name_of(path): len(path.read_text(encoding="utf-8").splitlines()) for path in files}
     assert not {name: length for name, length in lengths.items() if length > 300}
+
+
+def test_no_two_classes_are_registered_under_one_name():
+    """Keras finds the class of a saved layer by its name: of two that are imported it would take the last."""
+    names = [
+        node.name
+        for path in SOURCES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef)
+        and any("register_keras_serializable" in ast.unparse(decorator) for decorator in node.decorator_list)
+    ]
+    assert len(names) > 20 and sorted(names) == sorted(set(names))

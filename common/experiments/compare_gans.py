@@ -53,7 +53,7 @@ class FinishedRun:
         self.run_dir = run_dir
         self.distance_curve = MetricHistory(run_dir / "distances.json").curve()
         self.mode_curve = MetricHistory(run_dir / "modes.json").curve()  # of empty lists if modes are unknown
-        metrics = read_metrics(run_dir)
+        metrics = read_metrics(run_dir, with_memory=True)
         distances = self.distance_curve[1]
         self.metrics = metrics | ({"half_way": distances[(len(distances) - 1) // 2]} if distances else {})
 

@@ -219,5 +219,8 @@ def write_results(run_dir, metrics, references=None, **extra):
         )
     config = read_json(Path(run_dir) / "config.json") if (Path(run_dir) / "config.json").exists() else {}
     origin = {key: config[key] for key in ("command", "versions", "git_commit") if key in config}
-    numbers = {name: float(value) for name, value in metrics.items()} | peak_memory()
-    write_json(Path(run_dir) / "results.json", {"metrics": numbers, "references": references or {}, **origin, **extra})
+    numbers = {name: float(value) for name, value in metrics.items()}
+    write_json(
+        Path(run_dir) / "results.json",
+        {"metrics": numbers, "references": references or {}, **peak_memory(), **origin, **extra},
+    )

@@ -12,6 +12,8 @@ from common.errors import UserError
 from common.files import read_json
 from common.training.log import read_log
 
+MEMORY = ("peak_memory_mb", "peak_device_memory_mb")  # in `results.json`, beside the metrics
+
 
 def _number(value):
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
@@ -80,8 +82,12 @@ def read_flags(run_dir, *names):
     return argparse.Namespace(**{name: flags.get(name) for name in names})
 
 
-def read_metrics(run_dir):
+def read_metrics(run_dir, with_memory=False):
     """Return the metrics in `results.json` of a finished run, a dict name -> number.
+
+    Args:
+        run_dir: path of the run directory.
+        with_memory: bool, add "peak_memory_mb" and, of a run on an accelerator, "peak_device_memory_mb".
 
     Raises:
         UserError: if the file is missing or damaged.
@@ -90,7 +96,7 @@ def read_metrics(run_dir):
     metrics = results.get("metrics") if isinstance(results, dict) else None
     if not isinstance(metrics, dict) or not all(map(_number, metrics.values())):
         raise UserError(f"{run_dir}/results.json is damaged: it has no metrics; delete it to measure them again")
-    return metrics
+    return metrics | ({name: results[name] for name in MEMORY if _number(results.get(name))} if with_memory else {})
 
 
 def _by_step(valid):
