@@ -100,7 +100,7 @@ def runs(home, tmp_path_factory):
 
 def test_features_of_a_run(home, runs, monkeypatch, capsys):
     monkeypatch.setenv("KERAS_HOME", str(home / "cache"))
-    monkeypatch.setattr(features, "UPDATES", 500)
+    monkeypatch.setattr(features, "UPDATES", 50)
     monkeypatch.setattr(features, "ALPHAS", (1e-3,))
     run_dir, faces = runs
     features.run(features.make_parser().parse_args([str(run_dir), "--limit", "300"]))

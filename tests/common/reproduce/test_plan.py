@@ -22,14 +22,14 @@ def no_data(tmp_path, monkeypatch):
 
 
 def test_a_run_gets_the_articles_data_if_available(no_data, tmp_path):
-    runs = plan.make_plan("smoke", "runs")
+    runs = plan.make_plan("smoke", "no-such-folder")
     assert runs["flow/nice"].dataset == "toy_faces" and runs["flow/nice"].state == "waiting"
     assert runs["flow/glow-mnist"].state == "data missing" and "mnist.npz" in runs["flow/glow-mnist"].reason
     (tmp_path / "mnist.npz").write_bytes(b"only looked for, not read")
-    runs = plan.make_plan("smoke", "runs", data_dir=tmp_path)
+    runs = plan.make_plan("smoke", "no-such-folder", data_dir=tmp_path)
     assert runs["flow/nice"].dataset == runs["flow/glow-mnist"].dataset == "mnist"
     assert runs["flow/glow-mnist"].state == "waiting"
-    runs = plan.make_plan("smoke", "runs", images="lfw", data_dir=tmp_path)
+    runs = plan.make_plan("smoke", "no-such-folder", images="lfw", data_dir=tmp_path)
     assert runs["flow/nice"].dataset == "lfw", "--dataset"
     assert runs["flow/glow-mnist"].dataset == "mnist", "without a fallback a run keeps the article's data"
 
@@ -42,7 +42,7 @@ def test_small_data_is_downloaded_and_a_failure_is_printed(no_data, tmp_path, mo
         raise UserError("no network here")
 
     monkeypatch.setattr(available.catalog, "find", find)
-    runs = plan.make_plan("smoke", "runs")
+    runs = plan.make_plan("smoke", "no-such-folder")
     download_small([runs["ogan/train"], runs["energy_gan/landscape"]])
     download_small([runs["flow/nice"]], "toy_faces")
     assert not requested, "faces are large, and the others need no data"
