@@ -35,9 +35,10 @@ wait_for "step [0-9]{3,} of 20000"
 scancel --batch --signal=TERM "$job"
 wait_for "stopped at step"
 stopped=$(grep -aoE "stopped at step [0-9]+" "$scratch/train.log" | grep -oE "[0-9]+")
-for _ in $(seq 50); do # Slurm lets a requeued job wait for two minutes; we do not
-  if scontrol update JobId="$job" StartTime=now 2>/dev/null; then break; fi
-  sleep 0.2
+for _ in $(seq 150); do # Slurm lets a requeued job wait for two minutes; we do not
+  if grep -aq "going on from step" "$scratch/train.log"; then break; fi
+  scontrol update JobId="$job" StartTime=now 2>/dev/null || true
+  sleep 1
 done
 wait_for "step 20000 of 20000"
 for _ in $(seq 100); do
