@@ -5,9 +5,9 @@ import numpy as np
 from common.data.catalog import DATASETS
 from common.data.splits import fixed_random_subset
 from common.errors import UserError, errors_begin_with
-from common.experiments.gan import PROGRESS_STREAM, MetricHistory
+from common.experiments.gan import PROGRESS_STREAM, MetricHistory, plot_distance
 from common.experiments.sample_space import N_FINAL, ImageSpace
-from common.experiments.setup import prepare
+from common.experiments.setup import check_width, prepare
 from common.files import atomic_write
 from common.metrics.distances import frechet_distance
 from common.metrics.features import extractor
@@ -39,10 +39,7 @@ def load(args, article):
         UserError: if --width does not fit the image size, or --distance not the images.
     """
     prepare(args, article)
-    if args.width % (args.size // 8):
-        raise UserError(
-            f"--width must be a multiple of {args.size // 8} for images of {args.size} pixels. Received: {args.width}"
-        )
+    check_width(args)
     if hasattr(args, "distance"):
         check_distance(args)
     return ImageSpace(args)
@@ -109,12 +106,7 @@ def train_generator(args, space, run_dir, devices, trainer, draw, data=None, **t
     figures = run_dir / "figures"
     title = f"Samples, {in_words(args.dataset)}, {kwargs['steps']:,} steps"
     space.show(figures / "samples.png", draw(space.n_shown, PROGRESS_STREAM), title)
-    if distances.curve()[0]:
-        plot_curves(
-            figures / "distance.png", {"samples": distances.curve()}, "step", space.distance_label, logy=True,
-            title="Samples in training: distance to the data",
-            references={"between two samples of the data": space.noise_floor},
-        )  # fmt: skip
+    plot_distance(figures, space, distances)
     if curves := log_curves(rows, "loss"):
         plot_curves(figures / "curves.png", curves, "step", "mean over the batch", "Loss", logy=True)
     save_training_gif(figures / "training.gif", sorted((run_dir / "samples").glob("step-*.png")))

@@ -3,6 +3,16 @@
 from common.cli import float_in, parser, positive_int
 from common.flag_types import file_path, sample_int, width_int
 
+COMMON = {"batch_size": 128, "latent_dim": 128}
+IMAGE_PRESETS = {  # of every script; each adds its own flags
+    "smoke": COMMON | {"size": 32, "batch_size": 16, "latent_dim": 8, "width": 16, "kernel_size": 4,
+                       "learning_rate": 1e-3, "steps": 6, "every": 3, "limit": 300},
+    "quick": COMMON | {"size": 32, "latent_dim": 32, "width": 128, "kernel_size": 4, "learning_rate": 1e-3,
+                       "steps": 4000, "every": 400},
+    "paper": COMMON | {"size": 128, "width": 1024, "kernel_size": 5, "learning_rate": 1e-4,
+                       "steps": 100_000, "every": 1000},
+}  # fmt: skip
+
 
 def image_parser(description, presets):
     """Return the parser of a script that trains a generator of images.

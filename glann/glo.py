@@ -9,18 +9,11 @@ from random points of the sphere. The map of `glann/train.py` draws better ones.
 """
 
 from common.cli import apply_preset, float_in, main
-from glann.flags import add_distance, image_parser
+from glann.flags import IMAGE_PRESETS, add_distance, image_parser
 
 ARTICLE = "glann/glo"
-COMMON = {"batch_size": 128, "latent_dim": 128, "code_learning_rate": 1.0}
-PRESETS = {
-    "smoke": COMMON | {"size": 32, "batch_size": 16, "latent_dim": 8, "width": 16, "kernel_size": 4,
-                       "learning_rate": 1e-3, "steps": 6, "every": 3, "limit": 300},
-    "quick": COMMON | {"size": 32, "latent_dim": 32, "width": 128, "kernel_size": 4, "learning_rate": 1e-3,
-                       "steps": 4000, "every": 400},
-    "paper": COMMON | {"size": 128, "width": 1024, "kernel_size": 5, "learning_rate": 1e-3,
-                       "steps": 200_000, "every": 2000},
-}  # fmt: skip
+PRESETS = {name: preset | {"code_learning_rate": 1.0} for name, preset in IMAGE_PRESETS.items()}
+PRESETS["paper"] |= {"learning_rate": 1e-3, "steps": 200_000, "every": 2000}
 REFERENCES = {}  # the article claims no number
 
 

@@ -9,18 +9,10 @@ IMLE (arXiv 1809.09087) has no critic and no encoder. The loss is in `losses`, t
 """
 
 from common.cli import apply_preset, float_in, main
-from glann.flags import add_distance, image_parser
+from glann.flags import IMAGE_PRESETS, add_distance, image_parser
 
 ARTICLE = "glann/imle"
-COMMON = {"batch_size": 128, "latent_dim": 128, "margin": 0.2}
-PRESETS = {
-    "smoke": COMMON | {"size": 32, "batch_size": 16, "latent_dim": 8, "width": 16, "kernel_size": 4,
-                       "learning_rate": 1e-3, "steps": 6, "every": 3, "limit": 300},
-    "quick": COMMON | {"size": 32, "latent_dim": 32, "width": 128, "kernel_size": 4, "learning_rate": 1e-3,
-                       "steps": 4000, "every": 400},
-    "paper": COMMON | {"size": 128, "width": 1024, "kernel_size": 5, "learning_rate": 1e-4,
-                       "steps": 100_000, "every": 1000},
-}  # fmt: skip
+PRESETS = {name: preset | {"margin": 0.2} for name, preset in IMAGE_PRESETS.items()}
 REFERENCES = {"figure": "https://kexue.fm/usr/uploads/2019/02/1033285449.png"}  # the article claims no number
 
 

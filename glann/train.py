@@ -76,6 +76,7 @@ def build_map(args, length):
 
 
 def run(args):
+    import keras
     import numpy as np
 
     from common.experiments.setup import begin_run
@@ -100,7 +101,7 @@ def run(args):
     # map
     with devices:
         trainer, T = build_map(args, learned.shape[1])
-    to_image = keras_chain(T, generator)
+    to_image = keras.Sequential([T, generator], name="sampler")
     draw = drawer(space, to_image, lambda n, stream: normal(args, n, stream, args.noise_dim))
     kwargs = {"batch_size": args.map_batch_size, "steps": args.map_steps, "save_every": args.map_every}
     metrics = train_generator(args, space, run_dir, devices, trainer, draw, learned, **kwargs)
@@ -115,14 +116,6 @@ def run(args):
     metrics |= {f"glo/{key}": value for key, value in glo_metrics.items()}
     metrics |= held_out_pictures(run_dir, generator, represent, space, learned)
     finish(args, run_dir, space, draw, [generator, T], metrics, REFERENCES)
-
-
-def keras_chain(first, second):
-    """Return the model that applies two models of one input after each other."""
-    import keras
-
-    x = keras.Input(first.input_shape[1:])
-    return keras.Model(x, second(first(x)), name="sampler")
 
 
 if __name__ == "__main__":

@@ -6,18 +6,10 @@ The decoder is the generator of the other scripts. The loss is in `vae_loss`, th
 """
 
 from common.cli import apply_preset, main
-from glann.flags import image_parser
+from glann.flags import IMAGE_PRESETS, image_parser
 
 ARTICLE = "glann/vae"
-COMMON = {"batch_size": 128, "latent_dim": 128}
-PRESETS = {
-    "smoke": COMMON | {"size": 32, "batch_size": 16, "latent_dim": 8, "width": 16, "kernel_size": 4,
-                       "learning_rate": 1e-3, "steps": 6, "every": 3, "limit": 300},
-    "quick": COMMON | {"size": 32, "latent_dim": 32, "width": 128, "kernel_size": 4, "learning_rate": 1e-3,
-                       "steps": 4000, "every": 400},
-    "paper": COMMON | {"size": 128, "width": 1024, "kernel_size": 5, "learning_rate": 1e-4,
-                       "steps": 100_000, "every": 1000},
-}  # fmt: skip
+PRESETS = IMAGE_PRESETS
 REFERENCES = {}
 
 

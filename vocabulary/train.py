@@ -13,8 +13,6 @@ The run directory gets `terms.txt`, `table.md` with the first words of each step
 `vocabulary/grow.py --run RUN_DIR` grows from seeds of your choice without training again.
 """
 
-import functools
-
 from common.cli import apply_preset, float_in, main, parser
 from common.flag_types import count_int, positive_int, sample_int, text_dataset, width_int
 from common.parsers import add_text_flags
@@ -37,7 +35,7 @@ def make_parser():
     p = parser(__doc__, PRESETS, None)
     add_text_flags(p, LANGUAGE, "a language with a known lexicon, drawn by code")
     p.add_argument(
-        "--against", nargs="+", type=functools.partial(text_dataset), metavar="TEXT",
+        "--against", nargs="+", type=text_dataset, metavar="TEXT",
         help="general texts that the domain is set against, as --dataset takes them (needed but for the language)",
     )  # fmt: skip
     p.add_argument(

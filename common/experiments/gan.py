@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 
 from common.data.toy_2d import TOYS
-from common.errors import UserError, errors_begin_with
+from common.errors import errors_begin_with
 from common.experiments.export import export_samples
 from common.experiments.sample_space import ImageSpace, PlaneSpace
-from common.experiments.setup import begin_run, prepare
+from common.experiments.setup import begin_run, check_width, prepare
 from common.files import atomic_write, write_json
 from common.models.inference import predict
 from common.plots.animation import save_training_gif
@@ -74,10 +74,8 @@ def run_gan(args, article, build, references, fixed_flags=()):
     """
     prepare(args, article)
     is_toy = args.dataset in TOYS
-    if not is_toy and args.width % (args.size // 8):
-        raise UserError(
-            f"--width must be a multiple of {args.size // 8} for images of {args.size} pixels. Received: {args.width}"
-        )
+    if not is_toy:
+        check_width(args)
 
     # data and networks
     sample_space = PlaneSpace(args) if is_toy else ImageSpace(args, getattr(args, "without", None))
@@ -152,12 +150,7 @@ def _plot_training(figures, rows, sample_space, distances, mode_counts):
         distances: `MetricHistory` of the distance to the data; empty if it is not measured.
         mode_counts: `MetricHistory` of the number of modes; empty if modes are unknown.
     """
-    if sample_space.has_distance and distances.curve()[0]:
-        plot_curves(
-            figures / "distance.png", {"samples": distances.curve()}, "step", sample_space.distance_label, logy=True,
-            title="Samples in training: distance to the data",
-            references={"between two samples of the data": sample_space.noise_floor},
-        )  # fmt: skip
+    plot_distance(figures, sample_space, distances)
     if mode_counts.curve()[0]:
         plot_curves(
             figures / "modes.png", {"modes": mode_counts.curve()}, "step", "modes found",
@@ -166,3 +159,19 @@ def _plot_training(figures, rows, sample_space, distances, mode_counts):
     losses = log_curves(rows, *PLOTTED_LOSSES)
     if losses:
         plot_curves(figures / "curves.png", losses, "step", "mean over the batch", "GAN in training")
+
+
+def plot_distance(figures, sample_space, distances):
+    """Plot the distance of the samples to the data over the steps of a training into `distance.png`, if it is measured.
+
+    Args:
+        figures: path of the folder to draw into.
+        sample_space: `ImageSpace` or `PlaneSpace`.
+        distances: `MetricHistory` of the distance; empty if it is not measured.
+    """
+    if sample_space.has_distance and distances.curve()[0]:
+        plot_curves(
+            figures / "distance.png", {"samples": distances.curve()}, "step", sample_space.distance_label, logy=True,
+            title="Samples in training: distance to the data",
+            references={"between two samples of the data": sample_space.noise_floor},
+        )  # fmt: skip

@@ -46,6 +46,14 @@ def prepare(args, article):
     keras.utils.set_random_seed(args.seed)
 
 
+def check_width(args):
+    """Raise `UserError` if the channels of --width cannot be halved as often as --size asks."""
+    if args.width % (args.size // 8):
+        raise UserError(
+            f"--width must be a multiple of {args.size // 8} for images of {args.size} pixels. Received: {args.width}"
+        )
+
+
 def begin_run(args, article, images, fixed_flags=()):
     """Open the run directory and choose the devices. Sets `args.steps` if `--epochs` was given.
 
