@@ -1,4 +1,4 @@
-"""The layers of a Transformer that Keras does not have: attention without weights, learned positions, a bias."""
+"""The layers of a Transformer that Keras does not have: attention without weights, a bias."""
 
 import keras
 import numpy as np
@@ -75,17 +75,6 @@ class Attention(keras.layers.Layer):
     def get_config(self):
         own = {"heads": self.heads, "scaled": self.scaled, "causal": self.causal, "rotary": self.rotary}
         return super().get_config() | own
-
-
-@keras.saving.register_keras_serializable(PACKAGE)
-class Positions(keras.layers.Layer):
-    """Layer that adds a learned vector to each position of its input (batch, length, width)."""
-
-    def build(self, input_shape):
-        self.embeddings = self.add_weight(shape=input_shape[1:], initializer="uniform", name="embeddings")
-
-    def call(self, x):
-        return x + self.embeddings
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

@@ -3,8 +3,9 @@
 import keras
 import numpy as np
 
+from common.models.layers import Positions
 from enlarge import hub
-from enlarge.layers import Attention, Bias, Positions
+from enlarge.layers import Attention, Bias
 from enlarge.rules import exponents, repeat, wide_kernel
 
 UNCHANGED = (Positions, Bias, keras.layers.InputLayer, keras.layers.Add, keras.layers.Dropout)  # in their settings

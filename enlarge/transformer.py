@@ -4,7 +4,8 @@ import keras
 from keras import layers
 
 from common.errors import UserError
-from enlarge.layers import Attention, Bias, Positions
+from common.models.layers import Positions
+from enlarge.layers import Attention, Bias
 
 
 def encoder(vocabulary, length, width=64, depth=2, heads=4, activation="gelu", **options):

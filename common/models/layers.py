@@ -106,3 +106,14 @@ class SelfModulatedBatchNormalization(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "hidden_dim": self.hidden_dim}
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class Positions(keras.layers.Layer):
+    """Layer that adds a learned vector to each position of its input (batch, length, width)."""
+
+    def build(self, input_shape):
+        self.embeddings = self.add_weight(shape=input_shape[1:], initializer="uniform", name="embeddings")
+
+    def call(self, x):
+        return x + self.embeddings

@@ -116,6 +116,8 @@ HISTORIES = {
     "errors.json": _by_step(_number),
     "modes.json": _by_step(_number),
     "held_out.json": _by_step(_number),
+    "validation.json": _by_step(_number),
+    "test.json": _by_step(_number),
     "bounds.json": _by_step(lambda value: isinstance(value, list) and len(value) == 3 and all(map(_number, value))),
     "rescues.json": _rescues,
 }
