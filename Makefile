@@ -15,7 +15,7 @@ REPRODUCE_FLAGS = $(if $(PRESET),--preset "$(PRESET)") $(if $(DATASET),--dataset
   $(if $(FORMAT),--format "$(FORMAT)")
 OUT_FLAG = $(if $(OUT),--out "$(OUT)")
 
-.PHONY: help setup demo reproduce-all compare figures article test lint format bench peers clean
+.PHONY: help setup demo reproduce-all compare figures article test test-cluster lint format bench peers clean
 .DEFAULT_GOAL := help
 
 help:  ## list these commands
@@ -54,6 +54,9 @@ article: setup  ## begin an article of your own, with a loss to edit: NAME=my_ga
 test: lint  ## run ruff and all tests: formulas, and the scripts end to end on TensorFlow and JAX
 	$(PY) -m pytest -n 2 --dist worksteal
 	KERAS_BACKEND=jax $(PY) -m pytest -n 2 --dist worksteal $(ON_JAX) -k "not entropy"
+
+test-cluster: $(VENV)/.ready-dev  ## train in two processes, as on a cluster, and compare with one: a minute
+	$(PY) tests/cluster.py
 
 lint: $(VENV)/.ready-dev  ## check the style: ruff check and ruff format --check
 	$(PY) -m ruff check .

@@ -80,9 +80,7 @@ def parser(description, presets, default_dataset="toy_faces", toys=False, sizes=
     length.add_argument("--epochs", type=positive_int, help="length of the training in passes over the data")
     length.add_argument("--steps", type=positive_int, help="length of the training in steps, one batch each")
     add("--seed", type=nonnegative_int, default=0, help="seed of every random number generator (default 0)")
-    add(
-        "--out", type=output_folder, default="runs", help="folder that holds the run directories (default runs)"
-    )  # fmt: skip
+    add("--out", type=output_folder, default="runs", help="folder that holds the run directories (default runs)")
     add(
         "--resume", nargs="?", const=True, default=False, type=run_folder, metavar="RUN_DIR",
         help="go on with the run in the folder RUN_DIR, with its flags; without RUN_DIR, go on with the run that has "
@@ -96,7 +94,7 @@ def parser(description, presets, default_dataset="toy_faces", toys=False, sizes=
         "--mixed-precision", choices=["float16", "bfloat16"],
         help="compute in half precision and keep the weights in float32 (default: all in float32)",
     )  # fmt: skip
-    add("--distribute", action="store_true", help="split every batch over all local devices (default: one device)")
+    add("--distribute", action="store_true", help="split every batch over all devices, of a cluster too (default: one)")
     add_format(p)
     return p
 
@@ -245,7 +243,7 @@ def main(run, args_parser, forward_unknown=False, backend_needed=True):
         with guarded(args_parser.prog):
             code = _call(run, args_parser, forward_unknown, backend_needed)
             if code:
-                sys.exit(code)
+                backend.leave(code)
     except BrokenPipeError:
         # The reader of our output is gone (`| head`). A normal exit would fail on flushing to it.
         os._exit(141)
@@ -262,6 +260,7 @@ def _call(run, args_parser, forward_unknown, backend_needed):
         if backend_needed:
             with stage("starting Keras"):
                 backend.import_backend()
+            backend.join_processes(getattr(args, "distribute", False))
         with _figure_format(getattr(args, "format", None)):
             run(args)
     except UserError as error:
@@ -270,6 +269,8 @@ def _call(run, args_parser, forward_unknown, backend_needed):
         print(f"\n{stop or 'interrupted'}", file=sys.stderr)
         return 130
     except Exception as error:
+        if backend.lost_another(error):
+            return _fail(args_parser.prog, "another process has ended; see its error, then start all with --resume")
         if not _is_out_of_memory(error):
             raise
         flags = [flag for flag in MEMORY_FLAGS if flag in args_parser._option_string_actions]

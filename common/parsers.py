@@ -11,7 +11,7 @@ from common.files import read_json
 from common.flag_types import OWN, data_folder, did_you_mean, nonnegative_int, text_dataset
 
 # Flags that may change on resume: a resumed run may be longer, and its folders may have moved.
-RESUMABLE_CHANGES = {"steps", "epochs", "resume", "new", "out", "data_dir", "format", "export_samples"}
+RESUMABLE_CHANGES = {"steps", "epochs", "resume", "new", "out", "data_dir", "distribute", "format", "export_samples"}
 
 
 class Parser(argparse.ArgumentParser):

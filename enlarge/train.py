@@ -176,6 +176,7 @@ def run(args):
     if args.enlarge:
         args.width = args.depth = args.heads = None
 
+    from common import backend
     from common.experiments.gan import MetricHistory
     from common.experiments.setup import begin_run, prepare
     from common.files import atomic_write, write_json
@@ -204,7 +205,7 @@ def run(args):
         else:
             decoder = transformer.decoder(len(alphabet), args.size, args.width, args.depth, args.heads)
         trainer, scorer = build(args, decoder)
-    loss_of = lambda model: float(model.predict(held_out, batch_size=64, verbose=0).mean(dtype="float64"))
+    loss_of = lambda model: float(backend.predict(model, held_out, 64).mean(dtype="float64"))
     small_loss = {"held_out/small model": loss_of(build(args, small)[1])} if small else {}
 
     # training

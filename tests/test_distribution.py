@@ -13,30 +13,24 @@ from common.training.ema import WeightEMA
 from common.training.loop import train
 from flow.training import evaluate
 from tests.helpers.arrays import numpy
-from tests.helpers.tiny_trainers import tiny
+from tests.helpers.tiny_trainers import tiny, with_sgd
 
 BATCH = 8
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="compiling takes JAX minutes")
 
 
 def build(name, seen=None):
-    """Return the `Tiny` of a script, with SGD, which does not magnify rounding errors, and batch norm as in inference.
+    """Return the `Tiny` of a script, with SGD, which does not magnify rounding errors.
 
     Args:
         name: str, see `tiny`.
         seen: dict player -> {replica: its dict of tensors}, filled in a step.
     """
-    case = tiny(name)
+    case = with_sgd(tiny(name), run_eagerly=True)  # tracing two replicas takes seconds
     if hasattr(case.network, "initialize_from_data"):
         batch = case.batch(BATCH)
         case.network.initialize_from_data((batch + np.float32(0.5)) / 256 if batch.dtype == np.uint8 else batch)
     for i, player in enumerate(case.players()):
-        for layer in player._flatten_layers():
-            if isinstance(layer, keras.layers.BatchNormalization):
-                layer.trainable = False
-        # as the script says, but for the kind of optimiser
-        optimizer = keras.optimizers.SGD(1e-3, global_clipnorm=player.optimizer.global_clipnorm)
-        player.compile(optimizer, run_eagerly=True)  # tracing two replicas takes seconds
         if seen is not None:
             player.loss_function = recording(player.loss_function, seen.setdefault(i, {}))
     return case

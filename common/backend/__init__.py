@@ -12,15 +12,26 @@ from common.backend.devices import (  # noqa: F401
     Devices,
     distribution,
     peak_device_memory,
+    predict,
+    prepare_for_replicas,
     replica_id_and_count,
     rows_of_replica,
     scale_loss,
-    sum_gradients_first,
     train_on_batch,
     undistributed,
 )
 from common.backend.gradients import input_gradient, split_gradient  # noqa: F401
 from common.backend.name import backend_name
+from common.backend.processes import (  # noqa: F401
+    any_process,
+    join_processes,
+    leave,
+    lost_another,
+    part_of,
+    process_index_and_count,
+    strategy_of_processes,
+    temporary_folder,
+)
 from common.errors import UserError
 from common.keras_settings import check_backend, check_chosen_backend
 from common.streams import muted_stderr
@@ -77,25 +88,32 @@ def to_fast_dataset(batches):
     """Return the same batches in the same order, in the form on which `fit` trains fastest.
 
     On TensorFlow this is a `tf.data.Dataset` with a thread of its own. Keras's own conversion shares the threads of the
-    kernels, and now and then a whole `fit` then computes on one core.
+    kernels, and now and then a whole `fit` then computes on one core. Of several processes, each gets its own rows.
 
     Args:
         batches: `common.data.batches.EndlessBatches`.
     """
+    index, count = process_index_and_count()
     if backend_name() != "tensorflow":
-        return batches
+        return batches if count == 1 else ((part_of(batches[i], index, count),) for i in itertools.count())
     import keras
     import tensorflow as tf
 
+    strategy = strategy_of_processes()
+    replicas = strategy.num_replicas_in_sync // count if strategy else 1  # of this process
+
     def generate():
-        return (batches[i] for i in itertools.count())
+        for i in itertools.count():
+            own_rows = part_of(batches[i], index, count)
+            yield from (part_of(own_rows, replica, replicas) for replica in range(replicas))
 
     signature = keras.tree.map_structure(lambda x: tf.TensorSpec(batches.shape_of(x), x.dtype), batches[0])
     data = tf.data.Dataset.from_generator(generate, output_signature=signature)
     options = tf.data.Options()
     options.autotune.enabled = False
     options.threading.private_threadpool_size = 1
-    return data.prefetch(2).with_options(options)
+    data = data.prefetch(2).with_options(options)
+    return strategy.distribute_datasets_from_function(lambda context: data) if strategy else data
 
 
 def make_ema_update(shadows, weights):

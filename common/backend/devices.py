@@ -1,8 +1,9 @@
-"""One training on several devices of a machine (`--distribute`)."""
+"""One training on several devices, of one machine or of several (`--distribute`)."""
 
 import contextlib
 
 from common.backend.name import backend_name
+from common.backend.processes import part_of, process_index_and_count, strategy_of_processes
 from common.errors import UserError
 
 
@@ -35,18 +36,41 @@ def scale_loss(loss):
     return loss / count if count > 1 else loss
 
 
-def sum_gradients_first(optimizer):
-    """Make a built optimiser sum the gradients of all replicas before it clips them or looks for infinite ones.
+def prepare_for_replicas(model):
+    """Make a compiled model train on several replicas of TensorFlow as on one device. Elsewhere do nothing.
 
-    Keras sums them last: each replica would clip its own share, and miss an overflow on another one.
+    Batch norm takes the statistics of the whole batch, as it does on JAX. Gradients are summed before they are clipped
+    or searched for infinite ones: Keras sums them last, so that each replica would clip its own share, and miss an
+    overflow on another one. In several processes, logs get the axis without which Keras fails (its issue 20585).
+
+    Args:
+        model: compiled `keras.Model` with a built optimiser.
     """
-    inner = getattr(optimizer, "inner_optimizer", optimizer)  # of a loss scale
-    if backend_name() != "tensorflow" or inner._distribution_strategy.num_replicas_in_sync == 1:
+    if backend_name() != "tensorflow":
         return
-    sum_over_replicas, apply = inner._all_reduce_sum_gradients, optimizer.apply
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)  # of a loss scale
+    if optimizer._distribution_strategy.num_replicas_in_sync == 1:
+        return
+    import keras
+    import tensorflow as tf
+
+    sum_over_replicas, apply = optimizer._all_reduce_sum_gradients, model.optimizer.apply
     summed_pairs = lambda gradients, variables: sum_over_replicas(zip(gradients, variables, strict=True))
-    optimizer.apply = lambda *args: apply(*zip(*summed_pairs(*args), strict=True))
-    inner._all_reduce_sum_gradients = list  # they are summed already
+    model.optimizer.apply = lambda *args: apply(*zip(*summed_pairs(*args), strict=True))
+    optimizer._all_reduce_sum_gradients = list  # they are summed already
+
+    train_step, shape = model.train_step, (1,) if strategy_of_processes() else ()
+    norms = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
+
+    def synchronized_train_step(data):
+        for layer in norms:
+            layer.synchronized = True  # only here: other backends cannot load a network that is saved so
+        logs = train_step(data)
+        for layer in norms:
+            layer.synchronized = False
+        return {name: tf.reshape(log, shape) for name, log in logs.items()}
+
+    model.train_step = synchronized_train_step
 
 
 def peak_device_memory():
@@ -96,7 +120,9 @@ def distribution(enabled):
     if backend_name() == "tensorflow":
         import tensorflow as tf
 
-        if tf.config.list_logical_devices("GPU"):
+        if strategy_of_processes():
+            strategy = strategy_of_processes()
+        elif tf.config.list_logical_devices("GPU"):
             strategy = tf.distribute.MirroredStrategy()
         else:
             # not the default devices, one CPU, nor the default reduction, which fails for a second run in one process
@@ -106,7 +132,7 @@ def distribution(enabled):
     if backend_name() == "jax":
         import keras
 
-        parallel = keras.distribution.DataParallel()
+        parallel = keras.distribution.DataParallel(auto_shard_dataset=False)  # each process reads its own rows
         return Devices(int(parallel.device_mesh.devices.size), parallel.scope, parallel.scope)
     raise UserError("--distribute works on the tensorflow and jax backends; leave it out or set KERAS_BACKEND")
 
@@ -130,14 +156,25 @@ def undistributed():
 def train_on_batch(model, batch):
     """Make one step of `model` on a batch, an equal part of it on each device, and return its logs as floats."""
     if backend_name() != "tensorflow" or model.distribute_strategy.num_replicas_in_sync == 1:
-        return model.train_on_batch(batch, return_dict=True)
-    import numpy as np
+        return model.train_on_batch(part_of(batch, *process_index_and_count()), return_dict=True)
     import tensorflow as tf
 
-    strategy = model.distribute_strategy
-    parts = np.split(batch, strategy.num_replicas_in_sync)  # Keras would hand the whole batch to each replica
-    part = lambda context: tf.convert_to_tensor(parts[context.replica_id_in_sync_group])
-    data = strategy.experimental_distribute_values_from_function(part)
+    # Keras would hand the whole batch to each replica
+    part = lambda context: part_of(batch, context.replica_id_in_sync_group, context.num_replicas_in_sync)
+    data = model.distribute_strategy.experimental_distribute_values_from_function(
+        lambda context: tf.convert_to_tensor(part(context))
+    )
     model.make_train_function()
     model.reset_metrics()
     return {name: float(value) for name, value in model.train_function(iter([(data, None, None)])).items()}
+
+
+def predict(model, array, batch_size):
+    """Return `model.predict(array)`, computed by each process for itself."""
+    if strategy_of_processes() is None:
+        return model.predict(array, batch_size=batch_size, verbose=0)
+    strategy, model._distribute_strategy = model._distribute_strategy, None
+    try:
+        return model.predict(array, batch_size=batch_size, verbose=0)
+    finally:
+        model._distribute_strategy = strategy

@@ -1,6 +1,7 @@
 """First steps of every training script: precision, seeds, devices and the run directory."""
 
 import re
+import shutil
 from pathlib import Path
 
 from common import backend
@@ -76,5 +77,30 @@ def begin_run(args, article, images, fixed_flags=()):
     devices = backend.distribution(args.distribute)
     if args.batch_size % devices.count:
         raise UserError(f"--batch-size {args.batch_size} cannot be shared by {devices.count} devices: use a multiple")
-    run_dir = open_run(args, article, len(batches.images), fixed_flags, array_checksum(batches.images))
-    return run_dir, devices
+    opened = lambda: open_run(args, article, len(batches.images), fixed_flags, array_checksum(batches.images))
+    return (opened() if backend.process_index_and_count()[1] == 1 else _open_together(args, article, opened)), devices
+
+
+def _open_together(args, article, opened):
+    """Return the run directory of this process of several: of the first one the true one, else a temporary copy.
+
+    Args:
+        args: flags, with the preset applied.
+        article: str, folder of the article.
+        opened: function that opens the run directory for writing and returns its path.
+
+    Raises:
+        UserError: in all processes, if it does in the first one.
+    """
+    is_first, refusal, run_dir = backend.process_index_and_count()[0] == 0, None, None
+    try:
+        run_dir = opened() if is_first else None
+    except UserError as error:
+        refusal = error
+    if backend.any_process(refusal is not None):
+        raise refusal or UserError("the first process cannot begin: see its error")
+    if not is_first:
+        run_dir = Path(backend.temporary_folder())
+        shutil.copytree(run_dir_of(args, article), run_dir, dirs_exist_ok=True)
+    backend.any_process(False)  # from here on the first one writes
+    return run_dir

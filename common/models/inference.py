@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from common import backend
 from common.data.checks import check_finite
 from common.errors import DIVERGED, UserError, one_line
 from common.streams import stage
@@ -167,7 +168,7 @@ def predict(model, array, batch_size=128):
     """
     missing = -len(array) % batch_size
     padded = np.concatenate([array, array[:1].repeat(missing, 0)]) if missing else array
-    outputs = model.predict(padded, batch_size=batch_size, verbose=0)
+    outputs = backend.predict(model, padded, batch_size)
     if isinstance(outputs, dict):
         outputs = {name: values[: len(array)] for name, values in outputs.items()}
     else:

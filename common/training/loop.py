@@ -48,10 +48,9 @@ class TrainingLog(keras.callbacks.Callback):
         self.run_dir, self.trainer, self.averages, self.stateful = Path(run_dir), trainer, averages, stateful
         self.save_every, self.total_steps, self.on_interval = save_every, total_steps, on_interval
         self.step, self.seconds = 0, 0.0  # seconds in training steps, over all parts of a resumed run
-        self.stop_requested = False
+        self.stop_requested = self.is_stopping = False  # a request of this process, and the decision of all
         self.progress_bar = self.tensorboard = self.latest_logs = None  # logs of the last step
-        self.spoke_at = time.perf_counter()  # time of the last line of output
-        self.rows = []
+        self.rows, self.spoke_at = [], time.perf_counter()  # time of the last line of output
 
     def variables(self):
         """Return the list of variables for the checkpoint."""
@@ -90,25 +89,22 @@ class TrainingLog(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         """Count the step, stop at NaN, and save a checkpoint if a stop is requested inside an interval."""
         self.step += 1
-        not_finite = [name for name, value in (logs or {}).items() if not math.isfinite(value)]
-        if not_finite:
-            names, weight = ", ".join(sorted(not_finite)), self._first_bad_weight()
+        bad = [name for name, value in (logs or {}).items() if not math.isfinite(value)]
+        if bad:
             raise UserError(
-                f"{names} became NaN or infinite near step {self.step}{weight}; "
+                f"{', '.join(sorted(bad))} became NaN or infinite near step {self.step}{self._first_bad_weight()}; "
                 f"try a lower --learning-rate; the last good state is in {self.run_dir}/checkpoint.npz"
             )
         if self.progress_bar:
-            done = self.step - self.first_step
             self.progress_bar.stateful_metrics = set(logs or ())
-            self.progress_bar.update(done, displayed(logs or {}), finalize=self.step == self.total_steps)
+            self.progress_bar.update(self.step - self.first_step, displayed(logs or {}), self.step == self.total_steps)
         self.latest_logs = logs or {}
         silent = time.perf_counter() - max(self.spoke_at, last_output_at())
         if not self.progress_bar and silent > max(SILENCE, 0.1 * self._seconds_so_far()):
             self._print_progress(self.latest_logs)
-        if self.stop_requested and self.step < self.total_steps and self.step % self.save_every:
+        if self.step < self.total_steps and self.step % self.save_every and self._agree_to_stop():
             self._stop_clock()
             self._save()
-            self.model.stop_training = True
 
     def on_epoch_end(self, epoch, logs=None):
         """Write the log, the pictures and a checkpoint at the end of an interval."""
@@ -124,8 +120,13 @@ class TrainingLog(keras.callbacks.Callback):
         self._save()
         if not self.progress_bar:
             self._print_progress(logs)
-        if self.stop_requested:
-            self.model.stop_training = True
+        self._agree_to_stop()
+
+    def _agree_to_stop(self):
+        """Stop the training if any process was asked to, and return whether it stops: all do at the same step."""
+        self.is_stopping = backend.any_process(self.stop_requested)
+        self.model.stop_training |= self.is_stopping
+        return self.is_stopping
 
     def call_on_interval(self):
         """Call `on_interval` as on a single device. An error of the user's is told with the step."""
@@ -147,8 +148,7 @@ class TrainingLog(keras.callbacks.Callback):
         self.spoke_at = time.perf_counter()
 
     def _stop_clock(self):
-        self.seconds = self._seconds_so_far()
-        self.started_at = time.perf_counter()
+        self.seconds, self.started_at = self._seconds_so_far(), time.perf_counter()
 
     def _first_bad_weight(self):
         backend.sync_jax_state(self.model)
@@ -242,7 +242,7 @@ def train(
             data = batches(images, batch_size, seed, checkpoint_callback.step, flip, dtype, with_rows)
             fit_kwargs = {"steps_per_epoch": length, "initial_epoch": first, "epochs": last, "shuffle": False}
             trainer.fit(data, callbacks=all_callbacks, verbose=0, **fit_kwargs)
-            if checkpoint_callback.stop_requested and checkpoint_callback.step < steps:
+            if checkpoint_callback.is_stopping and checkpoint_callback.step < steps:
                 raise KeyboardInterrupt(f"stopped at step {checkpoint_callback.step} of {steps}; add --resume to go on")
     return checkpoint_callback.rows
 

@@ -150,7 +150,7 @@ class SingleLoss(keras.Model):
         """
         super().compile(*args, **kwargs)
         self.optimizer.build(self.trainable_variables)
-        backend.sum_gradients_first(self.optimizer)
+        backend.prepare_for_replicas(self)
 
     def fit(self, x, **kwargs):
         """Train as `keras.Model.fit` does, without y. `EndlessBatches` are converted to the fastest form."""
