@@ -73,6 +73,11 @@ def sweep(script, jobs, sweep_dir, workers=1, failed=None):
     def start(name, gpu_env):
         job_dir = Path(sweep_dir) / name
         arguments[name] = list(map(str, [script, *jobs[name], "--out", job_dir, "--resume", "--new"]))
+        if run_dir := _finished_run(job_dir, arguments[name]):
+            waiting.remove(name)
+            run_dirs[name] = run_dir
+            print(f"{name}: ended before; {run_dir}/results.json", flush=True)
+            return None
         try:
             with hold_lock(job_dir / "lock") as lock, open(log_of(name), "a") as log:
                 if lock is None:
@@ -146,6 +151,17 @@ def find_run(job_dir, arguments, before):
         names = ", ".join(str(run_dir.relative_to(job_dir)) for run_dir in run_dirs)
         raise UserError(f"{job_dir} has several runs with the flags of this job ({names}); move the others away")
     return run_dirs[0]
+
+
+def _finished_run(job_dir, arguments):
+    """Return the run directory that the very same command wrote before, to its end; None if there is none.
+
+    Args:
+        job_dir: path, --out of the job.
+        arguments: list of str, the script and all flags of the job.
+    """
+    command = shlex.join(["python", *arguments])
+    return next((run_dir for run_dir in _file_states(job_dir) if _config(run_dir).get("command") == command), None)
 
 
 def _file_states(job_dir):

@@ -80,6 +80,18 @@ def test_the_run_of_this_job_is_found_whatever_the_dates(train):
     assert train("--loss", "x") == "loss=x"
 
 
+def test_the_command_of_a_finished_run_does_not_start_again(train, capsys):
+    assert train("--loss", "x") == "loss=x"
+    results = train.job_dir / "article/loss=x/results.json"
+    inode = results.stat().st_ino
+    capsys.readouterr()
+    assert train("--loss", "x") == "loss=x" and results.stat().st_ino == inode
+    assert capsys.readouterr().out == f"a: ended before; {results}\n"
+    assert train("--loss", "y") == "loss=y"
+    results.unlink()  # it was cut off before its end
+    assert train("--loss", "x") == "loss=x" and results.exists()
+
+
 def test_results_inside_a_run_are_not_a_run(train):
     """`reconstruct.py` writes into the folder of the run that it uses."""
     (train.job_dir / "article/loss=x/reconstruct").mkdir(parents=True)
