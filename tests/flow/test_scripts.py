@@ -57,21 +57,22 @@ def test_a_flow_in_the_plane(home, tmp_path):
     assert_not_blank(run_dir / "figures/density.png")
 
 
-def test_the_mixings_are_compared_under_equal_conditions(home, tmp_path, monkeypatch):
-    kinds = ["reverse", "shuffle", "1x1", "exp"]
-    run_comparison(monkeypatch, home, "flow/compare.py", *IMAGES, "--levels", "1", "--seeds", "1", "--out", tmp_path)
-    comparison_dir = tmp_path / "flow/mixing-toy_faces"
+def test_couplings_are_compared_under_equal_conditions(home, tmp_path, monkeypatch):
+    kinds = ["additive", "affine"]
+    flags = ["--vary", "coupling", "--levels", "1", "--seeds", "1"]
+    run_comparison(monkeypatch, home, "flow/compare.py", *IMAGES, *flags, "--out", tmp_path)
+    comparison_dir = tmp_path / "flow/coupling-toy_faces"
     rows = (comparison_dir / "table.md").read_text().splitlines()
     assert [row.split("|")[1].strip() for row in rows[2:]] == kinds
     metrics = json.loads((comparison_dir / "results.json").read_text())["metrics"]
     bits = {kind: metrics[f"test bits/dim/{kind}/0"] for kind in kinds}
-    assert len(set(bits.values())) == 4
-    assert metrics["minus shuffle, same seed/shuffle/0"] == 0
+    assert len(set(bits.values())) == 2
+    assert metrics["minus additive, same seed/additive/0"] == 0
     for kind in kinds:
-        assert metrics[f"minus shuffle, same seed/{kind}/0"] == bits[kind] - bits["shuffle"]
+        assert metrics[f"minus additive, same seed/{kind}/0"] == bits[kind] - bits["additive"]
         flags = [json.loads(path.read_text())["flags"] for path in comparison_dir.glob(f"{kind}-0/**/config.json")]
-        assert [(f["mixing"], f["seed"], f["dataset"], f["limit"]) for f in flags] == [(kind, 0, "toy_faces", 20)]
-    assert_not_blank(comparison_dir / "figures/mixing.png")
+        assert [(f["coupling"], f["seed"], f["dataset"], f["limit"]) for f in flags] == [(kind, 0, "toy_faces", 20)]
+    assert_not_blank(comparison_dir / "figures/coupling.png")
 
 
 @pytest.mark.parametrize(
