@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Try the two sbatch files on a Slurm of this machine alone (see one-node.sh): an array, and a training that is stopped
-# in the middle, requeued, and goes on. Needs root, slurm-wlm, munge and the environment of `make setup`. A minute.
+# in the middle, requeued, and goes on: in one task, and in two that train together. Needs root, slurm-wlm, munge and the
+# environment of `make setup`. Two minutes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 scratch=$(mktemp -d)
@@ -20,10 +21,9 @@ flags=(--preset smoke --only dynamics --out "$scratch/array")
 sbatch --wait --array=1-3 --cpus-per-task=1 --output="$scratch/array-%a.log" slurm/array.sbatch "${flags[@]}" ||
   fail "a task of the array failed"
 .venv/bin/python -m common.reproduce "${flags[@]}" --check || fail "the array left out a run"
+echo "an array of three runs finished"
 
 # a training that is told to stop as if its time were up, and goes on from there when it is requeued
-flags=(rsgan/train.py --dataset 8gaussians --preset smoke --steps 20000 --every 500 --out "$scratch/train")
-job=$(sbatch --parsable --cpus-per-task=1 --output="$scratch/train.log" slurm/train.sbatch "${flags[@]}")
 wait_for() { # a line in the log of the training
   for _ in $(seq 600); do
     if grep -aqE "$1" "$scratch/train.log" 2>/dev/null; then return; fi
@@ -31,20 +31,28 @@ wait_for() { # a line in the log of the training
   done
   fail "no line like '$1' in two minutes"
 }
-wait_for "step [0-9]{3,} of 20000"
-scancel --batch --signal=TERM "$job"
-wait_for "stopped at step"
-stopped=$(grep -aoE "stopped at step [0-9]+" "$scratch/train.log" | grep -oE "[0-9]+")
-for _ in $(seq 150); do # Slurm lets a requeued job wait for two minutes; we do not
-  if grep -aq "going on from step" "$scratch/train.log"; then break; fi
-  scontrol update JobId="$job" StartTime=now 2>/dev/null || true
-  sleep 1
-done
-wait_for "step 20000 of 20000"
-for _ in $(seq 100); do
-  results=$(find "$scratch/train" -name results.json)
-  if [ -n "$results" ]; then break; fi
-  sleep 0.2
-done
-[ -n "$results" ] || fail "the training wrote no results"
-echo "Slurm: an array of three runs, and a training that stopped at step $stopped of 20000, was requeued and finished"
+stop_and_requeue() { # options of sbatch, --, flags of the training
+  local options=() flags=(rsgan/train.py --dataset 8gaussians --preset smoke --steps 20000 --every 500 --out "$scratch/train")
+  while [ "$1" != -- ]; do options+=("$1") && shift; done
+  rm -rf "$scratch/train" "$scratch/train.log"
+  job=$(sbatch --parsable --cpus-per-task=1 "${options[@]}" --output="$scratch/train.log" slurm/train.sbatch "${flags[@]}" "${@:2}")
+  wait_for "step [0-9]{3,} of 20000"
+  scancel --batch --signal=TERM "$job"
+  wait_for "stopped at step"
+  stopped=$(grep -aoE "stopped at step [0-9]+" "$scratch/train.log" | grep -oE "[0-9]+" | sort -u | paste -sd " ")
+  for _ in $(seq 150); do # Slurm lets a requeued job wait for two minutes; we do not
+    if grep -aq "going on from step $stopped" "$scratch/train.log"; then break; fi
+    scontrol update JobId="$job" StartTime=now 2>/dev/null || true
+    sleep 1
+  done
+  wait_for "step 20000 of 20000"
+  for _ in $(seq 100); do
+    results=$(find "$scratch/train" -name results.json)
+    if [ -n "$results" ]; then break; fi
+    sleep 0.2
+  done
+  [ -n "$results" ] || fail "the training wrote no results"
+  echo "a training (${options[*]:-one task}) stopped at step $stopped of 20000, was requeued and finished"
+}
+stop_and_requeue --
+if [ "$(nproc)" -gt 1 ]; then stop_and_requeue --ntasks=2 -- --distribute; fi

@@ -240,9 +240,9 @@ def train(
     with _finish_step_on_interrupt(checkpoint_callback), devices.fitting(), stage(checkpoint_callback.status):
         for length, first, last in split_into_epochs(start, steps, save_every):
             data = batches(images, batch_size, seed, checkpoint_callback.step, flip, dtype, with_rows)
-            fit_kwargs = {"steps_per_epoch": length, "initial_epoch": first, "epochs": last, "shuffle": False}
-            trainer.fit(data, callbacks=all_callbacks, verbose=0, **fit_kwargs)
-            if checkpoint_callback.is_stopping and checkpoint_callback.step < steps:
+            epochs = {"steps_per_epoch": length, "initial_epoch": first, "epochs": last}
+            trainer.fit(data, callbacks=all_callbacks, verbose=0, shuffle=False, **epochs)
+            if backend.any_process(checkpoint_callback.is_stopping) and checkpoint_callback.step < steps:
                 raise KeyboardInterrupt(f"stopped at step {checkpoint_callback.step} of {steps}; add --resume to go on")
     return checkpoint_callback.rows
 
