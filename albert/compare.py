@@ -14,7 +14,8 @@ on.
 import functools
 from pathlib import Path
 
-from albert.train import GRAMMAR, KNOWN, PRESETS, VARIANTS
+from albert.data import GRAMMAR, KNOWN
+from albert.train import PRESETS, VARIANTS
 from common.cli import main
 from common.experiments.sweep import sweep_parser
 from common.flag_types import text_dataset

@@ -79,7 +79,9 @@ def draw(folder, results, history):
     """Draw the accuracy of the pre-training on masked tokens, and of each task after each epoch."""
     steps = sorted(map(int, history.values))
     values = [history.values[str(step)] for step in steps]
-    plot_curves(folder / "pre-training.png", {"held out": (steps, values)}, "step", "masked tokens that are told")
+    plot_curves(
+        folder / "pre-training.png", {"held out": (steps, values)}, "step", "accuracy on masked tokens", "Pre-training"
+    )
     for task in dict.fromkeys(task for task, _ in results):
         curves = {
             variant: (list(range(1, 1 + len(scores["validation"]))), scores["validation"])
@@ -144,11 +146,7 @@ def gain_table(gains):
 
 
 def draw_comparison(folder, results, gains):
-    """Draw the accuracies of all ways of fine-tuning, the gains, and the accuracy after each epoch."""
-    for column in ("after epoch 1", "test"):
-        bars = {task: {variant: of[column] for variant, of in variants.items()} for task, variants in results.items()}
-        which = "on the validation set after one epoch" if column == "after epoch 1" else "on the test set"
-        plot_bars(folder / f"{column.replace(' ', '_')}.png", bars, f"accuracy {which}", "Fine-tuning, easy to hard")
+    """Draw the gains, and the accuracy of all ways of fine-tuning after each epoch."""
     if gains:
         ylabel = "unshared minus shared (percentage points)"
         plot_bars(folder / "gain.png", gains, ylabel, "What unsharing gains, from the easy task to the hard one")

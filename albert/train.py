@@ -15,13 +15,21 @@ curves. `albert/compare.py` repeats it with several seeds.
 
 import functools
 
+from albert.data import GRAMMAR, KNOWN
 from common.cli import apply_preset, float_in, main, parser
-from common.flag_types import IntRange, count_int, data_folder, positive_int, sample_int, text_dataset, width_int
+from common.flag_types import (
+    IntRange,
+    count_int,
+    data_folder,
+    nonempty,
+    positive_int,
+    sample_int,
+    text_dataset,
+    width_int,
+)
 from common.parsers import preset_table
 
 ARTICLE = "albert"
-GRAMMAR = "grammar"
-KNOWN = ("reviews", "hotel", "shopping", "waimai")  # collections that have labels
 VARIANTS = ("shared", "unshared", "scaled", "random")
 RATES = {"learning_rate": 1e-3, "tune_learning_rate": 5e-4}
 PRESETS = {
@@ -51,7 +59,6 @@ REVIEW_PRESETS = {
     },
 }  # fmt: skip
 WARM_UP = 100  # steps in which the learning rate of the pre-training rises from 0
-MEASURED = 1000  # examples to validate on, and as many to test on; fewer if there are few to train on
 
 
 def make_parser():
@@ -77,6 +84,9 @@ def make_parser():
     add("--examples", type=sample_int, help="labelled examples of each task, at most")
     add("--tune-epochs", type=count_int, help="length of each fine-tuning in passes over these examples")
     add("--tune-learning-rate", type=float_in(1e-8, 1), help="learning rate of Adam in the fine-tuning")
+    add(
+        "--tasks", nargs="+", type=nonempty, metavar="NAME", help="tasks to fine-tune on (default: all of the data set)"
+    )
     add(
         "--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS), metavar="NAME",
         help=f"ways of fine-tuning (default all): {', '.join(VARIANTS)}",
@@ -110,7 +120,7 @@ def build_mlm(args, encoder, columns):
     is_hidden = ops.cast(tokens >= 0, "float32")
     error = is_hidden * ops.sparse_categorical_crossentropy(ops.maximum(tokens, 0), logits, from_logits=True)
     right = is_hidden * ops.cast(ops.equal(ops.argmax(logits, -1), tokens), "float32")
-    count = ops.sum(is_hidden)
+    count = ops.maximum(ops.sum(is_hidden), 1.0)
     mean = lambda error, right, count: {"loss": ops.sum(error) / count, "accuracy": ops.sum(right) / count}
     trainer = SingleLoss(x, {"error": error, "right": right, "count": count}, mean)
     rate = keras.optimizers.schedules.PolynomialDecay(args.learning_rate / WARM_UP, WARM_UP, args.learning_rate)
@@ -149,35 +159,12 @@ def build_tuning(args, encoder, task, variant):
     trainer = SingleLoss(x, {"error": error, "right": right}, loss)
     adam = keras.optimizers.Adam(args.tune_learning_rate)
     if variant == "scaled":
-        of_blocks, ids_of_blocks = (
-            keras.optimizers.Adam(args.depth * args.tune_learning_rate),
-            {id(v) for v in block_variables(encoder)},
-        )
-        trainer.compile(keras.optimizers.MultiOptimizer(lambda v: of_blocks if id(v) in ids_of_blocks else adam))
+        of_blocks = keras.optimizers.Adam(args.depth * args.tune_learning_rate)
+        block_ids = {id(v) for v in block_variables(encoder)}
+        trainer.compile(keras.optimizers.MultiOptimizer(lambda v: of_blocks if id(v) in block_ids else adam))
     else:
         trainer.compile(adam)
     return trainer, keras.Model(x, right)
-
-
-def load_data(args):
-    """Return the `albert.tokens.Data` of --dataset."""
-    from albert.grammar import load_grammar
-    from albert.reviews import load_reviews
-
-    measured = min(MEASURED, max(32, args.examples // 2))
-    if args.dataset == GRAMMAR:
-        return load_grammar(args.size, args.examples, measured, args.seed)
-    return load_reviews(args.dataset, args.size, args.examples, measured, args.seed, args.data_dir)
-
-
-def check_examples(args, tasks):
-    """Raise `UserError`, before the pre-training, if a task has fewer labelled examples than a batch."""
-    from common.errors import UserError
-
-    for name, task in tasks.items():
-        if len(task.train) < args.batch_size:
-            n = len(task.train)
-            raise UserError(f"task {name} has only {n} labelled examples: lower --batch-size from {args.batch_size}")
 
 
 def run(args):
@@ -185,6 +172,7 @@ def run(args):
     import numpy as np
 
     from albert import report
+    from albert.data import chosen_tasks, load_data
     from albert.encoder import build_encoder
     from albert.tokens import MaskedBatches, mask_tokens
     from albert.unshare import unshare
@@ -204,8 +192,8 @@ def run(args):
 
     # data
     data = load_data(args)
-    check_examples(args, data.tasks)
-    sizes = ", ".join(f"{name} {len(task.train):,}" for name, task in data.tasks.items())
+    tasks = chosen_tasks(args, data.tasks)
+    sizes = ", ".join(f"{name} {len(task.train):,}" for name, task in tasks.items())
     print(f"{len(data.unlabelled):,} rows without labels, {data.vocabulary:,} tokens; labelled examples: {sizes}")
     run_dir, devices = begin_run(args, ARTICLE, data.unlabelled)
 
@@ -263,7 +251,7 @@ def run(args):
         write_json(folder / "scores.json", result)
         return result
 
-    results = {(name, v): tune(name, task, v) for name, task in data.tasks.items() for v in args.variants}
+    results = {(name, v): tune(name, task, v) for name, task in tasks.items() for v in args.variants}
 
     # results
     with errors_begin_with(f"after step {args.steps}"):

@@ -1,13 +1,18 @@
 """The scripts of article 7187 from their flags to their files."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from keras import ops
 
-from albert import grammar, report
+from albert import grammar, report, train
+from albert.encoder import block_variables, build_encoder
+from albert.tokens import Task
+from albert.unshare import unshare
 from tests.albert.test_data import write_reviews
-from tests.helpers.arrays import assert_not_blank
+from tests.helpers.arrays import assert_not_blank, numpy
 from tests.helpers.scripts import error_line, metrics_of, run_comparison, run_here
 
 
@@ -18,41 +23,62 @@ def small(monkeypatch):
     monkeypatch.setattr(grammar, "UNLABELLED", 100)
 
 
-def test_compare_trains_and_is_not_repeated(small, tmp_path, monkeypatch, home, capsys):
-    flags = ["--preset", "smoke", "--seeds", "1", "--variants", "shared", "unshared", "--out", tmp_path]
+def test_compare_trains_and_does_not_repeat(tmp_path, monkeypatch, home, capsys):
+    dataset = write_reviews(tmp_path / "my.csv", n=200)
+    train = ["--preset", "smoke", "--dataset", dataset, "--variants", "shared", "unshared", "--tasks", "label"]
+    flags = [*train, "--seeds", "1", "--out", tmp_path]
     run_comparison(monkeypatch, home, "albert/compare.py", *flags)
-    folder = tmp_path / "albert/compare-smoke-grammar"
+    (folder,) = tmp_path.glob("albert/compare-smoke-text*")
     metrics = metrics_of(folder)
-    assert metrics["parameters/sort, unshared/0"] - metrics["parameters/sort, shared/0"] == 12 * 8 * 8 + 13 * 8
-    assert_not_blank(*sorted((folder / "figures").glob("*.png")), least=10)
-    assert {p.name for p in (folder / "figures").iterdir()} == {"after_epoch_1.png", "test.png", "gain.png", "sort.png"}
-    gain = json.loads((folder / "results.json").read_text())["gains"]["sort"]
-    best = [metrics[f"best/sort, {variant}/0"] for variant in ("unshared", "shared")]
+    assert metrics["parameters/label, unshared/0"] - metrics["parameters/label, shared/0"] == 12 * 8 * 8 + 13 * 8
+    assert sorted(path.name for path in (folder / "figures").iterdir()) == ["gain.png", "label.png"]
+    assert_not_blank(*(folder / "figures").iterdir(), least=10)
+    gain = json.loads((folder / "results.json").read_text())["gains"]["label"]
+    best = [metrics[f"best/label, {variant}/0"] for variant in ("unshared", "shared")]
     assert gain["at best"] == [pytest.approx(100 * (best[0] - best[1]))]
+
     (run_dir,) = (folder / "seed-0/albert").iterdir()
-    assert_not_blank(*sorted((run_dir / "figures").glob("*.png")), least=10)
-    start = [json.loads((run_dir / f"sort-{v}/validation.json").read_text())["0"] for v in ("shared", "unshared")]
+    assert metrics_of(run_dir)["label/shared/test"] == metrics["test/label, shared/0"]
+    assert_not_blank(*(run_dir / "figures").iterdir(), least=10)
+    start = [json.loads((run_dir / f"label-{v}/validation.json").read_text())["0"] for v in ("shared", "unshared")]
     assert start[0] == start[1], "both begin as one function"
+
     log = (folder / "seed-0/log.txt").read_text()
     run_comparison(monkeypatch, home, "albert/compare.py", *flags)
     assert metrics_of(folder) == metrics
     repeated = (folder / "seed-0/log.txt").read_text().removeprefix(log)
     assert "is finished: 8 steps are done" in repeated and "step 4 of 8" in log and "step 4 of 8" not in repeated
-    (run_dir / "sort-shared/scores.json").write_text("{}")
-    train = ["albert/train.py", "--preset", "smoke", "--variants", "shared", "unshared"]
+    (run_dir / "label-shared/scores.json").write_text("{}")
     capsys.readouterr()
-    assert "scores.json is damaged" in error_line(*train, "--out", folder / "seed-0", "--resume")
+    error = error_line("albert/train.py", *train, "--out", folder / "seed-0", "--resume")
+    assert "scores.json is damaged" in error
 
 
-def test_reviews_of_your_own(tmp_path, monkeypatch, capsys):
-    dataset = write_reviews(tmp_path / "my.csv", n=200)
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
-    flags = ["--preset", "smoke", "--dataset", dataset, "--steps", "4", "--tune-epochs", "1", "--variants", "scaled"]
-    assert run_here("albert/train.py", *flags, "--out", tmp_path) == 0
-    (run_dir,) = (tmp_path / "albert").iterdir()
-    metrics = metrics_of(run_dir)
-    assert {key.split("/")[0] for key in metrics if key.count("/") == 2} == {"label", "category"}
-    assert 0 <= metrics["label/scaled/test"] <= 1 and "| label, scaled |" in capsys.readouterr().out
+@pytest.mark.parametrize("variant", ["unshared", "scaled"])
+def test_the_rate_of_the_blocks_is_scaled(variant):
+    """The first step of Adam has the length of the learning rate, whatever the gradient."""
+    args = SimpleNamespace(size=6, depth=3, tune_learning_rate=0.01, seed=0)
+    encoder = unshare(build_encoder(11, 6, width=4, depth=3, heads=2, embedding=2))
+    task = Task(*[np.zeros((8, 7), "int32")] * 3, 2, 0, None)
+    trainer, _ = train.build_tuning(args, encoder, task, variant)
+    before = [numpy(v) for v in trainer.trainable_variables]
+    trainer.optimizer.apply([ops.ones_like(v) for v in trainer.trainable_variables], trainer.trainable_variables)
+    blocks = {id(v) for v in block_variables(encoder)}
+    rate = {"unshared": 0.01, "scaled": 0.03}[variant]
+    assert len(blocks) == 3 * 16 and len(before) == len(blocks) + 8
+    for old, variable in zip(before, trainer.trainable_variables, strict=True):
+        assert np.allclose(old - numpy(variable), rate if id(variable) in blocks else 0.01, atol=1e-6)
+
+
+def test_identity(tmp_path, capsys):
+    assert run_here("albert/identity.py", "--preset", "smoke", "--out", tmp_path) == 0
+    folder = tmp_path / "albert/identity-smoke"
+    metrics = metrics_of(folder)
+    error = "2 blocks/greatest error of the sum, "
+    assert metrics[f"{error}float64"] < 1e-13 and 1e-8 < metrics[f"{error}float32"] < 1e-6
+    assert metrics["2 blocks/mean step of a copy"] == pytest.approx(0.5) and metrics["parameters/a block"] == 7_087_872
+    assert (folder / "table.md").read_text() in capsys.readouterr().out
+    assert_not_blank(folder / "figures/parts.png", least=10)
 
 
 def scores(valid, test):

@@ -81,7 +81,7 @@ def test_a_step_of_sgd_moves_the_copies_by_their_own_part(precision):
     inputs = [IDS, np.ones((5, 6, 6), bool)]
     start = [numpy64(v) for v in block_variables(encoder)]
     for model in (encoder, unshared):
-        model.compile(keras.optimizers.SGD(0.1), "mse")
+        model.compile(keras.optimizers.SGD(0.1), "mse", run_eagerly=True)
         model.train_on_batch(inputs, target)
     for before, variable in zip(start, block_variables(encoder), strict=True):
         moved = numpy64(variable) - before
