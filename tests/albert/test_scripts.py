@@ -45,13 +45,14 @@ def test_compare_trains_and_does_not_repeat(tmp_path, monkeypatch, home, capsys)
 
     log = (folder / "seed-0/log.txt").read_text()
     run_comparison(monkeypatch, home, "albert/compare.py", *flags)
-    assert metrics_of(folder) == metrics
-    repeated = (folder / "seed-0/log.txt").read_text().removeprefix(log)
-    assert "is finished: 8 steps are done" in repeated and "step 4 of 8" in log and "step 4 of 8" not in repeated
-    (run_dir / "label-shared/scores.json").write_text("{}")
+    assert metrics_of(folder) == metrics and (folder / "seed-0/log.txt").read_text() == log
+
+    (run_dir / "label-unshared/scores.json").write_text("{}")
     capsys.readouterr()
     error = error_line("albert/train.py", *train, "--out", folder / "seed-0", "--resume")
-    assert "scores.json is damaged" in error
+    printed = capsys.readouterr().out
+    assert "scores.json is damaged" in error and "is finished: 8 steps are done" in printed
+    assert "label, shared" in log and "label, shared" not in printed, "a fine-tuning that has ended is not repeated"
 
 
 @pytest.mark.parametrize("variant", ["unshared", "scaled"])
