@@ -31,12 +31,13 @@ wait_for() { # a line in the log of the training
   done
   fail "no line like '$1' in two minutes"
 }
-stop_and_requeue() { # options of sbatch, --, flags of the training
-  local options=() flags=(rsgan/train.py --dataset 8gaussians --preset smoke --steps 20000 --every 500 --out "$scratch/train")
+stop_and_requeue() { # steps, options of sbatch, --, flags of the training
+  local options=() flags=(rsgan/train.py --dataset 8gaussians --preset smoke --steps "$1" --every 500 --out "$scratch/train")
+  local steps=$1 && shift
   while [ "$1" != -- ]; do options+=("$1") && shift; done
   rm -rf "$scratch/train" "$scratch/train.log"
   job=$(sbatch --parsable --cpus-per-task=1 "${options[@]}" --output="$scratch/train.log" slurm/train.sbatch "${flags[@]}" "${@:2}")
-  wait_for "step [0-9]{3,} of 20000"
+  wait_for "step [0-9]{2,} of $steps"
   scancel --batch --signal=TERM "$job"
   wait_for "stopped at step"
   stopped=$(grep -aoE "stopped at step [0-9]+" "$scratch/train.log" | grep -oE "[0-9]+" | sort -u | paste -sd " ")
@@ -45,14 +46,14 @@ stop_and_requeue() { # options of sbatch, --, flags of the training
     scontrol update JobId="$job" StartTime=now 2>/dev/null || true
     sleep 1
   done
-  wait_for "step 20000 of 20000"
+  wait_for "step $steps of $steps"
   for _ in $(seq 100); do
     results=$(find "$scratch/train" -name results.json)
     if [ -n "$results" ]; then break; fi
     sleep 0.2
   done
   [ -n "$results" ] || fail "the training wrote no results"
-  echo "a training (${options[*]:-one task}) stopped at step $stopped of 20000, was requeued and finished"
+  echo "a training (${options[*]:-one task}) stopped at step $stopped of $steps, was requeued and finished"
 }
-stop_and_requeue --
-if [ "$(nproc)" -gt 1 ]; then stop_and_requeue --ntasks=2 -- --distribute; fi
+stop_and_requeue 8000 --
+if [ "$(nproc)" -gt 1 ]; then stop_and_requeue 1200 --ntasks=2 -- --distribute; fi

@@ -17,6 +17,7 @@ from common.backend.devices import (  # noqa: F401
     replica_id_and_count,
     rows_of_replica,
     scale_loss,
+    share_of_process,
     train_on_batch,
     undistributed,
 )
@@ -29,7 +30,6 @@ from common.backend.processes import (  # noqa: F401
     lost_another,
     part_of,
     process_index_and_count,
-    strategy_of_processes,
     temporary_folder,
 )
 from common.errors import UserError
@@ -84,7 +84,7 @@ def accelerators():
     return torch.cuda.device_count()
 
 
-def to_fast_dataset(batches):
+def to_fast_dataset(batches, model):
     """Return the same batches in the same order, in the form on which `fit` trains fastest.
 
     On TensorFlow this is a `tf.data.Dataset` with a thread of its own. Keras's own conversion shares the threads of the
@@ -92,15 +92,16 @@ def to_fast_dataset(batches):
 
     Args:
         batches: `common.data.batches.EndlessBatches`.
+        model: `keras.Model` that is trained on them.
     """
-    index, count = process_index_and_count()
+    index, count = share_of_process(model)
     if backend_name() != "tensorflow":
         return batches if count == 1 else ((part_of(batches[i], index, count),) for i in itertools.count())
     import keras
     import tensorflow as tf
 
-    strategy = strategy_of_processes()
-    replicas = strategy.num_replicas_in_sync // count if strategy else 1  # of this process
+    strategy = model.distribute_strategy
+    replicas = strategy.num_replicas_in_sync // count if count > 1 else 1  # of this process
 
     def generate():
         for i in itertools.count():
@@ -113,7 +114,7 @@ def to_fast_dataset(batches):
     options.autotune.enabled = False
     options.threading.private_threadpool_size = 1
     data = data.prefetch(2).with_options(options)
-    return strategy.distribute_datasets_from_function(lambda context: data) if strategy else data
+    return strategy.distribute_datasets_from_function(lambda context: data) if count > 1 else data
 
 
 def make_ema_update(shadows, weights):

@@ -71,6 +71,7 @@ def prepare_for_replicas(model):
         return {name: tf.reshape(log, shape) for name, log in logs.items()}
 
     model.train_step = synchronized_train_step
+    model._maybe_symbolic_build = lambda **data: None  # it is built; Keras fails here at a batch that is a dict
 
 
 def peak_device_memory():
@@ -153,10 +154,24 @@ def undistributed():
         keras.distribution.set_distribution(before)
 
 
+def share_of_process(model):
+    """Return (i, n): this process computes part i of n of each batch that `model` is now trained on.
+
+    It is (0, 1) without other processes, and for a model that is not distributed: each process trains it whole.
+    """
+    if backend_name() == "tensorflow":
+        is_shared = model.distribute_strategy is strategy_of_processes()
+    else:
+        import keras
+
+        is_shared = keras.distribution.distribution() is not None
+    return process_index_and_count() if is_shared else (0, 1)
+
+
 def train_on_batch(model, batch):
     """Make one step of `model` on a batch, an equal part of it on each device, and return its logs as floats."""
     if backend_name() != "tensorflow" or model.distribute_strategy.num_replicas_in_sync == 1:
-        return model.train_on_batch(part_of(batch, *process_index_and_count()), return_dict=True)
+        return model.train_on_batch(part_of(batch, *share_of_process(model)), return_dict=True)
     import tensorflow as tf
 
     # Keras would hand the whole batch to each replica

@@ -154,7 +154,7 @@ class SingleLoss(keras.Model):
 
     def fit(self, x, **kwargs):
         """Train as `keras.Model.fit` does, without y. `EndlessBatches` are converted to the fastest form."""
-        return super().fit(backend.to_fast_dataset(x) if isinstance(x, EndlessBatches) else x, **kwargs)
+        return super().fit(backend.to_fast_dataset(x, self) if isinstance(x, EndlessBatches) else x, **kwargs)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Return the mean of "loss" plus the losses of layers, and update the metrics."""

@@ -98,7 +98,7 @@ def test_two_replicas_train_as_one_with_the_whole_batch():
 def test_fast_dataset_has_the_same_batches_in_the_same_order():
     pixels = np.random.default_rng(0).integers(0, 256, (50, 4, 4, 3), dtype=np.uint8)
     batches = EndlessBatches(pixels, 8, seed=3, start=11, flip=True)
-    dataset = backend.to_fast_dataset(batches)
+    dataset = backend.to_fast_dataset(batches, keras.Sequential())
     if dataset is batches:
         pytest.skip("only TensorFlow gets another form")
     for i, batch in zip(range(20), dataset, strict=False):  # beyond the end of an epoch

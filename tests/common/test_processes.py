@@ -77,11 +77,17 @@ def test_the_parts_of_a_batch_are_equal_and_together_the_batch():
         np.testing.assert_array_equal(np.concatenate([part[name] for part in parts]), whole)
 
 
-def test_a_process_is_fed_its_own_rows(second_of_two):
-    batches = EndlessBatches(IMAGES, 8, seed=3)
-    for i, batch in zip(range(3), backend.to_fast_dataset(batches), strict=False):
-        own = batch[0] if isinstance(batch, tuple) else batch
-        np.testing.assert_array_equal(np.asarray(own), batches[i][4:])
+def test_a_process_is_fed_its_own_rows_of_a_model_that_all_train(second_of_two, monkeypatch):
+    batches, model = EndlessBatches(IMAGES, 8, seed=3), keras.Sequential()
+    first = lambda: next(iter(backend.to_fast_dataset(batches, model)))
+    as_array = lambda batch: np.asarray(batch[0] if isinstance(batch, tuple) else batch)
+    monkeypatch.setattr("common.backend.devices.process_index_and_count", lambda: (1, 2))
+    if keras.backend.backend() != "jax":
+        np.testing.assert_array_equal(as_array(first()), batches[0])
+        return
+    with backend.distribution(True).fitting():
+        np.testing.assert_array_equal(as_array(first()), batches[0][4:])
+    assert backend.to_fast_dataset(batches, model) is batches, "the model is not distributed"
 
 
 def flags_of(tmp_path):
