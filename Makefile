@@ -55,7 +55,7 @@ test: lint  ## run ruff and all tests: formulas, and the scripts end to end on T
 	$(PY) -m pytest -n 2 --dist worksteal
 	KERAS_BACKEND=jax $(PY) -m pytest -n 2 --dist worksteal $(ON_JAX) -k "not entropy"
 
-test-cluster: $(VENV)/.ready-dev  ## train in two processes, as on a cluster, and compare with one: a minute
+test-cluster: $(VENV)/.ready-dev  ## train in two processes, as on a cluster, and compare with one: one to two minutes
 	$(PY) tests/cluster.py
 
 lint: $(VENV)/.ready-dev  ## check the style: ruff check and ruff format --check

@@ -47,12 +47,11 @@ stop_and_requeue() { # steps, options of sbatch, --, flags of the training
     sleep 1
   done
   wait_for "step $steps of $steps"
-  for _ in $(seq 100); do
-    results=$(find "$scratch/train" -name results.json)
-    if [ -n "$results" ]; then break; fi
+  for _ in $(seq 600); do
+    if [ -z "$(squeue -h -j "$job" 2>/dev/null)" ]; then break; fi
     sleep 0.2
   done
-  [ -n "$results" ] || fail "the training wrote no results"
+  [ -n "$(find "$scratch/train" -name results.json)" ] || fail "the training wrote no results"
   echo "a training (${options[*]:-one task}) stopped at step $stopped of $steps, was requeued and finished"
 }
 stop_and_requeue 8000 --
