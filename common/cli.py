@@ -275,7 +275,8 @@ def _call(run, args_parser, forward_unknown, backend_needed):
             raise
         flags = [flag for flag in MEMORY_FLAGS if flag in args_parser._option_string_actions]
         advice = f"use a smaller {' or '.join(flags)}" if flags else "close other programs, or use a larger machine"
-        return _fail(args_parser.prog, f"out of memory: {advice}. Received: {one_line(error)[:200]}")
+        short = UserError(f"out of memory: {advice}. Received: {one_line(error)[:200]}", topic="out-of-memory")
+        return _fail(args_parser.prog, short)
     return 0
 
 
@@ -296,5 +297,6 @@ def _is_out_of_memory(error):
 
 
 def _fail(prog, error):
-    print(f"{prog}: error: {one_line(error)}", file=sys.stderr)
+    link = f" (more: docs/troubleshooting.md#{error.topic})" if error.topic else ""
+    print(f"{prog}: error: {one_line(error)}{link}", file=sys.stderr)
     return 2

@@ -7,7 +7,17 @@ DIVERGED = "the network has diverged: train it again with a lower learning rate"
 
 
 class UserError(Exception):
-    """An error that the user can fix. Its message is one line: what is wrong and what to do."""
+    """An error that the user can fix. Its message is one line: what is wrong and what to do.
+
+    Args:
+        message: str.
+        topic: str, the heading of docs/troubleshooting.md that says more, as in its address: "out-of-memory". The line
+            of `common.cli.main` ends with the link. None (default): no heading says more.
+    """
+
+    def __init__(self, message, topic=None):
+        super().__init__(message)
+        self.topic = topic
 
 
 @contextlib.contextmanager
@@ -16,7 +26,7 @@ def errors_begin_with(when):
     try:
         yield
     except UserError as error:
-        raise UserError(f"{when}: {error}") from None
+        raise UserError(f"{when}: {error}", topic=error.topic) from None
 
 
 def one_line(message):

@@ -154,12 +154,12 @@ def sample_chain(energy, z, steps, step_size, rule="mala", seed=0, every=1, batc
         if t == 0:
             check_outputs(energy, z, energies[0])
         elif not np.isfinite(energies[-1]).all():
-            raise UserError(_diverged("the energy", energies[-1], t, step_size))
+            raise UserError(_diverged("the energy", energies[-1], t, step_size), topic="nan")
         if t % every == 0 or t == steps:
             trajectory.append(all_chains("z"))
             saved_steps.append(t)
             if not np.isfinite(trajectory[-1]).all():
-                raise UserError(_diverged("the position", trajectory[-1], t, step_size))
+                raise UserError(_diverged("the position", trajectory[-1], t, step_size), topic="nan")
     chain = {
         "z": trajectory[-1],
         "energies": energies,

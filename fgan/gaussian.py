@@ -130,7 +130,9 @@ def train(name, seed, steps, every, batch_size):
     )
     mu, sigma = np.mean([p[1:] for p in path[-max(1, len(path) // 4) :]], 0)
     if not np.isfinite(mu + sigma):
-        raise UserError(f"{name}, seed {seed}: training diverged (NaN); try more --steps or a larger --batch-size")
+        raise UserError(
+            f"{name}, seed {seed}: training diverged (NaN); try more --steps or a larger --batch-size", topic="nan"
+        )
     value = bound(name, critic, mixture(GRID), normal(GRID, mu, sigma))
     return {"mu": float(mu), "sigma": float(sigma), "bound": value, "path": path}
 

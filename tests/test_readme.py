@@ -21,7 +21,9 @@ from tests.helpers.scripts import ROOT
 from tests.test_architecture import ROOMS
 
 FOLDERS = ("common", "tests", *LISTS)
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.md"))])
+DOCUMENTS = sorted(
+    [*ROOT.glob("*.md"), *(path for folder in (*FOLDERS, "docs") for path in (ROOT / folder).rglob("*.md"))]
+)
 READMES = [path for path in DOCUMENTS if path.name in ("README.md", "README.zh.md")]
 CURRENT = [path for path in DOCUMENTS if path.name != "CHANGELOG.md"]  # it also names commands of earlier versions
 MODULES = {

@@ -223,7 +223,8 @@ def find(name: str, split: str, data_dir=None) -> tuple[Path, ...]:
     if not paths:
         searched = ", ".join(str(folder) for folder in folders)
         raise UserError(
-            f"{name} is not in {searched} ({reason}): get {dataset.how_to_get}, and put it into one of these folders"
+            f"{name} is not in {searched} ({reason}): get {dataset.how_to_get}, and put it into one of these folders",
+            topic="downloads-that-fail",
         )
     return paths
 

@@ -72,7 +72,8 @@ def to_uint8(values: np.ndarray) -> np.ndarray:
         broken = np.flatnonzero(~np.isfinite(images).reshape(len(images), -1).all(axis=1))
         if len(broken):
             raise UserError(
-                f"pixels are not numbers: {len(broken)} of {len(images)} images, first index {broken[0]}; {DIVERGED}"
+                f"pixels are not numbers: {len(broken)} of {len(images)} images, first index {broken[0]}; {DIVERGED}",
+                topic="nan",
             )
     return np.clip(np.rint((pixels + 1) * 127.5), 0, 255).astype(np.uint8)
 

@@ -198,7 +198,7 @@ def check_outputs(model, inputs, outputs):
     check_finite(f"the inputs of the {name}", inputs)
     for weight in getattr(model, "weights", ()):
         if "float" in weight.dtype and not ops.all(ops.isfinite(weight)):
-            raise UserError(f"the weight {weight.path} of the {name} is NaN or infinite; {DIVERGED}")
+            raise UserError(f"the weight {weight.path} of the {name} is NaN or infinite; {DIVERGED}", topic="nan")
     for values in outputs.values() if isinstance(outputs, dict) else [outputs]:
         finite = _finite(values)
         bad = np.flatnonzero(~finite.all(axis=tuple(range(1, finite.ndim))))
@@ -207,7 +207,8 @@ def check_outputs(model, inputs, outputs):
             origin = f", which began in layer {layer}" if layer else ""
             raise UserError(
                 f"{len(bad)} of the {len(values)} outputs of the {name} are NaN or infinite, the first in row "
-                f"{bad[0]}{origin}; {DIVERGED}"
+                f"{bad[0]}{origin}; {DIVERGED}",
+                topic="nan",
             )
 
 

@@ -89,12 +89,11 @@ class TrainingLog(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         """Count the step, stop at NaN, and save a checkpoint if a stop is requested inside an interval."""
         self.step += 1
-        bad = [name for name, value in (logs or {}).items() if not math.isfinite(value)]
+        bad = ", ".join(sorted(name for name, value in (logs or {}).items() if not math.isfinite(value)))
         if bad:
-            raise UserError(
-                f"{', '.join(sorted(bad))} became NaN or infinite near step {self.step}{self._first_bad_weight()}; "
-                f"try a lower --learning-rate; the last good state is in {self.run_dir}/checkpoint.npz"
-            )
+            message = f"{bad} became NaN or infinite near step {self.step}{self._first_bad_weight()}; "
+            message += f"try a lower --learning-rate; the last good state is in {self.run_dir}/checkpoint.npz"
+            raise UserError(message, topic="nan")
         if self.progress_bar:
             self.progress_bar.stateful_metrics = set(logs or ())
             self.progress_bar.update(self.step - self.first_step, displayed(logs or {}), self.step == self.total_steps)

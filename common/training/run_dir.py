@@ -215,7 +215,8 @@ def write_results(run_dir, metrics, references=None, **extra):
     not_finite = [name for name, value in metrics.items() if not abs(float(value)) < float("inf")]
     if not_finite:
         raise UserError(
-            f"these results are not finite: {', '.join(not_finite)}; nothing was written to {run_dir}/results.json"
+            f"these results are not finite: {', '.join(not_finite)}; nothing was written to {run_dir}/results.json",
+            topic="nan",
         )
     config = read_json(Path(run_dir) / "config.json") if (Path(run_dir) / "config.json").exists() else {}
     origin = {key: config[key] for key in ("command", "versions", "git_commit") if key in config}

@@ -95,7 +95,8 @@ class CollapseGuard(keras.callbacks.Callback):
         if len(self.rescues) >= self.max_rescues:
             raise UserError(
                 f"{reason}, after {self.max_rescues} rescues; lower --learning-rate; "
-                f"the best state is in {self.run_dir}/best.npz"
+                f"the best state is in {self.run_dir}/best.npz",
+                topic="nan",
             )
         backend.sync_jax_state(self.model)
         learning_rate = float(self.model.optimizer.learning_rate) * self.factor
