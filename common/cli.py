@@ -264,7 +264,7 @@ def _call(run, args_parser, forward_unknown, backend_needed):
         with _figure_format(getattr(args, "format", None)):
             run(args)
     except UserError as error:
-        return _fail(args_parser.prog, error)
+        return _fail(args_parser.prog, error, error.topic)
     except KeyboardInterrupt as stop:
         print(f"\n{stop or 'interrupted'}", file=sys.stderr)
         return 130
@@ -275,8 +275,7 @@ def _call(run, args_parser, forward_unknown, backend_needed):
             raise
         flags = [flag for flag in MEMORY_FLAGS if flag in args_parser._option_string_actions]
         advice = f"use a smaller {' or '.join(flags)}" if flags else "close other programs, or use a larger machine"
-        short = UserError(f"out of memory: {advice}. Received: {one_line(error)[:200]}", topic="out-of-memory")
-        return _fail(args_parser.prog, short)
+        return _fail(args_parser.prog, f"out of memory: {advice}. Received: {one_line(error)[:200]}", "out-of-memory")
     return 0
 
 
@@ -290,13 +289,12 @@ def _figure_format(name):
 
 
 def _is_out_of_memory(error):
-    """Return whether an error of Python, numpy or a backend says that memory is short."""
-    names = ("MemoryError", "ResourceExhaustedError", "OutOfMemoryError")
-    is_named_so = any(parent.__name__ in names for parent in type(error).__mro__)
-    return is_named_so or str(error).startswith("RESOURCE_EXHAUSTED")  # the last one is JAX's
+    """Return whether an error of Python, numpy or a backend says that memory is short; that of JAX has no own type."""
+    names = {"MemoryError", "ResourceExhaustedError", "OutOfMemoryError"}
+    return bool(names & {t.__name__ for t in type(error).__mro__}) or str(error).startswith("RESOURCE_EXHAUSTED")
 
 
-def _fail(prog, error):
-    link = f" (more: docs/troubleshooting.md#{error.topic})" if error.topic else ""
+def _fail(prog, error, topic=None):
+    link = f" (more: docs/troubleshooting.md#{topic})" if topic else ""
     print(f"{prog}: error: {one_line(error)}{link}", file=sys.stderr)
     return 2

@@ -19,7 +19,8 @@ def topics():
     """Return the topics that the code names."""
     texts = [text for text in (path.read_text("utf-8") for path in SOURCES) if "topic=" in text]
     calls = [node for text in texts for node in ast.walk(ast.parse(text)) if is_error(node)]
-    return {keyword.value.value for call in calls for keyword in call.keywords if keyword.arg == "topic"}
+    values = [keyword.value for call in calls for keyword in call.keywords if keyword.arg == "topic"]
+    return {value.value for value in values if isinstance(value, ast.Constant)}
 
 
 def is_error(node):
