@@ -9,6 +9,7 @@ import os
 import re
 import stat
 from argparse import ArgumentTypeError
+from pathlib import Path
 
 from common.data.archives import ARCHIVES
 from common.data.catalog import DATASETS, NAMES
@@ -18,6 +19,7 @@ from common.data.text import TEXTS
 SIZES = (16, 32, 64, 128, 256, 512)  # powers of 2: the stride-2 networks halve an image down to 4 x 4
 DOWNLOADS = {os.path.basename(name) for spec in DATASETS.values() for name in spec.filenames}
 OWN = ("folder:", "text:", "spectra:")  # what --dataset begins with for the user's own files
+PRETRAINED = Path(__file__).parents[1] / "pretrained"  # a folder for each trained network that comes with this code
 MAX_NAME, MAX_PATH = 255, 3500  # bytes; Linux allows 255 and 4095, and run directories add to the path
 
 
@@ -109,6 +111,12 @@ def run_folder(text):
     if not os.path.isfile(os.path.join(path, "config.json")):
         raise ArgumentTypeError(f"{shown(text)} is not the folder of a run: it has no config.json")
     return path
+
+
+def trained_run(text):
+    """Return the path of a run directory, or of the entry of `pretrained/` that is named, as in "ogan-lfw-32"."""
+    is_entry = re.fullmatch(r"[\w-]{1,100}", text) and (PRETRAINED / text / "config.json").is_file()
+    return str(PRETRAINED / text) if is_entry and not os.path.exists(text) else existing_folder(text)
 
 
 def data_folder(text):

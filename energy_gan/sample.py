@@ -22,7 +22,7 @@ from pathlib import Path
 from common.cli import Parser, add_format, float_in, main, nonnegative_int
 from common.data.toy_2d import TOYS
 from common.errors import UserError
-from common.flag_types import IntRange, batch_int, data_folder, existing_folder
+from common.flag_types import IntRange, batch_int, data_folder, trained_run
 from common.streams import stage
 
 FRAMES = 25  # number of frames of the animation after the first
@@ -33,7 +33,10 @@ GRID_SIDE = 8  # rows and columns of a grid of images
 def make_parser():
     p = Parser(description=__doc__, formatter_class=Parser.RAW)
     add = p.add_argument
-    add("run", type=existing_folder, metavar="RUN", help="run directory of energy_gan/train.py")
+    add(
+        "run", type=trained_run, metavar="RUN",
+        help="run directory of energy_gan/train.py, or name of an entry of pretrained/",
+    )  # fmt: skip
     add("--steps", type=IntRange(1, 1_000_000), default=200, help="number of steps of every chain (default 200)")
     add("--step-size", type=float_in(1e-9, 100), default=0.1, help="variance of the noise (default 0.1)")
     add("--beta", type=float_in(1e-6, 1e6), default=1.0, help="inverse temperature, MEG's `temp` (default 1)")
@@ -131,6 +134,7 @@ def run(args):
     from common.experiments.sample_space import ImageSpace, PlaneSpace
     from common.files import write_json
     from common.models.inference import load_model, predict
+    from common.models.pretrained import output_dir as output_dir_of
     from common.training.run_dir import provenance, write_results
     from common.training.run_files import read_flags
     from energy_gan.diagnostics import chain_metrics
@@ -178,7 +182,7 @@ def run(args):
         quality = sample_space.evaluate(lambda n, stream, i=i: decode(run_chains(n, stream)["trajectory"][i]))
         rms = float(np.sqrt(np.mean(trajectory[i] ** 2)))  # of a component of z, 1 under the prior
         metrics |= {f"{key}/{name}": value for key, value in {"u": u[i].mean(), "z": rms, **quality}.items()}
-    output_dir = run_dir / (args.rule if args.prior else f"{args.rule}-no-prior")
+    output_dir = output_dir_of(run_dir) / (args.rule if args.prior else f"{args.rule}-no-prior")
     frames = np.stack([decode(z) for z in trajectory])
     draw(output_dir / "figures", sample_space, frames, saved_steps, u, u_data)
     write_json(output_dir / "config.json", provenance(args) | {"trained": str(run_dir)})

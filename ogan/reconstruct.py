@@ -1,27 +1,32 @@
 """Reconstruct your own photos by a trained O-GAN: x -> E(x) -> N(E(x)) -> G, article 6409's figures for any folder.
 
+    python ogan/reconstruct.py --images ~/photos                           # by the network that comes with this code
     python ogan/reconstruct.py --run runs/ogan/lfw-32-quick-s0 --images ~/photos
     python ogan/reconstruct.py --run runs/ogan/lfw-32-quick-s0 --images me.jpg
     python ogan/reconstruct.py --run runs/ogan/lfw-32-quick-s0              # images that it was not trained on
 
 Writes pairs, interpolations with the originals at both ends, the nearest neighbours in code space, and results.json
-to `reconstruct/` in the run directory.
+to `reconstruct/` in the run directory, or for a pretrained network to `runs/pretrained/NAME/reconstruct/`.
 """
 
 from pathlib import Path
 
 from common.cli import Parser, add_format, main
-from common.flag_types import data_folder, existing_folder, images_path
+from common.flag_types import data_folder, images_path, trained_run
 
 NEIGHBOURS = 3
 BANK = 20_000  # number of training images that are searched for neighbours
 COLUMNS = 8  # photos whose neighbours are drawn
 HELD_OUT = 32  # images to reconstruct without --images
+PRETRAINED = "ogan-lfw-32"  # the default of --run
 
 
 def make_parser():
     p = Parser(description=__doc__, formatter_class=Parser.RAW)
-    p.add_argument("--run", type=existing_folder, required=True, help="run directory of ogan/train.py")
+    p.add_argument(
+        "--run", type=trained_run, default=PRETRAINED,
+        help=f"run directory of ogan/train.py, or name of an entry of pretrained/ (default {PRETRAINED})",
+    )  # fmt: skip
     p.add_argument(
         "--images",
         type=images_path,
@@ -71,6 +76,7 @@ def run(args):
     from common.errors import UserError
     from common.files import write_json
     from common.models.inference import load_model
+    from common.models.pretrained import output_dir
     from common.plots.images import neighbours
     from common.plots.labels import save_labelled
     from common.training.run_dir import provenance, write_results
@@ -98,7 +104,10 @@ def run(args):
         x = np.asarray(load_images(train_flags.dataset, size, "test", data_dir, **held_out).array)
 
     # nearest neighbours among the training images, or among the photos themselves
+    folder = output_dir(run_dir) / "reconstruct"
     try:
+        if args.images and output_dir(run_dir) != run_dir and not data_dir:
+            raise UserError("name the folder of the network's training images by --data-dir to search those")
         settings = {"limit": BANK, "channels": channels, "crop": train_flags.crop}
         bank = load_images(train_flags.dataset, size, "train", data_dir, **settings).array
         queries = evaluate.encode(E, x[:COLUMNS])
@@ -112,7 +121,6 @@ def run(args):
     # pictures
     scale = max(1, 64 // size)
     left, right = evaluate.interpolation_endpoints(x)
-    folder = run_dir / "reconstruct"
     evaluate.save_reconstructions(folder / "pairs.png", evaluate.reconstructions(E, G, x[:32], scale), title)
     steps = evaluate.interpolations(E, G, left, right, scale)
     evaluate.save_interpolations(folder / "interpolations.png", steps, title)

@@ -13,6 +13,7 @@ import pytest
 
 from common.data import __main__ as photos
 from common.experiments import compare
+from common.models import export
 from common.reproduce import __main__ as reproduce
 from common.reproduce import report
 from common.reproduce.new_article import write_article
@@ -20,7 +21,7 @@ from tests.helpers.commands import LISTS, unknown_flags
 from tests.helpers.scripts import ROOT
 from tests.test_architecture import ROOMS
 
-FOLDERS = ("common", "tests", *LISTS)
+FOLDERS = ("common", "tests", "pretrained", *LISTS)
 DOCUMENTS = sorted(
     [*ROOT.glob("*.md"), *(path for folder in (*FOLDERS, "docs") for path in (ROOT / folder).rglob("*.md"))]
 )
@@ -29,6 +30,7 @@ CURRENT = [path for path in DOCUMENTS if path.name != "CHANGELOG.md"]  # it also
 MODULES = {
     "common.data": photos,
     "common.experiments.compare": compare,
+    "common.models.export": export,
     "common.reproduce": reproduce,
     "common.reproduce.report": report,
 }
@@ -117,7 +119,7 @@ def test_scripts_know_every_flag_of_the_commands(document, my_gan):
 
 @for_each(CURRENT)
 def test_modules_know_every_flag_of_the_commands(document, my_gan):
-    paths = {"PHOTOS": ".", "my_gan/train.py": str(my_gan)}  # what the reader has
+    paths = {"PHOTOS": ".", "RUN": "pretrained/gan-mnist", "my_gan/train.py": str(my_gan)}  # what the reader has
     text = document.read_text(encoding="utf-8")
     for module, flags in re.findall(r"python -m (common[\w.]+)((?: [^`#\n]*)?)", text):
         words = [word for word in shlex.split(flags) if word != "--help"]

@@ -2,14 +2,20 @@
 
 
 def load(path):
-    """Return a network that a run of any article saved, for use outside the scripts. No other import is needed.
+    """Return a trained network, for use outside the scripts. No other import is needed.
 
     Args:
-        path: path of the `.keras` file.
+        path: path of a `.keras` file that a run of any article saved; the name of one of `pretrained/`, such as
+            "ogan-lfw-32/generator"; or "hf://USER/NAME" of the Hugging Face Hub, which needs the package
+            huggingface_hub.
 
     Raises:
         UserError: see `common.models.inference.load_model`.
     """
-    from common.models.inference import load_model
+    from pathlib import Path
 
-    return load_model(path)
+    from common.models.inference import load_model
+    from common.models.pretrained import network_path
+
+    is_path = str(path).startswith("hf://") or str(path).endswith(".keras") or Path(path).exists()
+    return load_model(path if is_path else network_path(str(path)))

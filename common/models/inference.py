@@ -45,7 +45,7 @@ def load_model(path, input_shape=None, output_shape=None):
     The layers of this repository need no import of yours. Layers of your own do: import their module first.
 
     Args:
-        path: path of the `.keras` file.
+        path: path of the `.keras` file, or "hf://USER/NAME" of the Hugging Face Hub.
         input_shape: shape of an example that the network must take as its only input; None in it is any length
             (default: any inputs).
         output_shape: shape that its only output must have for an example, in the same way.
@@ -56,6 +56,8 @@ def load_model(path, input_shape=None, output_shape=None):
     """
     import keras
 
+    if str(path).startswith("hf://"):
+        return _load_from_hub(str(path))
     if not Path(path).is_file():  # reading a pipe would never end
         raise UserError(f"{path} is missing: give a finished run, or finish the training of this one")
     try:
@@ -77,6 +79,20 @@ def load_model(path, input_shape=None, output_shape=None):
                 "give another run, train again or restore it"
             )
     return model
+
+
+def _load_from_hub(path):
+    import keras
+
+    import common.models.layers
+    import common.models.spectral_norm  # noqa: F401 - registers its layer
+
+    try:
+        return keras.saving.load_model(path, compile=False)
+    except ImportError:
+        raise UserError(f"{path} needs the package huggingface_hub: install it with pip, or give a path") from None
+    except Exception as error:  # no network, no such name, or another kind of file
+        raise UserError(f"cannot load {path} ({one_line(error)[:200]}): check the name and the network") from None
 
 
 def _register_layers(path):

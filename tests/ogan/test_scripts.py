@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from common.data import toy_faces
+from common.flag_types import PRETRAINED
 from ogan import ablation, train
 from tests.helpers.arrays import assert_not_blank
 from tests.helpers.scripts import ROOT, SMOKE, environment, error_line, run_comparison, run_here, run_script, write_pngs
@@ -175,3 +176,18 @@ def test_columns_of_the_ablation():
     probed = {name: values | {"probe_r2_mean": 0.6} for name, values in results.items()}
     rows = ablation.table_rows(probed, ("mse", "none"), 2)
     assert rows == {name: columns | {"probe R^2": [0.6, 0.6]} for name in ("mse", "none")}
+
+
+def test_the_network_that_comes_with_the_code_reconstructs_photos(tmp_path, monkeypatch):
+    """It has never seen these cartoon faces, but comes nearer to them than the mean photograph."""
+    photos = write_pngs(tmp_path / "photos", toy_faces.draw(toy_faces.sample_factors(8, seed=1), 40))
+    for name in ("DATA_DIR", "KERAS_HOME"):
+        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert run_here("ogan/reconstruct.py", "--images", photos) == 0
+    folder = tmp_path / "runs/pretrained/ogan-lfw-32/reconstruct"
+    assert_not_blank(folder / "pairs.png")
+    metrics = json.loads((folder / "results.json").read_text())["metrics"]
+    assert metrics["reconstruction_mse"] < 0.8 * metrics["mean_image_mse"]
+    config = json.loads((folder / "config.json").read_text())
+    assert config["flags"]["images"] == str(photos) and not list(PRETRAINED.glob("*/reconstruct"))
