@@ -1,6 +1,6 @@
 """Make an entry of `pretrained/` from a finished run: its networks in float16, its settings and its results.
 
-    python -m common.models.export runs/ogan/lfw-32-quick-s0 ogan-lfw-32
+    python -m common.models.export runs/ogan/lfw-32-quick-s0 --name ogan-lfw-32
     python -m common.models.export --check            # compare all entries with what they say
 
 The weights are rounded to float16 in the file and computed with in float32. `config.json` of the entry also holds the
@@ -24,7 +24,7 @@ def make_parser():
     """Return the parser of the flags."""
     p = Parser(description=__doc__, formatter_class=Parser.RAW)
     p.add_argument("run", type=run_folder, nargs="?", metavar="RUN", help="directory of a finished run")
-    p.add_argument("name", type=nonempty, nargs="?", metavar="NAME", help="name of the entry")
+    p.add_argument("--name", type=nonempty, help="name of the entry")
     p.add_argument("--check", action="store_true", help="compare all entries with what they say")
     return p
 
@@ -131,7 +131,7 @@ def run(args):
         if any(lines.values()):
             raise UserError("an entry is not what it says: restore it, or export its run again")
     elif not (args.run and args.name):
-        raise UserError("give RUN and NAME, or --check")
+        raise UserError("give RUN and --name, or --check")
     else:
         sizes = export(args.run, PRETRAINED / args.name)
         print(*(f"{size:10,}  {PRETRAINED / args.name / name}" for name, size in sizes.items()), sep="\n")

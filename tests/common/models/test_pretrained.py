@@ -118,5 +118,5 @@ def test_what_cannot_be_exported_is_one_line(run_dir, tmp_path):
     with pytest.raises(UserError, match="beyond the range of float16"):
         export.export(broken, tmp_path / "entry")
     (broken / "tagger.keras").unlink()
-    assert "holds no network" in error_line("common/models/export.py", broken, "name")
-    assert "give RUN and NAME" in error_line("common/models/export.py", broken)
+    assert "holds no network" in error_line("common/models/export.py", broken, "--name", "name")
+    assert "give RUN and --name" in error_line("common/models/export.py", broken)
