@@ -215,7 +215,7 @@ def train(
         List of dicts, the rows of `log.csv`.
 
     Raises:
-        KeyboardInterrupt: after Ctrl-C, once the step in progress is finished and saved.
+        KeyboardInterrupt: after Ctrl-C, once the step in progress is finished and all processes have saved it.
         UserError: if a loss becomes NaN or infinite (the last checkpoint is kept), or if the run has more steps.
     """
     devices = devices or backend.distribution(False)
