@@ -14,7 +14,7 @@ from common.metrics.sample_size import is_enough
 from common.models.inference import predict
 from common.plots.animation import save_training_gif
 from common.plots.charts import plot_curves
-from common.plots.images import image_grid, interpolation_rows, reconstruction_pairs
+from common.plots.images import image_grid, interpolation_rows, reconstruction_pairs, save_png
 from common.plots.labels import save_labelled
 from common.streams import stage
 from common.training.log import log_curves
@@ -22,6 +22,7 @@ from ogan.codes import linear_probe_r2, mean_squared_error
 
 CODE_SCALE = 0.9  # the author multiplies a standardised code by this before decoding it
 OTHER_CODE_SCALES = (1.0, 0.8, 0.7, 0.6, 0.5)  # measured for comparison
+SHOWN_CODE_SCALES = (0.0, 0.3, 0.6, 0.9, 1.2, 1.5)
 PAIR_COLUMNS = 8  # of the grid of reconstructions
 INTERPOLATION_STEPS = 8
 BATCH = 2048  # images converted to float at once
@@ -230,6 +231,10 @@ def save_figures(run_dir, encoder, generator, images, z, rows, scale):
     save_labelled(folder / "samples.png", image_grid(predict(generator, z), 9, scale=scale), "O-GAN: samples")
     pairs = reconstructions(encoder, generator, images, scale)
     save_reconstructions(folder / "reconstructions.png", pairs, "held-out images")
+    codes = encode(encoder, images)
+    for code_scale in SHOWN_CODE_SCALES:  # one picture each, for the slider of `make compare`
+        decoded = reconstruction_pairs(to_float(images), decode(generator, codes, code_scale), PAIR_COLUMNS, scale)
+        save_png(folder / f"code-scales/{code_scale:.1f}.png", decoded)
     rows_of_steps = interpolations(encoder, generator, *interpolation_endpoints(images), scale)
     save_interpolations(folder / "interpolations.png", rows_of_steps, "held-out images")
     curves = log_curves(rows, "z_corr", "critic_gap")

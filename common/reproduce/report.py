@@ -28,6 +28,7 @@ from common.reproduce.paths import check_writable, out_path
 from common.reproduce.record import read_record
 from common.reproduce.run_files import read_run
 from common.reproduce.schema import summarise
+from common.reproduce.sliders import sliders_of
 
 HIDDEN_SETTINGS = {"out", "data_dir", "resume", "new"}  # they name paths, which do not affect the results
 
@@ -119,6 +120,10 @@ def run_view(key, spec, out, entry, preset, words, damage=""):
         "duration": "" if entry.get("seconds", 0) is None else format_duration(entry.get("seconds", 0), words),
         "failed": content["failed"],  # trainings of a comparison
         "pictures": {name: relative_url(directory / name, page_dir) for name in content["pictures"]},
+        "sliders": {
+            kind: {value: relative_url(path, page_dir) for value, path in pictures.items()}
+            for kind, pictures in (sliders_of(directory) if state == "finished" else {}).items()
+        },
         "metrics": {name: format_metric(value, words) for name, value in content["metrics"].items()},
         "settings": {n: v for n, v in content["settings"].items() if n not in HIDDEN_SETTINGS and v is not None},
         "versions": content["versions"],
@@ -216,10 +221,12 @@ def article_view(folder, content, out, record, own, language, selected=None):
     if language == "zh" and chinese_readme.is_file():
         readme = chinese_readme
     verdicts = Counter(claim["verdict"] for claim in claims)
+    figures = [figure_view(figure, runs, article_dir, page_dir) for figure in content.get("figure", [])]
     return content["article"] | {
         "folder": folder,
         "readme": relative_url(readme, page_dir),
-        "figures": [figure_view(figure, runs, article_dir, page_dir) for figure in content.get("figure", [])],
+        "start": next((f for f in figures if f["committed_url"]), None),  # its picture stands for the article
+        "figures": figures,
         "claims": claims,
         "verdicts": {verdict: verdicts[verdict] for verdict in VERDICTS if verdicts[verdict]},
         "numbers": [number_view(number, runs, preset, words) for number in content.get("number", [])],

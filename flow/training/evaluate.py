@@ -12,7 +12,7 @@ from keras import ops
 from common.models import inference
 from common.plots.animation import save_training_gif
 from common.plots.charts import plot_curves
-from common.plots.images import WHITE, image_grid, interpolation_rows
+from common.plots.images import WHITE, image_grid, interpolation_rows, save_png
 from common.plots.labels import save_labelled
 from common.plots.words import in_words
 from common.streams import stage
@@ -21,6 +21,7 @@ from flow.layers.likelihood import UniformNoise, bits_per_dim, log_normal
 
 BATCH_SIZE = 100
 INTERPOLATION_STEPS = 8
+GAP = 4  # white pixels between two temperatures, before scaling
 predict = functools.partial(inference.predict, batch_size=BATCH_SIZE)
 
 
@@ -120,7 +121,7 @@ def temperatures(sampler, z, stds, scale, columns=10):
         columns: int, samples in a row.
     """
     blocks = [sample_grid(sampler, np.float32(std) * z, columns, scale) for std in stds]
-    white = np.full((4 * scale, *blocks[0].shape[1:]), WHITE, "uint8")
+    white = np.full((GAP * scale, *blocks[0].shape[1:]), WHITE, "uint8")
     with_gaps = [part for block in blocks for part in (white, block)]
     return np.concatenate(with_gaps[1:])
 
@@ -168,6 +169,9 @@ def save_figures(run_dir, views, images, z, stds, std, scale, rows):
     picture = temperatures(views.sampler, z[:20], stds, scale)
     rows_of_stds = [f"{value:g}" for value in stds]
     save_labelled(figures / "temperatures.png", picture, "The same z at several temperatures", rows=rows_of_stds)
+    height = (len(picture) + GAP * scale) // len(stds)
+    for i, name in enumerate(rows_of_stds):  # one picture each, for the slider of `make compare`
+        save_png(figures / f"temperatures/{name}.png", picture[i * height : (i + 1) * height - GAP * scale])
     picture = interpolations(views.encoder, views.sampler, images[:n_rows], images[-n_rows:], scale)
     points = [f"{t:.2f}" for t in np.linspace(0, 1, INTERPOLATION_STEPS)]
     title = "Flow: from one z to another, between held-out images"

@@ -37,6 +37,10 @@ def test_a_flow_on_images(home, tmp_path, backend, arguments):
     for name in PICTURES:
         assert_not_blank(results.parent / "figures" / name)
     assert len(iio.imread(results.parent / "figures/training.gif")) == 3
+    by_temperature = sorted((results.parent / "figures/temperatures").iterdir())
+    rows = [iio.imread(path) for path in by_temperature]
+    assert [path.name for path in by_temperature] == ["0.5.png", "0.75.png", "0.8.png", "0.9.png", "1.png"]
+    assert len({row.shape for row in rows}) == 1 and not any(np.array_equal(rows[0], row) for row in rows[1:])
     samples = [iio.imread(path) for path in (results.parent / "export").iterdir()]
     assert len(samples) == 2 and not np.array_equal(*samples)
     metrics = json.loads(results.read_text())["metrics"]

@@ -229,6 +229,8 @@ def test_few_images_have_all_other_metrics_and_figures(tmp_path, n):
     paths = evaluate.save_figures(tmp_path, ENCODER, GENERATOR, x, RNG.normal(size=(4, N)), rows, 1)
     names = ["samples.png", "reconstructions.png", "interpolations.png", "curves.png", "training.gif"]
     assert [path.name for path in paths] == names and all(path.exists() for path in paths)
+    scales = [iio.imread(tmp_path / f"figures/code-scales/{scale:.1f}.png") for scale in evaluate.SHOWN_CODE_SCALES]
+    assert len({scale.shape for scale in scales}) == 1 and not np.array_equal(scales[0], scales[-1])
 
 
 def test_figures_without_a_log_or_pictures_are_the_others(tmp_path, capsys):
