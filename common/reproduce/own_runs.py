@@ -13,7 +13,7 @@ FREE_FLAGS = {
     "batch-size", "data-dir", "dataset", "distribute", "epochs", "every", "format", "limit", "mixed-precision", "new",
     "out", "preset", "resume", "seed", "seeds", "jobs", "steps",
 }  # fmt: skip
-NOT_RUNS = ("reproduction", "report", "figures")  # folders of --out that hold none
+NOT_RUNS = ("reproduction", "report", "figures", "site")  # folders of --out that hold none
 
 
 def own_runs(out):

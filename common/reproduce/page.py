@@ -12,6 +12,8 @@ WORDS = {
         "lang": "en",
         "title": "The articles and our results",
         "contents": "Contents",
+        "site_language": "中文",
+        "site_readme": "README of the repository",
         "all": "all",
         "made_here": "made here",
         "intro": "The figures, claims and numbers in the articles of {blog}, next to the results of these scripts.",
@@ -97,6 +99,8 @@ WORDS = {
         "lang": "zh-Hans",
         "title": "文章与我们的结果",
         "contents": "目录",
+        "site_language": "English",
+        "site_readme": "仓库的 README",
         "all": "全部",
         "made_here": "已在本机得到",
         "intro": "{blog}各篇文章里的图、论断和数字，以及这些脚本得到的结果，并排对照。",
@@ -212,8 +216,8 @@ def in_language(content, language):
 
 
 @functools.cache
-def load_template():
-    """Return the template of the page."""
+def load_template(name="report.html.jinja"):
+    """Return the template of the page, or another one of this folder."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -223,7 +227,7 @@ def load_template():
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    return environment.get_template("report.html.jinja")
+    return environment.get_template(name)
 
 
 def format_duration(seconds, words=WORDS["en"]):

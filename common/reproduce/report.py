@@ -242,13 +242,14 @@ def own_run_view(path, out, preset, words):
     return run_view(os.path.relpath(path, out), spec, out, own_entry(path, spec, out), preset, words)
 
 
-def render(out, only=None, language="en"):
+def render(out, only=None, language="en", links=()):
     """Return the page as HTML.
 
     Args:
         out: absolute Path, folder of the runs.
         only: str, articles and runs separated by commas (default: all); see `plan.select_runs`.
         language: a key of `page.WORDS` (default English).
+        links: (URL, text) of links at the top of the page.
 
     Raises:
         UserError: if `only` names something unknown.
@@ -265,6 +266,7 @@ def render(out, only=None, language="en"):
     runs = [run for article in articles for run in (*article["runs"], *article["others"])]
     return load_template().render(
         words=WORDS[language],
+        links=links,
         articles=articles,
         damage=record.damage,
         presets=sorted({run["preset"] for run in runs if run["done"] and run["preset"]}) or [record.preset],
