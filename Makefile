@@ -15,7 +15,7 @@ REPRODUCE_FLAGS = $(if $(PRESET),--preset "$(PRESET)") $(if $(DATASET),--dataset
   $(if $(FORMAT),--format "$(FORMAT)")
 OUT_FLAG = $(if $(OUT),--out "$(OUT)")
 
-.PHONY: help setup demo reproduce-all compare figures article test test-cluster lint format bench peers clean
+.PHONY: help setup demo reproduce-all compare site figures article test test-cluster lint format notebooks notebooks-run notebooks-check bench peers clean
 .DEFAULT_GOAL := help
 
 help:  ## list these commands
@@ -45,6 +45,9 @@ reproduce-all: setup  ## run every experiment; options: PRESET=quick ONLY=ogan,f
 compare: setup  ## write the page that sets the articles beside your results: runs/report/index.html
 	$(PY) -m common.reproduce.report $(if $(ONLY),--only "$(ONLY)") $(OUT_FLAG)
 
+site: setup  ## write that page and the READMEs as one folder of static files: runs/site/index.html
+	$(PY) -m common.reproduce.site $(OUT_FLAG)
+
 figures: setup  ## collect the figures of all runs, with captions, in one folder: runs/figures/index.md
 	$(PY) -m common.reproduce.figures $(OUT_FLAG)
 
@@ -65,6 +68,16 @@ lint: $(VENV)/.ready-dev  ## check the style: ruff check and ruff format --check
 format: $(VENV)/.ready-dev  ## fix the style: ruff check --fix and ruff format
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
+
+notebooks: setup  ## open the notebooks, in the browser
+	@$(call INSTALL,notebooks/requirements.txt)
+	$(PY) -m jupyterlab notebooks
+
+notebooks-run: $(VENV)/.ready-dev  ## run the notebooks in full and write their outputs: about 10 minutes on 2 CPU cores
+	$(PY) -m common.reproduce.notebooks
+
+notebooks-check: $(VENV)/.ready-dev  ## run every notebook with a few steps, and write nothing
+	$(PY) -m common.reproduce.notebooks --smoke
 
 bench: setup  ## measure speeds, as ratios within one run
 	$(PY) ogan/bench.py
