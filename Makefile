@@ -15,7 +15,7 @@ REPRODUCE_FLAGS = $(if $(PRESET),--preset "$(PRESET)") $(if $(DATASET),--dataset
   $(if $(FORMAT),--format "$(FORMAT)")
 OUT_FLAG = $(if $(OUT),--out "$(OUT)")
 
-.PHONY: help setup demo reproduce-all compare site figures article test test-cluster lint format notebooks notebooks-run notebooks-check bench peers clean
+.PHONY: help setup demo play reproduce-all compare site figures article test test-cluster lint format notebooks notebooks-run notebooks-check bench peers clean
 .DEFAULT_GOAL := help
 
 help:  ## list these commands
@@ -35,6 +35,14 @@ $(VENV)/.ready: requirements.txt pyproject.toml
 $(VENV)/.ready-dev: requirements-dev.txt $(VENV)/.ready
 	@$(call INSTALL,requirements-dev.txt)
 	@touch $@
+
+$(VENV)/.ready-play: requirements-play.txt $(VENV)/.ready
+	@echo "installing gradio (a minute)"
+	@$(call INSTALL,requirements-play.txt)
+	@touch $@
+
+play: $(VENV)/.ready-play  ## open a local page to try the articles on, without training: HOST= PORT=
+	$(PY) -m play $(if $(HOST),--host "$(HOST)") $(if $(PORT),--port "$(PORT)")
 
 demo: setup  ## train O-GAN on cartoon faces drawn by code: about five minutes on 2 CPU cores
 	$(PY) ogan/train.py --dataset toy_faces --preset quick --steps 1000 --resume --new
