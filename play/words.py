@@ -68,9 +68,10 @@ PAIRS = {
     "energy/tab": ("Energy", "能量模型"),
     "energy/intro": (
         "A GAN whose critic is minus an energy U ([6316](https://kexue.fm/archives/6316), "
-        "[6331](https://kexue.fm/archives/6331)). 400 chains walk through the latents; dark is low energy.",
+        "[6331](https://kexue.fm/archives/6331)). 400 chains walk through the latents; dark is low energy. "
+        "This network knows 12 of its 25 modes.",
         "判别器是负能量 U 的 GAN（[6316](https://kexue.fm/archives/6316)、[6331](https://kexue.fm/archives/6331)）。"
-        "400 条链在隐变量中行走；颜色越暗，能量越低。",
+        "400 条链在隐变量中行走；颜色越暗，能量越低。这个网络只学会了 25 个模式中的 12 个。",
     ),
     "energy/beta": ("inverse temperature", "逆温度"),
     "energy/step size": ("step size", "步长"),

@@ -3,16 +3,15 @@
 import math
 import os
 
-from tests.helpers.threads import FAST_COMPILATION, ONE_THREAD
+from tests.helpers.threads import ONE_THREAD
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ["KEXUE_LANG"] = "en"  # of the page, whatever the locale
 if "PYTEST_XDIST_WORKER" in os.environ:  # the workers share the cores, so that more threads would only wait
     os.environ.update(ONE_THREAD)
-os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {FAST_COMPILATION}"
 if os.environ["KERAS_BACKEND"] == "jax":  # two virtual devices for the tests of --distribute
-    os.environ["XLA_FLAGS"] = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=2"
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=2"
 
 import keras
 import pytest
