@@ -106,7 +106,7 @@ def test_energy_that_is_no_number_names_the_step_size_or_the_weight(tmp_path):
     generator.set_weights([np.nan * w for w in generator.get_weights()])
     generator.save(tmp_path / "generator.keras")
     line = error_line("energy_gan/sample.py", tmp_path, *chains)
-    assert re.search(r"the weight .*dense\S*/kernel of the energy is NaN .*lower learning rate$", line)
+    assert re.search(r"the weight .*dense\S*/kernel of the energy is NaN .*lower learning rate \(more: docs", line)
 
 
 def test_acceptance_rules_script(tmp_path):
