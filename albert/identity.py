@@ -101,6 +101,7 @@ def parameters():
 def run(args):
     import keras
 
+    from common.experiments.tables import small_table
     from common.files import atomic_write
     from common.plots.charts import plot_bars
     from common.streams import stage
@@ -115,22 +116,15 @@ def run(args):
         keras.config.set_dtype_policy(policy)
     numbers = parameters()
     lines = [f"| {name} | {value:,} |" for name, value in numbers.items()]
-    text = small_table(rows) + "\n| parameters | |\n|---|---|\n" + "\n".join(lines) + "\n"
+    greatest = {name: {column: max(v) for column, v in row.items()} for name, row in rows.items()}
+    text = small_table("encoder", greatest) + "\n| parameters | |\n|---|---|\n" + "\n".join(lines) + "\n"
     atomic_write(output_dir / "table.md", lambda path: path.write_text(text, encoding="utf-8"))
     bars = {f"block {i}": {"part of the gradient": list(sizes)} for i, sizes in enumerate(parts.T, 1)}
     path = output_dir / "figures/parts.png"
     plot_bars(path, bars, "size of the part, over that of the sum", "The gradient of a shared block, in its parts")
-    metrics = {f"{name}/{column}": max(v) for name, row in rows.items() for column, v in row.items()}
+    metrics = {f"{name}/{column}": value for name, row in greatest.items() for column, value in row.items()}
     write_results(output_dir, metrics | {f"parameters/{name}": value for name, value in numbers.items()})
     print(text, path, sep="\n")
-
-
-def small_table(rows):
-    """Return {row: {column: numbers}} as a Markdown table of the greatest number of each."""
-    columns = list(next(iter(rows.values())))
-    lines = [f"| encoder | {' | '.join(columns)} |", f"|---|{'---|' * len(columns)}"]
-    lines += [f"| {name} | {' | '.join(f'{max(row[c]):.2g}' for c in columns)} |" for name, row in rows.items()]
-    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":

@@ -231,6 +231,7 @@ def exact_rows(seeds, depth, factors):
 def run(args):
     import keras
 
+    from common.experiments.tables import small_table
     from common.files import atomic_write
     from common.plots.words import seeds_in_words
     from common.streams import stage
@@ -261,14 +262,6 @@ def run(args):
     metrics |= {f"rotary/{name}": np.median(v) for name, v in rotary.items()}
     write_results(output_dir, metrics)
     print(text, output_dir / "figures/breaks.png", sep="\n")
-
-
-def small_table(header, rows):
-    """Return {row: {column: number}} as a Markdown table with two digits of each number."""
-    columns = list(next(iter(rows.values())))
-    lines = [f"| {header} | {' | '.join(columns)} |", f"|---|{'---|' * len(columns)}"]
-    lines += [f"| {name} | {' | '.join(f'{row[c]:.2g}' for c in columns)} |" for name, row in rows.items()]
-    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@ import functools
 
 import numpy as np
 
-from play.pictures import figure, shown, to_array
+from common.plots.charts import blank_figure
+from play.pictures import shown, to_array
 
 NETWORK = "energy-25gaussians"
 CHAINS, STEPS = 400, 10  # chains, and steps of a click
@@ -55,8 +56,9 @@ def forward(history, beta, step_size, rule="mala"):
 
     i = history["index"]
     chain = sample_chain(energy_model(beta), history["z"][i], STEPS, step_size, rule, seed=i)
-    z = [*history["z"][: i + 1], *chain["trajectory"][1:]]
-    u = [*history["u"][: i + 1], *(energy_of(z_t) for z_t in chain["trajectory"][1:])]
+    new = list(chain["trajectory"][1:])
+    z = [*history["z"][: i + 1], *new]
+    u = [*history["u"][: i + 1], *np.split(energy_of(np.concatenate(new)), len(new))]
     return {"z": z, "u": u, "acceptance": [*history["acceptance"][:i], *chain["acceptance"]], "index": i + STEPS}
 
 
@@ -71,7 +73,7 @@ def draw(history):
 
     _, generator, energy = networks()
     i = history["index"]
-    drawn = figure(8, 3.8)
+    drawn = blank_figure(8, 3.8)
     plane, trace = drawn.subplots(1, 2, width_ratios=[1, 1])
     plane.imshow(energy, cmap="magma", origin="lower", extent=EXTENT)
     plane.scatter(*predict(generator, history["z"][i], CHAINS).T, s=5, color="#7fd0ff", linewidths=0)

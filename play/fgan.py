@@ -3,7 +3,8 @@
 import numpy as np
 
 from common.errors import UserError
-from play.pictures import figure, shown, to_array
+from common.plots.charts import blank_figure
+from play.pictures import shown, to_array
 
 STEPS, BATCH, WIDTH = 400, 512, 32
 X = np.linspace(-30, 30, 6001)
@@ -78,7 +79,7 @@ def draw(samples, score, mean, std):
     """Return a picture of both samples, and of the learned log ratio beside the true one."""
     from fgan.quadrature import normal
 
-    drawn = figure(7.2, 2.8)
+    drawn = blank_figure(7.2, 2.8)
     left, right = drawn.subplots(1, 2)
     low, high = min(-4, mean - 4 * std), max(4, mean + 4 * std)
     for sample, colour, label in zip(samples, ("#2f6c8f", "#d9643f"), "pq", strict=True):

@@ -7,7 +7,8 @@ import numpy as np
 from common.data.decoding import LARGE_PIXELS, SQUARE, BadImage, decode, quiet_pillow, upright_size
 from common.data.images import to_float
 from common.errors import UserError
-from play.pictures import figure, shown, strip, to_array
+from common.plots.charts import blank_figure
+from play.pictures import shown, strip, to_array
 
 NETWORK = "ogan-lfw-32"
 STEPS = 7  # pictures of a morph, and along a direction
@@ -56,6 +57,7 @@ def read_photo(path, size):
         raise UserError(f"this file cannot be used as a photo: {error}") from None
 
 
+@functools.lru_cache(maxsize=4)  # one change of the page asks three times; each upload has a path of its own
 def code_of(path, seed):
     """Return (picture (1, size, size, 3), standardised code (1, d)) of a photo, or of a sample without one.
 
@@ -68,19 +70,10 @@ def code_of(path, seed):
 
     encoder, generator = networks()
     if path:
-        image = read_photo(path, encoder.input_shape[1])
+        image = to_float(read_photo(path, encoder.input_shape[1]))
     else:
         image = predict(generator, evaluate.sample_latents(1, generator.input_shape[1], seed), 1)
-    return to_float(image) if image.dtype == np.uint8 else image, encode(image)
-
-
-def encode(image):
-    """Return the standardised code of one image."""
-    from common.models.inference import predict
-
-    encoder, _ = networks()
-    code = predict(encoder, to_float(image) if image.dtype == np.uint8 else image, 1)
-    return (code - code.mean()) / code.std()
+    return image, evaluate.encode(encoder, image)
 
 
 @functools.cache
@@ -140,7 +133,7 @@ def image_of(codes, scale):
 
 def picture_of(code):
     """Return the numbers of a code as bars."""
-    drawn = figure(6, 1.3)
+    drawn = blank_figure(6, 1.3)
     axes = drawn.subplots()
     axes.bar(np.arange(code.size), code[0], color=np.where(code[0] > 0, "#2f6c8f", "#d9643f"), width=1)
     axes.set(xlim=(-1, code.size), ylim=(-3.5, 3.5))

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from common.plots.charts import blank_figure
 from common.plots.images import as_picture, image_grid
 
 
@@ -22,11 +21,6 @@ def as_rgb(picture):
     """Return a grey or coloured picture as uint8 (height, width, 3)."""
     picture = np.asarray(picture)
     return np.repeat(picture.reshape(*picture.shape[:2], -1), 3 if picture.ndim == 2 or picture.shape[2] == 1 else 1, 2)
-
-
-def figure(width, height):
-    """Return an empty matplotlib figure, width and height in inches."""
-    return blank_figure(width, height)
 
 
 def to_array(drawn):

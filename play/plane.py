@@ -6,7 +6,8 @@ import numpy as np
 
 from common.data import toy_2d
 from common.errors import UserError
-from play.pictures import figure, shown, to_array
+from common.plots.charts import blank_figure
+from play.pictures import shown, to_array
 
 STEPS = 20  # of a frame
 MAX_FRAMES = 300  # of a training that nobody stops
@@ -103,7 +104,7 @@ class Game:
 def draw(game):
     """Return a picture: data, fakes, the critic's score and its gradient at the fakes; and the gap of the scores."""
     cells, fakes, slopes = game.field()
-    drawn = figure(8, 4)
+    drawn = blank_figure(8, 4)
     plane, trace = drawn.subplots(1, 2, width_ratios=[1.15, 1])
     if cells is not None:
         plane.imshow(cells, cmap="RdBu_r", origin="lower", extent=game.extent, alpha=0.6, interpolation="bilinear")

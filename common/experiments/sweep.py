@@ -142,7 +142,7 @@ def find_run(job_dir, arguments, before):
     is_its_own = (
         lambda run_dir: after[run_dir] != before.get(run_dir),
         lambda run_dir: _has_flags(_config(run_dir), arguments),
-        lambda run_dir: _config(run_dir).get("command") == shlex.join(["python", *arguments]),
+        lambda run_dir: _has_command(run_dir, arguments),
     )
     for test in is_its_own:
         if len(run_dirs) > 1:
@@ -160,8 +160,12 @@ def _finished_run(job_dir, arguments):
         job_dir: path, --out of the job.
         arguments: list of str, the script and all flags of the job.
     """
-    command = shlex.join(["python", *arguments])
-    return next((run_dir for run_dir in _file_states(job_dir) if _config(run_dir).get("command") == command), None)
+    return next((run_dir for run_dir in _file_states(job_dir) if _has_command(run_dir, arguments)), None)
+
+
+def _has_command(run_dir, arguments):
+    """Return whether a run was started last by this script with these flags, in this order."""
+    return _config(run_dir).get("command") == shlex.join(["python", *arguments])
 
 
 def _file_states(job_dir):

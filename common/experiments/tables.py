@@ -53,6 +53,14 @@ def table(row_header, rows):
     return "\n".join(lines) + "\n"
 
 
+def small_table(header, rows):
+    """Return {row: {column: number}} as a Markdown table with two digits of each number."""
+    columns = list(next(iter(rows.values())))
+    lines = [f"| {header} | {' | '.join(columns)} |", f"|---|{'---|' * len(columns)}"]
+    lines += [f"| {name} | {' | '.join(f'{row[c]:.2g}' for c in columns)} |" for name, row in rows.items()]
+    return "\n".join(lines) + "\n"
+
+
 def _cell(values):
     """Return "mean (minimum to maximum)": at most four digits, and two of the difference between the last two."""
     low, high = min(values), max(values)

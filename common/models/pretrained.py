@@ -69,13 +69,15 @@ def fingerprint(model):
         Dict of "weights", the SHA-256 of all weights in float16, and "outputs", a few numbers of each output for
         `check_inputs`.
     """
+    import keras
+
     digest = hashlib.sha256()
     for weight in model.weights:
         array = np.asarray(weight)
         digest.update(np.ascontiguousarray(array.astype("float16" if array.dtype == "float32" else array.dtype)))
     inputs = check_inputs(model)
     outputs = model(inputs[0] if len(inputs) == 1 else inputs, training=False)
-    flat = [np.asarray(output, "float64").reshape(-1) for output in _as_list(outputs)]
+    flat = [np.asarray(output, "float64").reshape(-1) for output in keras.tree.flatten(outputs)]
     chosen = [values[np.linspace(0, len(values) - 1, VALUES).astype(int)].round(6).tolist() for values in flat]
     return {"weights": digest.hexdigest(), "outputs": chosen}
 
@@ -101,7 +103,3 @@ def differences(entry):
             if not error <= 2.0**-10 * largest:
                 lines.append(f"output {i} of {name} differs by {error:.3g}, its numbers are up to {largest:.3g}")
     return lines
-
-
-def _as_list(x):
-    return list(x) if isinstance(x, list | tuple) else [x]
