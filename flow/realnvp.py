@@ -65,7 +65,7 @@ def plane_flow(args):
     rotation, mixes them.
     """
     from flow import layers
-    from flow.layers.networks import mlp
+    from flow.layers.networks import mlp, uniform_mlp
 
     steps = []
     for k in range(args.couplings):
@@ -73,7 +73,7 @@ def plane_flow(args):
             net = mlp(args.width, args.layers, 3 * args.bins - 1)
             steps += [layers.Actnorm(), layers.SplineCoupling(net, swap=k % 2 == 1, bins=args.bins)]
         else:
-            net, rotation = mlp(args.width, args.layers, 2), layers.InvertibleLinear(seed=args.seed + k)
+            net, rotation = uniform_mlp(1, args.width, args.layers, 2), layers.InvertibleLinear(seed=args.seed + k)
             steps += [layers.Actnorm(), rotation, layers.AffineCoupling(net, bound=1.0)]
     return layers.Chain([*steps, layers.Actnorm()], name="flow")
 

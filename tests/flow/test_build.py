@@ -10,8 +10,9 @@ from keras import ops
 
 from common.cli import apply_preset
 from flow import glow, nice, realnvp
-from flow.layers import AdditiveCoupling
+from flow.layers import AdditiveCoupling, AffineCoupling
 from flow.layers.likelihood import UniformNoise, log_normal
+from flow.layers.networks import uniform_mlp
 from tests.helpers.flows import assert_close, random_array, to_numpy
 from tests.helpers.scripts import ROOT
 
@@ -161,6 +162,24 @@ def test_the_numbers_of_weights_in_the_readme(script, preset, arguments, shape, 
 def test_the_number_of_weights_in_the_plane():
     _, flow = build(realnvp, preset="quick", shape=(2,), presets=realnvp.PLANE_PRESETS)
     assert flow.count_params() == 58_780
+
+
+def test_the_units_of_an_affine_coupling_in_the_plane_bend_at_different_places():
+    """U(-1/sqrt(n), 1/sqrt(n)) has the variance 1/(3 n); a unit relu(w x + b) bends at -b/w."""
+    net = uniform_mlp(1, 400, 2, 2)
+    net.build((None, 1))
+    for layer, n in zip(net.layers, (1, 400, 400), strict=True):
+        for weights in to_numpy([layer.kernel, layer.bias]):
+            assert np.abs(weights).max() <= n**-0.5
+            if weights.size > 2:
+                assert weights.std() == pytest.approx((3 * n) ** -0.5, rel=0.15)
+    kernel, bias = to_numpy([net.layers[0].kernel, net.layers[0].bias])
+    bends = -bias / kernel[0]
+    # b/w of two independent uniform numbers: half of them lie within 1
+    assert np.mean(np.abs(bends) < 1) == pytest.approx(0.5, abs=0.1) and len(np.unique(bends)) == 400
+    _, flow = build(realnvp, "--coupling", "affine", shape=(2,), presets=realnvp.PLANE_PRESETS)
+    (first, *_) = [layer for layer in flow.layers if isinstance(layer, AffineCoupling)]
+    assert np.abs(to_numpy([first.net.layers[0].bias])[0]).min() > 0
 
 
 @pytest.mark.parametrize("readme", ["README.md", "README.zh.md"])
