@@ -16,7 +16,9 @@ COMMON |= {"batch_norm": False, "roth_weight": 0.0}
 IMAGES = COMMON | {"initializer": "glorot_uniform", "negative_slope": 0.3}
 PRESETS = {
     "smoke": IMAGES | {"size": 32, "batch_size": 8, "width": 32, "kernel_size": 4, "steps": 6, "every": 3},
-    "quick": IMAGES | {"size": 32, "width": 128, "kernel_size": 4, "learning_rate": 1e-3, "steps": 3000, "every": 250},
+    "quick": IMAGES
+    | {"size": 32, "width": 128, "kernel_size": 4, "learning_rate": 1e-3, "ema": 0.99}
+    | {"steps": 3000, "every": 250},
     "paper": IMAGES | {"size": 64, "width": 512, "kernel_size": 5, "steps": 100_000, "every": 1000},
 }
 PLANE = COMMON | {"batch_size": 256, "latent_dim": 16, "learning_rate": 1e-3, "width": 128, "size": 2}
