@@ -1,6 +1,6 @@
 """Answer upper lines of couplets with the model of a finished run (article 6270).
 
-    python couplet/answer.py --run RUN_DIR 晚风摇树树还挺 海上生明月
+    python couplet/answer.py 海上生明月                    # by the network in pretrained/, which has read verse
     python couplet/answer.py --run RUN_DIR --temperature 0.8 --top-k 10 --answers 5 晚风摇树树还挺
 
 By default each position gets its most probable character. With a temperature the characters are drawn. No answer
@@ -8,13 +8,16 @@ repeats the character above, and none holds an unknown one. A run on the grammar
 """
 
 from common.cli import Parser, float_in, main
-from common.flag_types import count_int, nonempty, nonnegative_int, positive_int, run_folder
+from common.flag_types import count_int, nonempty, nonnegative_int, positive_int, trained_run
 
 
 def make_parser():
     p = Parser(description=__doc__, formatter_class=Parser.RAW)
     p.add_argument("lines", metavar="LINE", type=nonempty, nargs="+", help="upper lines; blanks in them are left out")
-    p.add_argument("--run", type=run_folder, required=True, metavar="RUN_DIR", help="a finished run")
+    p.add_argument(
+        "--run", type=trained_run, default="couplet-verse", metavar="RUN",
+        help="a finished run, or an entry of pretrained/ (default couplet-verse)",
+    )  # fmt: skip
     p.add_argument(
         "--temperature", type=float_in(0, 100), default=0.0,
         help="draw from the probabilities to the power 1 / temperature (default 0: the most probable characters)",
@@ -31,8 +34,8 @@ def run(args):
     from common.errors import UserError
     from common.files import read_json
     from common.models.inference import load_model
-    from couplet.data import MAX_LINE, to_numbers
-    from couplet.decoding import choose
+    from couplet.data import MAX_LINE
+    from couplet.decoding import answers
 
     if (args.top_k or args.answers > 1) and not args.temperature:
         raise UserError("without --temperature there is one answer: give e.g. --temperature 0.8")
@@ -48,11 +51,7 @@ def run(args):
     for line in lines:
         unknown = "".join(sorted(set(line) - set(alphabet[1:])))
         print(line + (f"   (unknown to the model: {unknown})" if unknown else ""))
-        upper = to_numbers([(line, line)], alphabet)[:, 0]
-        logits = tagger.predict_on_batch(upper)
-        for _ in range(args.answers):
-            (answer,) = choose(logits, upper, args.temperature, args.top_k, rng)
-            print("".join(alphabet[i] for i in answer))
+        print(*answers(tagger, alphabet, line, args.temperature, args.top_k, args.answers, rng), sep="\n")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from couplet.data import to_numbers
+
 
 def choose(logits, upper, temperature=0.0, top_k=None, rng=None):
     """Return lower lines, int (n, length). No character repeats the one above it, and none is unknown (number 0).
@@ -22,3 +24,21 @@ def choose(logits, upper, temperature=0.0, top_k=None, rng=None):
         least = np.partition(logits, -top_k, -1)[..., -top_k, None]
         logits = np.where(logits >= least, logits, -np.inf)
     return (logits / temperature + rng.gumbel(size=logits.shape)).argmax(-1)
+
+
+def answers(tagger, alphabet, line, temperature=0.0, top_k=None, count=1, rng=None):
+    """Return lower lines to one upper line, a list of `count` strings.
+
+    Args:
+        tagger: network, (1, length) -> logits (1, length, characters).
+        alphabet: str, the characters by number; number 0 stands for what is unknown.
+        line: str, of at most `MAX_LINE` characters.
+        temperature: see `choose`.
+        top_k: see `choose`.
+        count: int, number of answers. Without a temperature all are the same.
+        rng: see `choose`.
+    """
+    upper = to_numbers([(line, line)], alphabet)[:, 0]
+    logits = tagger.predict_on_batch(upper)
+    rows = [choose(logits, upper, temperature, top_k, rng)[0] for _ in range(count)]
+    return ["".join(alphabet[i] for i in row) for row in rows]

@@ -61,7 +61,8 @@ def from_drawing(drawing):
     """Return a drawing in the form of MNIST, uint8 (28, 28, 1): white on black, in a box of 20 pixels, centred.
 
     Args:
-        drawing: dict of gradio's sketchpad, whose "composite" is uint8 (h, w, 4) with transparent paper.
+        drawing: dict of gradio's sketchpad, whose "composite" is uint8 (h, w, 4): dark ink on transparent or white
+            paper.
 
     Raises:
         UserError: if nothing is drawn.
@@ -69,7 +70,10 @@ def from_drawing(drawing):
     from PIL import Image
 
     picture = None if drawing is None else drawing.get("composite")
-    ink = np.zeros((1, 1)) if picture is None else np.asarray(picture)[..., 3].astype("float64")
+    ink = np.zeros((1, 1))
+    if picture is not None:
+        colour, opacity = np.split(np.asarray(picture, "float64"), [3], -1)
+        ink = opacity[..., 0] * (1 - colour.mean(-1) / 255)
     rows, columns = np.flatnonzero(ink.max(1) > 32), np.flatnonzero(ink.max(0) > 32)
     if min(len(rows), len(columns)) < 3:
         raise UserError("the paper is empty: draw a digit first, as large as you like")
@@ -111,7 +115,7 @@ def build(words, safe, opened):
     gr.on(events, between, [left, right], line, trigger_mode="always_last", concurrency_id="network")
 
     gr.Markdown(words["flow/draw"])
-    with gr.Row():
+    with gr.Row(elem_id="flow-drawing"):
         paper = gr.Sketchpad(
             label=words["flow/paper"], elem_id="flow-paper", canvas_size=(280, 280), height=420, layers=False,
             brush=gr.Brush(default_size=22, colors=["#000000"], color_mode="fixed"), transforms=(), format="png",

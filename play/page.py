@@ -6,10 +6,10 @@ import inspect
 import gradio as gr
 
 from common.errors import UserError, one_line
-from play import energy, fgan, flow, ogan, plane
+from play import couplet, energy, fgan, flow, ogan, plane
 from play.words import WORDS
 
-TABS = (ogan, flow, energy, plane, fgan)
+TABS = (ogan, flow, energy, plane, fgan, couplet)
 MAX_FILE = "50mb"
 # a picture of 32 pixels is shown large: let it keep its pixels
 CSS = (
@@ -18,7 +18,9 @@ CSS = (
     "#flow-paper {min-width: 0 !important; max-width: calc(100vw - 64px); overflow: hidden} "
     # in a narrow window too, no picture may widen the page
     "main {max-width: 100vw} .gradio-container, main, .wrap, .column, .tabs, .tabitem {min-width: 0 !important} "
-    ".gradio-container img {max-width: 100%}"
+    ".gradio-container img {max-width: 100%} "
+    # a paper of half a telephone is too small to draw on
+    "@media (max-width: 700px) {#flow-drawing {display: block}}"
 )
 THEME = gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])  # no web fonts
 

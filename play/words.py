@@ -121,5 +121,15 @@ PAIRS = {
     "fgan/name": ("divergence", "散度"),
     "fgan/estimate": ("from the samples", "由样本估计"),
     "fgan/exact": ("exact", "精确值"),
+    # couplets
+    "couplet/tab": ("Couplets", "对联"),
+    "couplet/intro": (
+        "Type an upper line; gated convolutions answer it ([6270](https://kexue.fm/archives/6270)).",
+        "输入上联，门控卷积来对下联（[6270](https://kexue.fm/archives/6270)）。",
+    ),
+    "couplet/line": ("upper line", "上联"),
+    "couplet/temperature": ("temperature (0: the most probable)", "温度（0：最可能的下联）"),
+    "couplet/go": ("answer", "对下联"),
+    "couplet/unknown": ("The network does not know {characters}.", "网络不认识：{characters}"),
 }
 WORDS = {language: {key: pair[i] for key, pair in PAIRS.items()} for i, language in enumerate(("en", "zh"))}

@@ -1,6 +1,7 @@
 """The page in a real browser: every tab does what it says, and bad input gets a sentence."""
 
 import importlib.util
+import io
 import os
 import shutil
 import socket
@@ -9,6 +10,7 @@ import sys
 import time
 
 import pytest
+from PIL import Image
 
 from tests.helpers.scripts import ROOT
 
@@ -19,6 +21,7 @@ TABS = {  # id -> (button to press, picture or text that must change)
     "energy": ("energy-forward", "energy-picture"),
     "plane": ("plane-step", "plane-picture"),
     "fgan": ("fgan-go", "fgan-picture"),
+    "couplet": ("couplet-go", "couplet-answers"),
 }
 WAIT = 120_000  # milliseconds, on a busy machine
 pytestmark = pytest.mark.skipif(
@@ -118,6 +121,30 @@ def test_bad_input_gets_a_sentence(page, tmp_path):
     open_tab(page, "flow")
     page.locator("#flow-go").click()
     page.get_by_text("the paper is empty").first.wait_for(timeout=WAIT)
+    open_tab(page, "couplet")
+    page.locator("#couplet-line textarea, #couplet-line input").first.fill("月" * 65)
+    page.locator("#couplet-go").click()
+    page.get_by_text("write 1 to 64 characters").first.wait_for(timeout=WAIT)
+
+
+def test_a_drawn_digit_gets_its_bits(page):
+    open_tab(page, "flow")
+    paper = page.locator("#flow-paper canvas").first
+    paper.wait_for(timeout=WAIT)
+    paper.scroll_into_view_if_needed()
+    page.locator("#flow-paper").get_by_label("Brush", exact=True).first.click()
+    box = paper.bounding_box()
+    x, top, bottom = box["x"] + box["width"] / 2, box["y"] + 0.25 * box["height"], box["y"] + 0.75 * box["height"]
+    page.mouse.move(x, top)
+    page.mouse.down()
+    page.mouse.move(x, bottom, steps=12)
+    page.mouse.up()
+    page.locator("#flow-go").click()
+    page.locator("#flow-bits").get_by_text("bits/dim").first.wait_for(timeout=WAIT)
+    seen = Image.open(io.BytesIO(page.request.get(content(page, "flow-seen")).body())).convert("L")
+    left, top, right, bottom = seen.point(lambda value: 255 * (value > 64)).getbbox()
+    assert bottom - top > 2 * (right - left), "the flow sees the line, and no white paper around it"
+    assert not page.locator("[data-testid=toast-body]").count()
 
 
 def test_a_training_runs_until_it_is_paused_and_ten_clicks_are_one(page):

@@ -8,14 +8,22 @@ import pytest
 from PIL import Image, ImageDraw
 
 from common.errors import UserError
-from play import energy, fgan, flow, ogan, plane
+from play import couplet, energy, fgan, flow, ogan, plane
 from play.words import PAIRS
 from rsgan.methods import METHODS
 
 
-def drawing(*shapes):
+@pytest.fixture(scope="module", autouse=True)
+def _few_samples():
+    """Find the directions of the code from fewer samples than the page does."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ogan, "SAMPLES", 150)
+        yield
+
+
+def drawing(*shapes, paper=(0, 0, 0, 0)):
     """Return gradio's value of a sketchpad with some lines, ((x0, y0), (x1, y1)) each, in black ink."""
-    paper = Image.new("RGBA", (280, 280))
+    paper = Image.new("RGBA", (280, 280), paper)
     for line in shapes:
         ImageDraw.Draw(paper).line(line, fill=(0, 0, 0, 255), width=20)
     return {"composite": np.asarray(paper)}
@@ -52,12 +60,14 @@ def test_a_face_is_reconstructed_and_moves_along_a_measured_direction():
 
 def test_a_drawing_is_centred_and_fills_the_box():
     image = flow.from_drawing(drawing(((20, 20), (20, 90))))
+    # a browser sends transparent paper until something is drawn, and white paper from then on
+    np.testing.assert_array_equal(image, flow.from_drawing(drawing(((20, 20), (20, 90)), paper="white")))
     rows, columns = np.nonzero(image[..., 0] > 100)
     assert image.max() == 255 and np.ptp(rows) + 1 == flow.BOX
     assert abs(rows.mean() - 13.5) < 1 and abs(columns.mean() - 13.5) < 1
 
 
-@pytest.mark.parametrize("empty", [None, {"composite": None}, drawing()])
+@pytest.mark.parametrize("empty", [None, {"composite": None}, drawing(), drawing(paper="white")])
 def test_an_empty_drawing_gets_a_sentence(empty):
     with pytest.raises(UserError, match="the paper is empty: draw a digit"):
         flow.from_drawing(empty)
@@ -114,12 +124,25 @@ def test_every_divergence_is_estimated_near_its_exact_value():
         fgan.estimate(0.0, 0.0, 100)
 
 
+def test_a_couplet_is_answered_character_by_character():
+    (best,), unknown = couplet.answer("海上 生明月")
+    assert len(best) == 5 and not set(unknown) and all(a != b for a, b in zip(best, "海上生明月", strict=True))
+    lines, unknown = couplet.answer("海上生明月囧", 1.0, 5, seed=1)
+    assert len(lines) == 5 and len(set(lines)) > 1 and unknown == "囧"
+    assert (
+        lines == couplet.answer("海上生明月囧", 1.0, 5, seed=1)[0] != couplet.answer("海上生明月囧", 1.0, 5, seed=2)[0]
+    )
+    for line in (None, " ", "月" * 65):
+        with pytest.raises(UserError, match="write 1 to 64 characters"):
+            couplet.answer(line)
+
+
 def test_the_words_have_the_same_gaps_in_both_languages_and_none_is_missing():
     gaps = lambda text: {(name, spec) for _, name, spec, _ in string.Formatter().parse(text) if name}
     for key, (english, chinese) in PAIRS.items():
         assert gaps(english) == gaps(chinese), key
         assert not re.search("[\u4e00-\u9fff]", english), key
         assert re.search("[\u4e00-\u9fff]", chinese) or key == "plane/loss", key
-    for tab in (ogan, flow, energy, plane, fgan):
+    for tab in (ogan, flow, energy, plane, fgan, couplet):
         name = tab.__name__.rpartition(".")[2]
         assert {f"{name}/tab", f"{name}/intro"} < PAIRS.keys()
