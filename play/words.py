@@ -39,9 +39,9 @@ PAIRS = {
     "flow/tab": ("Flows", "流模型"),
     "flow/intro": (
         "A Glow of digits ([5807](https://kexue.fm/archives/5807)). It is invertible, so it gives every picture a code "
-        "and a probability. This one was trained for 300 steps only: it draws strokes, and knows them from noise.",
+        "and a probability. This one was trained for 5,000 steps, a quarter of an hour.",
         "一个手写数字的 Glow（[5807](https://kexue.fm/archives/5807)）。它可逆，所以每张图都有编码和概率。"
-        "这一个只训练了 300 步：画得出笔画，也分得清笔画与噪声。",
+        "这一个训练了 5,000 步，一刻钟。",
     ),
     "flow/temperature": ("temperature", "温度"),
     "flow/seed": ("noise", "噪声"),
@@ -68,10 +68,9 @@ PAIRS = {
     "energy/tab": ("Energy", "能量模型"),
     "energy/intro": (
         "A GAN whose critic is minus an energy U ([6316](https://kexue.fm/archives/6316), "
-        "[6331](https://kexue.fm/archives/6331)). 400 chains walk through the latents; dark is low energy. "
-        "This network knows 12 of its 25 modes.",
+        "[6331](https://kexue.fm/archives/6331)). 400 chains walk through the latents; dark is low energy.",
         "判别器是负能量 U 的 GAN（[6316](https://kexue.fm/archives/6316)、[6331](https://kexue.fm/archives/6331)）。"
-        "400 条链在隐变量中行走；颜色越暗，能量越低。这个网络只学会了 25 个模式中的 12 个。",
+        "400 条链在隐变量中行走；颜色越暗，能量越低。",
     ),
     "energy/beta": ("inverse temperature", "逆温度"),
     "energy/step size": ("step size", "步长"),
