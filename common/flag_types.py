@@ -116,7 +116,7 @@ def run_folder(text):
 def trained_run(text):
     """Return the path of a run directory, or of the entry of `pretrained/` that is named, as in "ogan-lfw-32"."""
     is_entry = re.fullmatch(r"[\w-]{1,100}", text) and (PRETRAINED / text / "config.json").is_file()
-    return str(PRETRAINED / text) if is_entry and not os.path.exists(text) else run_folder(text)
+    return str(PRETRAINED / text) if is_entry and not os.path.exists(text) else existing_folder(text)
 
 
 def data_folder(text):

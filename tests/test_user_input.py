@@ -93,11 +93,11 @@ def wrong_values(action, places):
     if kind is flag_types.output_folder:
         return [*NOT_PATHS, *no_folder]
     missing = [str(places / "missing"), str(places / "missing/below")]
-    if kind in (flag_types.script_path, flag_types.run_folder, flag_types.trained_run):
+    if kind in (flag_types.script_path, flag_types.run_folder):
         return [*NOT_PATHS, *no_folder, *missing, str(places)]
     if kind is flag_types.file_path:
         return [*NOT_PATHS, *(path for path in no_folder if not os.path.isfile(path)), *missing, str(places)]
-    if kind in (flag_types.existing_folder, flag_types.data_folder, flag_types.images_path):
+    if kind in (flag_types.existing_folder, flag_types.trained_run, flag_types.data_folder, flag_types.images_path):
         return [*NOT_PATHS, *no_folder, *missing]
     if kind is flag_types.text_dataset:
         no_text = [*NOT_PATHS, *missing, str(places / "pipe"), "/dev/null"]
