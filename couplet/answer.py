@@ -35,7 +35,7 @@ def run(args):
     from common.files import read_json
     from common.models.inference import load_model
     from couplet.data import MAX_LINE
-    from couplet.decoding import answers
+    from couplet.decoding import answers, unknown
 
     if (args.top_k or args.answers > 1) and not args.temperature:
         raise UserError("without --temperature there is one answer: give e.g. --temperature 0.8")
@@ -49,8 +49,8 @@ def run(args):
     tagger = load_model(f"{args.run}/tagger.keras", (None,), (None, len(alphabet)))
     rng = np.random.default_rng(args.seed)
     for line in lines:
-        unknown = "".join(sorted(set(line) - set(alphabet[1:])))
-        print(line + (f"   (unknown to the model: {unknown})" if unknown else ""))
+        missing = unknown(line, alphabet)
+        print(line + (f"   (unknown to the model: {missing})" if missing else ""))
         print(*answers(tagger, alphabet, line, args.temperature, args.top_k, args.answers, rng), sep="\n")
 
 

@@ -26,6 +26,16 @@ def choose(logits, upper, temperature=0.0, top_k=None, rng=None):
     return (logits / temperature + rng.gumbel(size=logits.shape)).argmax(-1)
 
 
+def unknown(line, alphabet):
+    """Return the characters of a line that are not in the alphabet, sorted, as one string.
+
+    Args:
+        line: str.
+        alphabet: str, the characters by number; number 0 stands for what is unknown.
+    """
+    return "".join(sorted(set(line) - set(alphabet[1:])))
+
+
 def answers(tagger, alphabet, line, temperature=0.0, top_k=None, count=1, rng=None):
     """Return lower lines to one upper line, a list of `count` strings.
 

@@ -41,7 +41,7 @@ def answer(line, temperature=0.0, answers=1, seed=0):
     network, alphabet = tagger()
     rng = np.random.default_rng(seed)
     lines = decoding.answers(network, alphabet, line, temperature, count=answers if temperature else 1, rng=rng)
-    return lines, "".join(sorted(set(line) - set(alphabet[1:])))
+    return lines, decoding.unknown(line, alphabet)
 
 
 def build(words, safe, opened):

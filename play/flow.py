@@ -96,6 +96,13 @@ def bits(image):
     return likelihood(views().density, np.repeat(image[None], 8, 0))["bits_per_dim"]
 
 
+@functools.cache
+def bits_beside():
+    """Return what a drawing is compared with: {"digits": bits/dim of digits of the GAN, "noise": of noise}."""
+    noise = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 1), dtype=np.uint8)
+    return {"digits": np.mean([bits(x) for x in digits()[:4]]), "noise": bits(noise)}
+
+
 def build(words, safe, opened):
     import gradio as gr
 
@@ -127,9 +134,6 @@ def build(words, safe, opened):
 
     def measure(drawing):
         image = from_drawing(drawing)
-        rng = np.random.default_rng(0)
-        noise = rng.integers(0, 256, image.shape, dtype=np.uint8)
-        numbers = {"drawing": bits(image), "digits": np.mean([bits(x) for x in digits()[:4]]), "noise": bits(noise)}
-        return strip(image[None], side=224), words["flow/bits"].format(**numbers)
+        return strip(image[None], side=224), words["flow/bits"].format(drawing=bits(image), **bits_beside())
 
     go.click(safe(measure), paper, [seen, verdict], concurrency_id="network")
