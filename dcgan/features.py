@@ -154,6 +154,7 @@ def extract_all(critic, train, test, seed):
 def run(args):
     import numpy as np
 
+    from common.data.catalog import has_classes
     from common.data.images import load_images
     from common.experiments.tables import table
     from common.files import atomic_write, write_json
@@ -166,13 +167,13 @@ def run(args):
     linear_svm()  # before the minutes that the features take
     run_dir = Path(args.run)
     flags = read_flags(run_dir, "dataset", "size", "data_dir", "crop")
+    if not has_classes(flags.dataset):
+        raise UserError(f"{flags.dataset} has no classes: give a run on mnist, fashion_mnist or cifar10")
     critic = load_model(run_dir / "critic.keras", (flags.size, flags.size, None), (1,))
     load = lambda split, limit=None: load_images(
         flags.dataset, flags.size, split, args.data_dir or flags.data_dir, limit, critic.input_shape[3]
     )
     train, test = load("train", args.limit), load("test")
-    if train.labels is None or train.labels.ndim != 1:
-        raise UserError(f"{flags.dataset} has no classes: give a run on mnist, fashion_mnist or cifar10")
 
     # labelled images; the validation images are none of them
     order = np.random.default_rng([args.seed, 0]).permutation(len(train.array))

@@ -131,6 +131,7 @@ def build(args, images, labels, classes):
 def run(args):
     import numpy as np
 
+    from common.data.catalog import has_classes
     from common.data.images import load_images, to_float, to_uint8
     from common.errors import errors_begin_with
     from common.experiments.gan import MetricHistory
@@ -152,9 +153,9 @@ def run(args):
     prepare(args, ARTICLE)
 
     # data
-    images, test = (load_images(args.dataset, args.size, split, args.data_dir) for split in ("train", "test"))
-    if images.labels is None or images.labels.ndim != 1:
+    if not has_classes(args.dataset):
         raise UserError(f"{args.dataset} has no classes: choose mnist or fashion_mnist")
+    images, test = (load_images(args.dataset, args.size, split, args.data_dir) for split in ("train", "test"))
     classes = len(images.label_names)
     if args.labels % classes:
         raise UserError(f"--labels must be a multiple of the {classes} classes. Received: {args.labels}")

@@ -197,6 +197,11 @@ def is_digit_like(name: str) -> bool:
     return DATASETS.get(name, FOLDER).digit_like
 
 
+def has_classes(name: str) -> bool:
+    """Return whether the images of a data set have classes; False for folders, toy faces and 2-D toys."""
+    return bool(DATASETS.get(name, FOLDER).classes)
+
+
 # ---------------------------------------------------------------------------------------------------------- finding
 
 

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from common.data import readers
-from common.data.catalog import DATASETS, find, keras_home
+from common.data.catalog import DATASETS, find, has_classes, keras_home
 from common.data.images import FORMAT, load_images, to_float
 from common.data.jobs import digits_to_label
 from common.data.progress import progress_bar
@@ -92,14 +92,13 @@ def predicted_labels(images, dataset, size, data_dir=None):
 
 def _classifier_dataset(dataset):
     """Return the name of the data set whose classifier is used; raise `UserError` for one without classes."""
-    spec = DATASETS.get(dataset)
-    if spec is None or not spec.classes:
+    if not has_classes(dataset):
         labelled = ", ".join(name for name, spec in DATASETS.items() if spec.classes)
         raise UserError(
             f"{dataset} has no classes to train a classifier on; use the features inception or pixels "
             f"(data sets with classes: {labelled})"
         )
-    return "mnist" if spec.stacked_digits else dataset
+    return "mnist" if DATASETS[dataset].stacked_digits else dataset
 
 
 @contextlib.contextmanager

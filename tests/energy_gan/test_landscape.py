@@ -10,7 +10,7 @@ from energy_gan import landscape
 from energy_gan.landscape import EIGHT_PITS, barriers, distinct_pits
 from energy_gan.toy_dynamics import assign_to_pit, energy, heavy_ball, slope
 from tests.helpers.arrays import assert_not_blank
-from tests.helpers.scripts import run_script
+from tests.helpers.scripts import run_here
 
 
 def test_small_steps_without_momentum_end_in_the_pit_of_their_basin():
@@ -78,10 +78,10 @@ def test_the_scenes_show_what_their_titles_say():
 # the script
 
 
-def test_the_script_draws_the_landscapes_and_counts_the_pits(home, tmp_path):
-    process = run_script(home, "tensorflow", "energy_gan/landscape.py", "--out", tmp_path)
-    assert process.returncode == 0, process.stderr
-    assert not process.stderr.strip(), "no warnings"
+def test_the_script_draws_the_landscapes_and_counts_the_pits(tmp_path, capsys):
+    assert run_here("energy_gan/landscape.py", "--out", tmp_path) == 0
+    printed = capsys.readouterr()
+    assert not printed.err.strip(), "no warnings"
     output_dir = tmp_path / "energy_gan/landscape"
     for name in ("digging", "rolling", "spurious-pit", "momentum", "collapse", "dirac"):
         assert_not_blank(output_dir / f"figures/{name}.png", least=10)
@@ -93,4 +93,4 @@ def test_the_script_draws_the_landscapes_and_counts_the_pits(home, tmp_path):
     assert all(metrics[f"pits/0/rate {r}"] >= metrics[f"pits/0.9/rate {r}"] for r in (0.01, 0.03, 0.1, 0.3, 0.5))
     assert metrics["theta/WGAN-GP, c = 0/to"] < 0.02 < 0.9 < metrics["theta/WGAN-GP, c = 1/from"]
     text = (output_dir / "table.md").read_text()
-    assert text in process.stdout and "| GAN-QP | 0.167 | 0.179 |" in text
+    assert text in printed.out and "| GAN-QP | 0.167 | 0.179 |" in text
