@@ -2,6 +2,8 @@
 
 import contextlib
 
+import numpy as np
+
 from common.backend.name import backend_name
 from common.backend.processes import part_of, process_index_and_count, strategy_of_processes
 from common.errors import UserError
@@ -187,9 +189,23 @@ def train_on_batch(model, batch):
 def predict(model, array, batch_size):
     """Return `model.predict(array)`, computed by each process for itself."""
     if strategy_of_processes() is None:
-        return model.predict(array, batch_size=batch_size, verbose=0)
+        return _predict(model, array, batch_size)
     strategy, model._distribute_strategy = model._distribute_strategy, None
     try:
-        return model.predict(array, batch_size=batch_size, verbose=0)
+        return _predict(model, array, batch_size)
     finally:
         model._distribute_strategy = strategy
+
+
+def _predict(model, array, batch_size):
+    """Return `model.predict(array)`; on one device without the data set that TensorFlow would build for each call."""
+    import keras
+
+    if backend_name() == "tensorflow":
+        on_one_device = model.distribute_strategy.num_replicas_in_sync == 1
+    else:
+        on_one_device = keras.distribution.distribution() is None
+    if not on_one_device:
+        return model.predict(array, batch_size=batch_size, verbose=0)
+    outputs = [model.predict_on_batch(array[i : i + batch_size]) for i in range(0, len(array), batch_size)]
+    return keras.tree.map_structure(lambda *parts: np.concatenate(parts), *outputs)

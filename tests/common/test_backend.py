@@ -1,6 +1,7 @@
 """What each backend does in its own way: input gradients, replicas, input pipelines, averaged weights."""
 
 import contextlib
+import sys
 
 import keras
 import numpy as np
@@ -113,3 +114,27 @@ def test_ema_update_moves_only_the_shadows():
     np.testing.assert_allclose(numpy(shadows[0]), [1 * 0.375 + 5 * 0.625, 2 * 0.375], rtol=1e-6)
     np.testing.assert_allclose(numpy(shadows[1]), 3 * 0.375 + 1 * 0.625, rtol=1e-6)
     np.testing.assert_array_equal(numpy(weights[0]), [5, 0])
+
+
+@pytest.mark.parametrize("n", [1, 8, 20])
+def test_predict_is_that_of_keras(n):
+    x = keras.Input((3,))
+    h = keras.layers.BatchNormalization()(keras.layers.Dense(4, activation="tanh")(x))
+    model = keras.Model(x, {"code": h, "parts": [h[:, :1], keras.layers.Dropout(0.5)(h)]})
+    rows = np.random.default_rng(n).normal(size=(n, 3)).astype("float32")
+    ours, theirs = backend.predict(model, rows, 8), model.predict(rows, batch_size=8, verbose=0)
+    assert ours.keys() == theirs.keys()
+    np.testing.assert_array_equal(ours["code"], theirs["code"])
+    for a, b in zip(ours["parts"], theirs["parts"], strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_scikit_learn_is_there_again_after_the_start(monkeypatch):
+    monkeypatch.delitem(sys.modules, "sklearn", raising=False)
+    with backend.without_scikit_learn(), pytest.raises(ImportError):
+        import sklearn
+    import sklearn
+
+    assert sklearn.__version__
+    with backend.without_scikit_learn():  # what was imported before stays
+        import sklearn

@@ -3,6 +3,7 @@
 import argparse
 
 import imageio.v3 as iio
+import keras
 import numpy as np
 import pytest
 
@@ -18,13 +19,14 @@ RNG = np.random.default_rng(0)
 N = 12  # values of an image of 2 x 2 pixels in colour
 
 
-class Linear:
+class Linear(keras.Model):
     """A stand-in for a Keras network: x -> x @ matrix + offset, of the shape `shape`."""
 
     def __init__(self, matrix, shape, offset=0.0, name=None):
-        self.matrix, self.shape, self.offset, self.name = np.asarray(matrix, "float32"), shape, offset, name
+        super().__init__(name=name)
+        self.matrix, self.shape, self.offset = np.asarray(matrix, "float32"), shape, offset
 
-    def predict(self, x, batch_size, verbose):
+    def predict_on_batch(self, x):
         return self(x)
 
     def __call__(self, x):
