@@ -85,7 +85,7 @@ def run(args):
     from ogan.codes import nearest_neighbours
 
     run_dir = Path(args.run)
-    train_flags = read_flags(run_dir, "dataset", "size", "data_dir", "crop")
+    train_flags = read_flags(run_dir, "dataset", "size", "data_dir", "crop", "limit")
     size = train_flags.size
     E = load_model(run_dir / "encoder.keras", (size, size, None), (None,))
     G = load_model(run_dir / "generator.keras", E.output_shape[1:], E.input_shape[1:])
@@ -108,7 +108,7 @@ def run(args):
     try:
         if args.images and output_dir(run_dir) != run_dir and not data_dir:
             raise UserError("name the folder of the network's training images by --data-dir to search those")
-        settings = {"limit": BANK, "channels": channels, "crop": train_flags.crop}
+        settings = {"limit": min(BANK, train_flags.limit or BANK), "channels": channels, "crop": train_flags.crop}
         bank = load_images(train_flags.dataset, size, "train", data_dir, **settings).array
         queries = evaluate.encode(E, x[:COLUMNS])
         neighbour_indices = nearest_neighbours(queries, evaluate.encode(E, bank), NEIGHBOURS)
