@@ -34,15 +34,11 @@ def run(args):
     from common.errors import UserError
     from common.files import read_json
     from common.models.inference import load_model
-    from couplet.data import MAX_LINE
-    from couplet.decoding import answers, unknown
+    from couplet.decoding import answers, checked, unknown
 
     if (args.top_k or args.answers > 1) and not args.temperature:
         raise UserError("without --temperature there is one answer: give e.g. --temperature 0.8")
-    lines = ["".join(line.split()) for line in args.lines]
-    for line in lines:
-        if len(line) > MAX_LINE:
-            raise UserError(f"{line[:20]}... has {len(line)} characters: give lines of at most {MAX_LINE}")
+    lines = [checked(line) for line in args.lines]
     alphabet = read_json(f"{args.run}/alphabet.json")
     if not isinstance(alphabet, str) or len(alphabet) < 2:
         raise UserError(f"{args.run}/alphabet.json is damaged: train again or restore it")

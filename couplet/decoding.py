@@ -2,7 +2,9 @@
 
 import numpy as np
 
-from couplet.data import to_numbers
+from common.data.file_types import printable
+from common.errors import UserError
+from couplet.data import MAX_LINE, to_numbers
 
 
 def choose(logits, upper, temperature=0.0, top_k=None, rng=None):
@@ -24,6 +26,23 @@ def choose(logits, upper, temperature=0.0, top_k=None, rng=None):
         least = np.partition(logits, -top_k, -1)[..., -top_k, None]
         logits = np.where(logits >= least, logits, -np.inf)
     return (logits / temperature + rng.gumbel(size=logits.shape)).argmax(-1)
+
+
+def checked(line):
+    """Return an upper line without the blanks in it.
+
+    Args:
+        line: str, as a user typed it.
+
+    Raises:
+        UserError: if nothing is left, or more than `MAX_LINE` characters.
+    """
+    line = "".join(line.split())
+    if not line:
+        raise UserError("the line is empty: write an upper line, such as 海上生明月")
+    if len(line) > MAX_LINE:
+        raise UserError(f"{printable(line[:20])}... has {len(line)} characters: give lines of at most {MAX_LINE}")
+    return line
 
 
 def unknown(line, alphabet):

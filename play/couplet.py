@@ -2,8 +2,6 @@
 
 import functools
 
-from common.errors import UserError
-
 NETWORK = "couplet-verse"
 MAX_ANSWERS = 5
 
@@ -33,11 +31,8 @@ def answer(line, temperature=0.0, answers=1, seed=0):
     import numpy as np
 
     from couplet import decoding
-    from couplet.data import MAX_LINE
 
-    line = "".join(str(line or "").split())
-    if not 1 <= len(line) <= MAX_LINE:
-        raise UserError(f"write 1 to {MAX_LINE} characters, such as 海上生明月. Received: {len(line)}")
+    line = decoding.checked(line or "")
     network, alphabet = tagger()
     rng = np.random.default_rng(seed)
     lines = decoding.answers(network, alphabet, line, temperature, count=answers if temperature else 1, rng=rng)
