@@ -50,17 +50,16 @@ class Game:
         if penalty != OWN:
             if get_loss(method.loss).pairwise_critic or method.consistency:
                 raise UserError(f"{loss} cannot have another penalty: choose another loss, or the method's own penalty")
-            loss = f"{loss} with {penalty}"
-            METHODS.setdefault(loss, dataclasses.replace(method, penalty=penalty))
+            method = dataclasses.replace(method, penalty=penalty)
         self.settings = (data, loss, penalty, weight, learning_rate, seed)
         parser = train.make_parser()
         args = parser.parse_args(["--dataset", data, "--preset", "quick", "--seed", str(seed)])
-        apply_preset(args, parser, train.PLANE_PRESETS, spectral_norm=lambda args: METHODS[loss].spectral_norm)
-        args.loss, args.width, args.learning_rate = loss, WIDTH, learning_rate
-        args.penalty_weight = weight if weight and METHODS[loss].penalty else None
+        apply_preset(args, parser, train.PLANE_PRESETS, spectral_norm=lambda args: method.spectral_norm)
+        args.width, args.learning_rate = WIDTH, learning_rate
+        args.penalty_weight = weight if weight and method.penalty else None
         keras.utils.set_random_seed(seed)
-        self.trainer, self.critic, self.generator = train.build(args, (2,))
-        self.pairwise = get_loss(METHODS[loss].loss).pairwise_critic
+        self.trainer, self.critic, self.generator = train.build(args, (2,), method)
+        self.pairwise = get_loss(method.loss).pairwise_critic
         self.rng = np.random.default_rng(seed)
         self.points = toy_2d.sample(data, 20_000, [seed, 0])
         self.z = self.rng.standard_normal((SHOWN, args.latent_dim), "float32")
@@ -148,9 +147,8 @@ def build(words, safe, opened):
 
     def the_game(game, data, loss, penalty, weight, rate, seed):
         """Return the game of these settings: the one in progress, or a new one if they have changed."""
-        name = loss if penalty == OWN else f"{loss} with {penalty}"
-        chosen = (data, name, penalty, weight, 10**rate, int(seed))
-        return game if game is not None and game.settings == chosen else Game(data, loss, *chosen[2:])
+        chosen = (data, loss, penalty, weight, 10**rate, int(seed))
+        return game if game is not None and game.settings == chosen else Game(*chosen)
 
     def show(game):
         return game, draw(game), words["plane/text"].format(step=game.step)

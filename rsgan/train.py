@@ -62,12 +62,13 @@ def make_parser():
     return p
 
 
-def build(args, shape):
+def build(args, shape, method=None):
     """Build the networks, wire them up and compile the trainer.
 
     Args:
         args: resolved flags.
         shape: (size, size, channels) of an image, or (2,) of a point.
+        method: `rsgan.methods.Method` (default: the one of --loss).
 
     Returns:
         Tuple (trainer, critic, generator). The trainer is a compiled `SingleLoss`, or an `Alternating`.
@@ -90,7 +91,7 @@ def build(args, shape):
     from common.training.single_loss import SingleLoss, SplitGradient, reverse_gradient
     from rsgan.losses import Clip, method_losses, penalty_of
 
-    method = METHODS[args.loss]
+    method = method or METHODS[args.loss]
     loss = get_loss(method.loss)
 
     # networks

@@ -105,8 +105,7 @@ def test_a_game_trains_and_its_picture_changes():
 
 
 def test_every_row_of_the_table_can_be_chosen_and_what_cannot_be_gets_a_sentence():
-    rows = [name for name in METHODS if " with " not in name]
-    assert len(rows) > 30
+    assert len(METHODS) > 30
     with pytest.raises(UserError, match="tsgan cannot have another penalty"):
         plane.Game("8gaussians", "tsgan", "r1")
     game = plane.Game("two_moons", "tsgan")
@@ -133,7 +132,7 @@ def test_a_couplet_is_answered_character_by_character():
         lines == couplet.answer("海上生明月囧", 1.0, 5, seed=1)[0] != couplet.answer("海上生明月囧", 1.0, 5, seed=2)[0]
     )
     for line in (None, " ", "月" * 65):
-        with pytest.raises(UserError, match="the line is empty|at most 64"):
+        with pytest.raises(UserError, match=r"the line is empty|at most 64"):
             couplet.answer(line)
 
 
