@@ -29,6 +29,7 @@ def run(args):
     from common.reproduce.page import page_language
     from common.streams import stage
 
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # else it warns that one page has networks of many shapes
     language = page_language()
     with tempfile.TemporaryDirectory(prefix="kexue-play-") as folder:
         os.environ |= {"GRADIO_TEMP_DIR": folder, "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}

@@ -8,20 +8,22 @@ from common.errors import UserError
 from common.plots.images import image_grid
 from play.pictures import as_rgb, shown, strip
 
-NETWORK, DIGITS = "glow-mnist", "gan-mnist/generator"
+DIGITS = "gan-mnist/generator"
 SIDE = 28
+FLOWS = {"digits": ("glow-mnist", (SIDE, SIDE, 1)), "faces": ("glow-lfw-32", (32, 32, 3))}  # entry, an image
 BOX = 20  # MNIST: a digit's longer side, in pixels; its centre of mass is the centre of the picture
 COLUMNS = 8
 STEPS = 7
 
 
 @functools.cache
-def views():
-    """Return the `FlowViews` of the pretrained Glow."""
+def views(what="digits"):
+    """Return the `FlowViews` of a pretrained Glow, of digits or of faces."""
     import common.models
     from flow.training.evaluate import inference_models
 
-    return inference_models(common.models.load(NETWORK).get_layer("flow"), (SIDE, SIDE, 1))
+    name, shape = FLOWS[what]
+    return inference_models(common.models.load(name).get_layer("flow"), shape)
 
 
 @functools.cache
@@ -36,12 +38,12 @@ def digits(n=24):
     return to_uint8(predict(generator, z, n))[:, 2:-2, 2:-2]  # these were padded to 32 pixels
 
 
-def samples(temperature, seed):
+def samples(temperature, seed, what="digits"):
     """Return a picture of samples at a temperature. The same seed has the same noise at every temperature."""
     from flow.training import evaluate
 
-    z = evaluate.noise(4 * COLUMNS, SIDE * SIDE, seed)
-    images = evaluate.predict(views().sampler, np.float32(temperature) * z)
+    z = evaluate.noise(4 * COLUMNS, int(np.prod(FLOWS[what][1])), seed)
+    images = evaluate.predict(views(what).sampler, np.float32(temperature) * z)
     return as_rgb(image_grid(images, COLUMNS, scale=3))
 
 
@@ -107,12 +109,14 @@ def build(words, safe, opened):
     import gradio as gr
 
     with gr.Row():
+        kinds = [(words[f"flow/{what}"], what) for what in FLOWS]
+        what = gr.Radio(kinds, value="digits", label=words["flow/what"], elem_id="flow-what")
         temperature = gr.Slider(0, 1.3, 1.0, step=0.05, label=words["flow/temperature"], elem_id="flow-temperature")
         seed = gr.Slider(0, 50, 0, step=1, label=words["flow/seed"])
     grid = shown(words["flow/samples"], "flow-samples", elem_classes="pixels")
-    show = safe(lambda temperature, seed: samples(temperature, int(seed)))
-    events = [opened, temperature.release, seed.release]
-    gr.on(events, show, [temperature, seed], grid, trigger_mode="always_last", concurrency_id="network")
+    show = safe(lambda temperature, seed, what: samples(temperature, int(seed), what))
+    events = [opened, temperature.release, seed.release, what.change]
+    gr.on(events, show, [temperature, seed, what], grid, trigger_mode="always_last", concurrency_id="network")
 
     with gr.Row():
         left, right = (gr.Slider(0, 23, i, step=1, label=words[f"flow/digit {i}"]) for i in (3, 7))

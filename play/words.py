@@ -39,10 +39,13 @@ PAIRS = {
     "flow/tab": ("Flows", "流模型"),
     "flow/intro": (
         "A Glow of digits ([5807](https://kexue.fm/archives/5807)). It is invertible, so it gives every picture a code "
-        "and a probability. This one was trained for 5,000 steps, a quarter of an hour.",
+        "and a probability. This one was trained for a quarter of an hour, the one of faces for half an hour.",
         "一个手写数字的 Glow（[5807](https://kexue.fm/archives/5807)）。它可逆，所以每张图都有编码和概率。"
-        "这一个训练了 5,000 步，一刻钟。",
+        "这一个训练了一刻钟，人脸的那个训练了半小时。",
     ),
+    "flow/what": ("what it was trained on", "训练数据"),
+    "flow/digits": ("digits", "数字"),
+    "flow/faces": ("faces", "人脸"),
     "flow/temperature": ("temperature", "温度"),
     "flow/seed": ("noise", "噪声"),
     "flow/samples": ("samples", "采样"),

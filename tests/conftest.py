@@ -19,6 +19,11 @@ import pytest
 from tests.helpers.scripts import HIDE
 
 
+def pytest_collection_modifyitems(items):
+    """Run whole scripts first: they take longest, and both processes end at the same time if short tests come last."""
+    items.sort(key=lambda item: item.path.name not in ("test_scripts.py", "test_kills.py"))
+
+
 @pytest.fixture(autouse=True)
 def _same_seed_and_float32():
     """Give every test the same random numbers and undo a precision policy that a test sets."""

@@ -124,7 +124,15 @@ def test_bad_input_gets_a_sentence(page, tmp_path):
     open_tab(page, "couplet")
     page.locator("#couplet-line textarea, #couplet-line input").first.fill("月" * 65)
     page.locator("#couplet-go").click()
-    page.get_by_text("write 1 to 64 characters").first.wait_for(timeout=WAIT)
+    page.get_by_text("give lines of at most 64").first.wait_for(timeout=WAIT)
+
+
+def test_the_flow_of_faces_takes_the_place_of_the_digits(page):
+    open_tab(page, "flow")
+    before = wait_for_change(page, "flow-samples", "")
+    page.locator("#flow-what").get_by_label("faces", exact=True).click()
+    wait_for_change(page, "flow-samples", before)
+    assert not page.locator("[data-testid=toast-body]").count()
 
 
 def test_a_drawn_digit_gets_its_bits(page):

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from common.errors import UserError
+from common.flag_types import PRETRAINED
 from play import couplet, energy, fgan, flow, ogan, plane
 from play.words import PAIRS
 from rsgan.methods import METHODS
@@ -80,6 +81,19 @@ def test_the_flow_knows_a_digit_from_noise_and_goes_from_one_to_another():
     row = flow.interpolate(one, flow.digits()[7])
     assert (row[:, :84] == np.repeat(np.kron(one[..., 0], np.ones((3, 3), "uint8"))[..., None], 3, 2)).all()
     assert np.abs(row[:, 96:180].astype(int) - row[:, :84]).mean() < 12, "the flow is invertible"
+
+
+def test_the_flow_of_faces_draws_faces():
+    picture = flow.samples(0.7, 1, "faces").astype(float)
+    height, width = (n // 32 // 3 for n in picture.shape[:2])
+    assert (height, width) == (4, flow.COLUMNS)
+    faces = picture.reshape(4, 32, 3, flow.COLUMNS, 32, 3, 3).mean((2, 5)).transpose(0, 2, 1, 3, 4).reshape(32, -1)
+    mean_face = np.load(PRETRAINED / "ogan-lfw-32/mean_image.npy").reshape(-1)
+    alike = [np.corrcoef(face, mean_face)[0, 1] for face in faces]
+    assert np.corrcoef(faces.mean(0), mean_face)[0, 1] > 0.8 and np.mean(alike) > 0.2
+    assert np.array_equal(picture, flow.samples(0.7, 1, "faces")) and not np.allclose(
+        picture, flow.samples(0.7, 2, "faces")
+    )
 
 
 def test_chains_go_forward_and_back():
