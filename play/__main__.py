@@ -7,6 +7,7 @@ The page needs gradio: .venv/bin/pip install -e ".[play]". It uses the networks 
 machine alone, sends nothing anywhere, and writes into a temporary folder that it deletes at the end.
 """
 
+import logging
 import os
 import tempfile
 
