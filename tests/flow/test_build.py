@@ -159,6 +159,11 @@ def test_the_numbers_of_weights_in_the_readme(script, preset, arguments, shape, 
     assert flow.count_params() == weights
 
 
+def test_the_number_of_weights_for_photos():
+    _, flow = build(glow, preset="quick", shape=(32, 32, 3), presets=glow.PHOTO_PRESETS)
+    assert flow.count_params() == 1_201_740
+
+
 def test_the_number_of_weights_in_the_plane():
     _, flow = build(realnvp, preset="quick", shape=(2,), presets=realnvp.PLANE_PRESETS)
     assert flow.count_params() == 58_780
