@@ -1,8 +1,8 @@
 """Glow: Actnorm, mixing, coupling on several scales (article 5807, https://kexue.fm/archives/5807; arXiv 1807.03039).
 
-    python flow/glow.py --dataset celeba --preset paper       # the author's 32 px faces
-    python flow/glow.py --dataset mnist --preset quick        # a true likelihood in half an hour on two CPU cores
-    python flow/glow.py --dataset lfw --preset quick          # photos: levels 4, depth 6, width 64, 6,000 steps
+python flow/glow.py --dataset celeba --preset paper       # the author's 32 px faces
+python flow/glow.py --dataset mnist --preset quick        # a true likelihood in half an hour on two CPU cores
+python flow/glow.py --dataset lfw --preset quick          # photos: levels 4, depth 6, width 64, 6,000 steps
 """
 
 import math
