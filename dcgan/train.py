@@ -26,7 +26,7 @@ COMMON = {"batch_size": 64, "latent_dim": 100, "learning_rate": 1e-3, "ema": 0.9
 IMAGES = COMMON | {"network": "dcgan", "size": 32, "initializer": "dcgan", "negative_slope": 0.2, "kernel_size": 4}
 PRESETS = {
     "smoke": IMAGES | {"batch_size": 8, "width": 32, "steps": 6, "every": 3},
-    "quick": IMAGES | {"width": 128, "steps": 4500, "every": 250},
+    "quick": IMAGES | {"width": 128, "learning_rate": 4e-3, "steps": 3000, "every": 250},
     "paper": IMAGES
     | {"size": 64, "batch_size": 128, "width": 1024, "kernel_size": 5, "learning_rate": 2e-4, "ema": 0.0}
     | {"steps": 100_000, "every": 1000},
