@@ -87,6 +87,7 @@ def filled_up(part, extra, label):
 def run(args):
     import numpy as np
 
+    from common.errors import UserError
     from common.experiments.setup import begin_run, prepare
     from common.experiments.tables import table
     from common.files import atomic_write
@@ -108,6 +109,8 @@ def run(args):
     # data
     everything, validation, test = load(SIMULATED, args.limit, args.points, args.seed)
     quasars = np.flatnonzero(everything.labels == QSO)
+    if len(quasars) < 2:
+        raise UserError(f"{len(quasars)} of {args.limit} spectra are quasars, too few for a GAN: raise --limit")
     dropped = quasars[args.rare :]
     few = Part(*(np.delete(array, dropped, 0) for array in everything))
     rare = few.x[few.labels == QSO]

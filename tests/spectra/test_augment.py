@@ -7,7 +7,7 @@ from spectra import augment, gan
 from spectra.dataset import Part
 from spectra.simulator import QSO
 from tests.helpers.arrays import assert_not_blank, numpy
-from tests.helpers.scripts import metrics_of, run_here
+from tests.helpers.scripts import error_line, metrics_of, run_here
 
 RNG = np.random.default_rng(0)
 
@@ -89,3 +89,9 @@ def test_a_run_and_one_that_goes_on(monkeypatch, tmp_path, capsys):
         np.testing.assert_array_equal(before[name], after[name], err_msg=name)
     again = metrics_of(run_dir)
     assert {k: v for k, v in metrics.items() if "F1" in k} == {k: again[k] for k in metrics if "F1" in k}
+
+
+def test_too_few_quasars_get_one_line(tmp_path):
+    flags = ["--preset", "smoke", "--limit", "8", "--seed", "2", "--out", tmp_path]
+    assert "of 8 spectra are quasars, too few for a GAN: raise --limit" in error_line("spectra/augment.py", *flags)
+    assert not list(tmp_path.rglob("config.json"))
