@@ -163,7 +163,7 @@ def run(args):
     metrics = {f"{column}/{name}": values[0] for name, row in rows.items() for column, values in row.items()}
     metrics |= {"quasars": len(rare), "quasars/all": len(quasars), "fakes": n_extra}
     write_results(run_dir, metrics | train_seconds(log) | {"steps": args.steps, "gan_steps": args.gan_steps})
-    draw(run_dir / "figures/fakes.png", {"real": rare, "fake": fakes})
+    draw(run_dir / "figures/fakes.png", {"quasar": rare, "fake": fakes})
     print(text, run_dir / "results.json", run_dir / "figures/fakes.png", sep="\n")
 
 
@@ -180,11 +180,12 @@ def draw(path, spectra):
     figure = blank_figure(13, 2.6 * len(spectra))
     panels = figure.subplots(len(spectra), PANELS, sharex=True, squeeze=False)
     for colour, (name, x), row in zip(COLOURS, spectra.items(), panels, strict=False):
-        for axes, flux in zip(row, x[..., 0], strict=False):
+        for i, (axes, flux) in enumerate(zip(row, x[..., 0], strict=False), 1):
+            axes.set_title(f"{name} {i}", fontsize=10)
             axes.plot(wavelengths(len(flux)), flux, color=colour, linewidth=0.8)
             axes.spines[["top", "right"]].set_visible(False)
             axes.tick_params(labelsize=8)
-        row[0].set_ylabel(f"{name}, scaled flux", fontsize=9)
+        row[0].set_ylabel("scaled flux", fontsize=9)
     for axes in panels[-1]:
         axes.set_xlabel("wavelength, Å", fontsize=9)
     write_figure(path, figure)
