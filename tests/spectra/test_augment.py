@@ -7,6 +7,7 @@ from spectra import augment, gan
 from spectra.dataset import Part
 from spectra.simulator import QSO
 from tests.helpers.arrays import assert_not_blank, numpy
+from tests.helpers.autodiff import gradient
 from tests.helpers.scripts import error_line, metrics_of, run_here
 
 RNG = np.random.default_rng(0)
@@ -34,6 +35,11 @@ def test_the_loss_is_that_of_rsgan_with_both_penalties():
     values = trainer.loss_function(real, fake, fake, penalty)
     expected = np.log1p(np.exp(fake - real)).mean() + penalty.mean()
     assert float(values["loss"]) == pytest.approx(expected, rel=1e-5)
+    sigmoid = 1 / (1 + np.exp(real - fake))
+    of_loss = lambda *scores: trainer.loss_function(*scores, penalty)["loss"]
+    np.testing.assert_allclose(gradient(lambda v: of_loss(real, v, fake), fake), (sigmoid - 1) / 5, rtol=1e-5)
+    np.testing.assert_allclose(gradient(lambda v: of_loss(real, fake, v), fake), sigmoid / 5, rtol=1e-5)
+    np.testing.assert_allclose(gradient(lambda v: of_loss(v, fake, fake), real), -sigmoid / 5, rtol=1e-5)
 
 
 def test_a_shifted_spectrum_is_moved_as_a_whole():
@@ -42,13 +48,11 @@ def test_a_shifted_spectrum_is_moved_as_a_whole():
     assert rows.shape == (200, 100, 1)
     moves = []
     for row in rows[..., 0]:
-        found = [
+        ((i, m),) = [
             (i, m) for i in range(3) for m in range(-10, 11)
             if np.array_equal(row[10:-10], x[i, 10 + m : 90 + m, 0])
         ]  # fmt: skip
-        (where,) = found
-        moves.append(where)
-        i, m = where
+        moves.append((i, m))
         assert row[0] == x[i, max(m, 0), 0] and row[-1] == x[i, min(99 + m, 99), 0], "the ends are continued"
     assert {i for i, _ in moves} == {0, 1, 2} and min(m for _, m in moves) == -10 and max(m for _, m in moves) == 10
 
