@@ -7,6 +7,7 @@ from tests.helpers.threads import ONE_THREAD
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as `common.backend.import_backend` does
 os.environ["KEXUE_LANG"] = "en"  # of the page, whatever the locale
 if "PYTEST_XDIST_WORKER" in os.environ:  # the workers share the cores, so that more threads would only wait
     os.environ.update(ONE_THREAD)

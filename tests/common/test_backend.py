@@ -1,6 +1,7 @@
 """What each backend does in its own way: input gradients, replicas, input pipelines, averaged weights."""
 
 import contextlib
+import os
 import sys
 
 import keras
@@ -138,3 +139,12 @@ def test_scikit_learn_is_there_again_after_the_start(monkeypatch):
     assert sklearn.__version__
     with backend.without_scikit_learn():  # what was imported before stays
         import sklearn
+
+
+@pytest.mark.parametrize("chosen", [None, "0"])
+def test_fast_convolutions_are_chosen_unless_the_user_chose(monkeypatch, chosen):
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", chosen or "")
+    if chosen is None:
+        monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS")
+    backend.import_backend()
+    assert os.environ["TF_ENABLE_ONEDNN_OPTS"] == (chosen or "1")
