@@ -51,6 +51,10 @@ def make_parser():
     p.add_argument(
         "--penalty-weight", type=float_in(1e-9, 1e9), help="weight of the gradient penalty (default: the published one)"
     )
+    p.add_argument(
+        "--network", choices=["dcgan", "residual"], default="dcgan",
+        help="networks for images: DCGAN's (default), or the residual ones of R3GAN, without normalisation",
+    )  # fmt: skip
     add_batch_norm_flag(p)
     p.add_argument(
         "--generator-learning-rate", type=float_in(1e-8, 1),
@@ -90,6 +94,7 @@ def build(args, shape, method=None):
     from common.training.alternating import Alternating
     from common.training.single_loss import SingleLoss, SplitGradient, reverse_gradient
     from rsgan.losses import Clip, method_losses, penalty_of
+    from rsgan.residual import residual_critic, residual_generator
 
     method = method or METHODS[args.loss]
     loss = get_loss(method.loss)
@@ -103,8 +108,12 @@ def build(args, shape, method=None):
         "initializer": args.initializer,
         "dropout": 0.5 if method.consistency else 0.0,
     }
-    generator = build_generator(shape, args.latent_dim, args.width, args.kernel_size, initializer=args.initializer)
-    critic = build_critic(shape, args.width, args.kernel_size, **critic_kwargs)
+    if args.network == "residual":
+        generator = residual_generator(shape, args.latent_dim, args.width)
+        critic = residual_critic(shape, args.width)
+    else:
+        generator = build_generator(shape, args.latent_dim, args.width, args.kernel_size, initializer=args.initializer)
+        critic = build_critic(shape, args.width, args.kernel_size, **critic_kwargs)
     if loss.pairwise_critic:
         wrap = SpectralNormalized if args.spectral_norm else lambda layer: layer
         dense = lambda units: wrap(layers.Dense(units, use_bias=False, dtype="float32"))
@@ -186,10 +195,19 @@ def build(args, shape, method=None):
 
 def run(args):
     from common.experiments.gan import run_gan
+    from common.losses.adversarial import get_loss
     from common.losses.gradient_penalties import PENALTIES
 
     method = METHODS[args.loss]
     no_norm = args.batch_norm is False or (method.penalty and PENALTIES[method.penalty].evaluated_at)
+    if args.network == "residual":
+        if args.dataset in TOYS:
+            raise UserError(f"--network is for images, and {args.dataset} has points of the plane: omit it")
+        if get_loss(method.loss).pairwise_critic or method.consistency:
+            raise UserError(f"--loss {args.loss} needs a critic of its own form: leave out --network residual")
+        if args.batch_norm or args.spectral_norm or (method.spectral_norm and args.spectral_norm is None):
+            raise UserError("--network residual has neither batch norm nor spectral norm: leave out one of the two")
+        no_norm, args.batch_norm, args.spectral_norm = True, False, False
     presets = PLANE_PRESETS if args.dataset in TOYS else NO_NORM_PRESETS if no_norm else PRESETS
     spectral_norm = lambda args: method.spectral_norm
     apply_preset(args, make_parser(), presets, spectral_norm=spectral_norm)
