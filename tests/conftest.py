@@ -3,7 +3,7 @@
 import math
 import os
 
-from tests.helpers.threads import ONE_THREAD
+from tests.helpers.threads import COMPILE_FASTER, ONE_THREAD
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -12,7 +12,8 @@ os.environ["KEXUE_LANG"] = "en"  # of the page, whatever the locale
 if "PYTEST_XDIST_WORKER" in os.environ:  # the workers share the cores, so that more threads would only wait
     os.environ.update(ONE_THREAD)
 if os.environ["KERAS_BACKEND"] == "jax":  # two virtual devices for the tests of --distribute
-    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=2"
+    flags = os.environ.get("XLA_FLAGS", ""), COMPILE_FASTER, "--xla_force_host_platform_device_count=2"
+    os.environ["XLA_FLAGS"] = " ".join(flags)
 
 import keras
 import pytest

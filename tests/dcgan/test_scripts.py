@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.helpers.arrays import assert_not_blank
-from tests.helpers.scripts import error_line, metrics_of, run_comparison, run_here, run_script
+from tests.helpers.scripts import error_line, metrics_of, run_comparison, run_here, run_near
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def keras_home(home, monkeypatch):
 )
 def test_dcgan_trains_and_goes_on(home, tmp_path, keras_home, capsys, backend, trick):
     flags = ["--preset", "smoke", "--limit", "200", "--out", tmp_path]
-    done = run_script(home, backend, "dcgan/train.py", *flags, "--trick", *trick)
+    done = run_near(home, backend, "dcgan/train.py", *flags, "--trick", *trick)
     assert done.returncode == 0, done.stderr
     assert not done.stderr.strip(), "the script prints no warnings"
     (results,) = tmp_path.rglob("results.json")

@@ -11,7 +11,7 @@ from fgan.names import PANEL_ORDER
 from fgan.quadrature import normal
 from tests.fgan.helpers import NAMES, every_divergence
 from tests.helpers.arrays import assert_not_blank
-from tests.helpers.scripts import run_here, run_script
+from tests.helpers.scripts import run_here, run_near
 
 START = {"kl": -np.exp(-1), "neyman": -0.25}  # bound of an untrained critic, whose score is 0; for the others it is 0
 
@@ -71,7 +71,7 @@ def test_errors_detect_a_wrong_row(changes, failing):
 
 
 def test_conjugates_script(home, tmp_path):
-    process = run_script(home, "jax", "fgan/conjugates.py", "--out", tmp_path)
+    process = run_near(home, "tensorflow", "fgan/conjugates.py", "--out", tmp_path)
     assert process.returncode == 0, process.stderr
     assert not process.stderr.strip(), "no warnings"
     output_dir = tmp_path / "fgan/curves"

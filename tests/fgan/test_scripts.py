@@ -9,12 +9,12 @@ import pytest
 from common.errors import UserError
 from fgan.estimate import pair_samples, three_splits
 from tests.helpers.arrays import assert_not_blank
-from tests.helpers.scripts import error_line, run_script
+from tests.helpers.scripts import error_line, run_near, run_script
 
 
 def test_train_on_images(home, tmp_path):
     flags = ["--preset", "smoke", "--limit", "100", "--divergence", "hellinger", "--swap-roles"]
-    process = run_script(home, "tensorflow", "fgan/train.py", *flags, "--out", tmp_path)
+    process = run_near(home, "tensorflow", "fgan/train.py", *flags, "--out", tmp_path)
     assert process.returncode == 0, process.stderr
     assert not process.stderr.strip(), "no warnings"
     (results,) = tmp_path.rglob("results.json")

@@ -15,7 +15,7 @@ from unittest import mock
 
 import imageio.v3 as iio
 
-from tests.helpers.threads import ONE_THREAD
+from tests.helpers.threads import COMPILE_FASTER, ONE_THREAD
 
 ROOT = Path(__file__).parents[2]
 SMOKE = ["ogan/train.py", "--preset", "smoke"]
@@ -41,6 +41,7 @@ def environment(home, backend):
     env = {k: v for k, v in os.environ.items() if not k.startswith(("TF_", "KERAS", "DATA_DIR"))}
     env |= {name: os.environ[name] for name in ONE_THREAD if name in os.environ}
     env |= {"KERAS_HOME": str(home / "cache"), "KERAS_BACKEND": backend, "BACKEND_SHOWN": backend}
+    env["XLA_FLAGS"] = COMPILE_FASTER
     return env | {"PYTHONPATH": os.pathsep.join([str(home), str(ROOT)])}
 
 
@@ -63,6 +64,21 @@ def run_here(script, *arguments):
         except SystemExit as stop:
             return stop.code or 0
     return 0
+
+
+def run_near(home, backend, script, *arguments):
+    """Run a script as `run_script` does, but in this process if it has that backend: it need not start first.
+
+    Returns:
+        Object with `returncode`, `stdout` and `stderr`.
+    """
+    if backend != os.environ["KERAS_BACKEND"]:
+        return run_script(home, backend, script, *arguments)
+    stdout, stderr = io.StringIO(), io.StringIO()
+    where_to = contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr)
+    with mock.patch.dict(os.environ, {"KERAS_HOME": str(home / "cache")}), where_to[0], where_to[1]:
+        code = run_here(script, *arguments)
+    return SimpleNamespace(returncode=code, stdout=stdout.getvalue(), stderr=stderr.getvalue())
 
 
 def run_comparison(monkeypatch, home, script, *arguments):

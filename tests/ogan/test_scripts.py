@@ -14,7 +14,17 @@ from common.data import toy_faces
 from common.flag_types import PRETRAINED
 from ogan import ablation, train
 from tests.helpers.arrays import assert_not_blank
-from tests.helpers.scripts import ROOT, SMOKE, environment, error_line, run_comparison, run_here, run_script, write_pngs
+from tests.helpers.scripts import (
+    ROOT,
+    SMOKE,
+    environment,
+    error_line,
+    run_comparison,
+    run_here,
+    run_near,
+    run_script,
+    write_pngs,
+)
 
 FIGURES = ("samples.png", "reconstructions.png", "interpolations.png", "curves.png")
 
@@ -59,7 +69,7 @@ def test_train_then_reconstruct(home, tmp_path, trained):
 
     noise = np.random.default_rng(0).integers(0, 256, (5, 20, 25, 3), dtype=np.uint8)
     photos = write_pngs(tmp_path / "photos", noise)
-    again = run_script(home, backend, "ogan/reconstruct.py", "--run", run_dir, "--images", photos)
+    again = run_near(home, backend, "ogan/reconstruct.py", "--run", run_dir, "--images", photos)
     assert again.returncode == 0, again.stderr
     for name in ("pairs.png", "interpolations.png", "neighbours.png"):
         assert_not_blank(run_dir / "reconstruct" / name)

@@ -8,7 +8,7 @@ import pytest
 from common.data import toy_faces
 from rsgan import train
 from tests.helpers.arrays import assert_not_blank
-from tests.helpers.scripts import error_line, run_comparison, run_here, run_script, write_pngs
+from tests.helpers.scripts import error_line, run_comparison, run_here, run_near, write_pngs
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def smoke(tmp_path_factory):
 )
 def test_a_gan_trains_and_goes_on(home, tmp_path, smoke, monkeypatch, capsys, backend, flags):
     command = ["rsgan/train.py", *smoke, *flags, "--out", tmp_path]
-    done = run_script(home, backend, *command)
+    done = run_near(home, backend, *command)
     assert done.returncode == 0, done.stderr
     assert not done.stderr.strip(), "the script prints no warnings"
     (results,) = tmp_path.rglob("results.json")
@@ -53,7 +53,7 @@ def test_a_gan_trains_and_goes_on(home, tmp_path, smoke, monkeypatch, capsys, ba
 
 def test_a_gan_of_points_in_the_plane(home, tmp_path):
     flags = ["--preset", "smoke", "--dataset", "8gaussians", "--loss", "wgan_gp_linear"]
-    done = run_script(home, "jax", "rsgan/train.py", *flags, "--out", tmp_path)
+    done = run_near(home, "tensorflow", "rsgan/train.py", *flags, "--out", tmp_path)
     assert done.returncode == 0, done.stderr
     (results,) = tmp_path.rglob("results.json")
     assert results.parent.name == "8gaussians-2-smoke-loss-wgan_gp_linear-s0"
