@@ -1,8 +1,9 @@
 """The residual networks of R3GAN (arXiv 2501.05441), small: no normalisation, and every block begins as the identity.
 
-A block widens its input by a 1 x 1 convolution, filters it by a 3 x 3 one and narrows it again. The kernel of the last
-one begins at 0. The others begin so that all V blocks of a network together add the variance of their input once. Here
-a convolution has no groups, and a stage has one block.
+A block has convolutions of 1 x 1, 3 x 3 and 1 x 1. The kernel of the last one begins at 0. The others begin so that all
+V blocks of a network together add the variance of their input once. The paper's blocks double the channels inside and
+filter them in groups, for a GPU. On a CPU the gradient of a convolution with groups takes ten times as long, so here a
+block neither widens nor groups, and a stage has one block.
 """
 
 import keras
@@ -10,7 +11,6 @@ from keras import layers
 
 SLOPE = 0.2  # of LeakyReLU below 0
 GAIN = (2 / (1 + SLOPE**2)) ** 0.5  # keeps the variance through a LeakyReLU
-EXPANSION = 2  # channels inside a block over those outside
 
 
 def normal(gain):
@@ -40,8 +40,8 @@ def residual_block(h, blocks):
         blocks: int, V, number of blocks in the network.
     """
     width, gain = h.shape[-1], GAIN * blocks**-0.25
-    y = layers.Conv2D(EXPANSION * width, 1, kernel_initializer=normal(gain))(h)
-    y = layers.Conv2D(EXPANSION * width, 3, padding="same", kernel_initializer=normal(gain))(layers.LeakyReLU(SLOPE)(y))
+    y = layers.Conv2D(width, 1, kernel_initializer=normal(gain))(h)
+    y = layers.Conv2D(width, 3, padding="same", kernel_initializer=normal(gain))(layers.LeakyReLU(SLOPE)(y))
     y = layers.Conv2D(width, 1, use_bias=False, kernel_initializer="zeros")(layers.LeakyReLU(SLOPE)(y))
     return layers.Add()([h, y])
 
