@@ -195,6 +195,7 @@ def build(args, shape, method=None):
 
 def run(args):
     from common.experiments.gan import run_gan
+    from common.experiments.setup import check_width
     from common.losses.adversarial import get_loss
     from common.losses.gradient_penalties import PENALTIES
 
@@ -211,6 +212,8 @@ def run(args):
     presets = PLANE_PRESETS if args.dataset in TOYS else NO_NORM_PRESETS if no_norm else PRESETS
     spectral_norm = lambda args: method.spectral_norm
     apply_preset(args, make_parser(), presets, spectral_norm=spectral_norm)
+    if args.network == "residual":
+        check_width(args, last_side=4)  # the images' own size is a stage too
     if args.penalty_weight and not method.penalty:
         raise UserError(f"--penalty-weight: {args.loss} has no penalty; leave it out, or choose another --loss")
     if args.trainer == "single" and (args.n_d or args.n_g):

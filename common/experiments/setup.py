@@ -47,11 +47,18 @@ def prepare(args, article):
     keras.utils.set_random_seed(args.seed)
 
 
-def check_width(args):
-    """Raise `UserError` if the channels of --width cannot be halved as often as --size asks."""
-    if args.width % (args.size // 8):
+def check_width(args, last_side=8):
+    """Raise `UserError` if the channels of --width cannot be halved as often as --size asks.
+
+    Args:
+        args: flags with `width` and `size`, the preset applied.
+        last_side: int; the channels are halved once for each doubling from this side to --size. The default, 8, is
+            that of DCGAN's networks, whose layer at full size has no width of its own.
+    """
+    multiple = args.size // last_side
+    if args.width % multiple:
         raise UserError(
-            f"--width must be a multiple of {args.size // 8} for images of {args.size} pixels. Received: {args.width}"
+            f"--width must be a multiple of {multiple} for images of {args.size} pixels. Received: {args.width}"
         )
 
 

@@ -11,7 +11,7 @@ from fgan.best_gaussian import divergence_to_data, minimise, mixture, moment_mat
 from fgan.names import NAMES, PANEL_ORDER
 from fgan.quadrature import GRID
 from tests.helpers.arrays import assert_not_blank
-from tests.helpers.scripts import error_line, run_here, run_script
+from tests.helpers.scripts import error_line, run_near
 
 
 @pytest.fixture(scope="module")
@@ -89,14 +89,9 @@ def test_f_gan_training_finds_the_best_gaussian(name, exact, monkeypatch):
 @pytest.mark.parametrize("backend", ["tensorflow", "jax"])
 def test_script(home, tmp_path, capsys, backend):
     flags = ["--preset", "smoke", "--divergences", "kl", "pearson", "--seeds", "2", "--out", str(tmp_path)]
-    if backend == "jax":
-        process = run_script(home, backend, "fgan/gaussian.py", *flags)
-        assert process.returncode == 0, process.stderr
-        stdout, stderr = process.stdout, process.stderr
-    else:
-        assert run_here("fgan/gaussian.py", *flags) == 0
-        stdout, stderr = capsys.readouterr()
-    assert not stderr.strip(), "no warnings"
+    process = run_near(home, backend, "fgan/gaussian.py", *flags)
+    assert process.returncode == 0, process.stderr
+    assert not process.stderr.strip(), "no warnings"
     output_dir = tmp_path / "fgan/gaussian-smoke"
     metrics = json.loads((output_dir / "results.json").read_text())["metrics"]
     assert metrics["fit/kl/mu/0"] == pytest.approx(1.01)
@@ -108,7 +103,7 @@ def test_script(home, tmp_path, capsys, backend):
     if backend == "jax":
         return
     # A second run does not train again, and other settings are rejected.
-    assert "seed 0:" in stdout
+    assert "seed 0:" in process.stdout
     gaussian.run(gaussian.make_parser().parse_args(flags))
     assert "seed 0:" not in capsys.readouterr().out
     assert json.loads((output_dir / "results.json").read_text())["metrics"] == metrics

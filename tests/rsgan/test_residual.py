@@ -77,6 +77,7 @@ def test_a_saved_generator_is_the_same(tmp_path):
         (["--loss", "rsgan_sn"], "spectral norm"),
         (["--batch-norm"], "batch norm"),
         (["--dataset", "25gaussians"], "points of the plane"),
+        (["--size", "32", "--width", "12"], "--width must be a multiple of 8 for images of 32 pixels"),
     ],
 )
 def test_what_the_residual_networks_cannot_do(tmp_path, flags, part):
