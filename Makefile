@@ -4,7 +4,7 @@ CONDA = $(if $(filter-out base,$(CONDA_DEFAULT_ENV)),$(CONDA_PREFIX))
 VENV ?= $(or $(VIRTUAL_ENV),$(CONDA),.venv)
 PY = $(VENV)/bin/python
 ON_JAX = tests/common/training tests/common/test_backend.py tests/common/losses/test_gradient_penalties.py tests/flow/test_training.py tests/dynamics/test_optimizers.py \
-  tests/energy_gan/test_blackjax.py
+  tests/energy_gan/test_blackjax.py tests/couplet/test_networks.py
 IS_YOURS = test $(VENV) != .venv -a -x $(PY)
 # an environment that uv has made has no pip
 INSTALL = if $(PY) -m pip --version >/dev/null 2>&1; then $(PY) -m pip install --quiet --disable-pip-version-check -r $(1); \

@@ -52,6 +52,9 @@ class LinePositions(layers.Layer):
     def call(self, x):
         return x + self.table[: ops.shape(x)[1]]
 
+    def compute_output_shape(self, shape):  # JAX cannot trace the slice while the length is unknown
+        return shape
+
 
 def gated(x, width, depth):
     """Return `depth` gated blocks: a convolution of kernel 3 gives the gate and the candidate."""

@@ -136,9 +136,10 @@ def to_fast_dataset(batches, model):
 
 
 def make_ema_update(shadows, weights):
-    """Return a function of the momentum that sets every shadow to momentum * shadow + (1 - momentum) * weight.
+    """Return a function that sets every shadow to momentum * shadow + (1 - momentum) * weight.
 
-    It is compiled: sixty small assignments one by one would take longer than a training step of a small model.
+    It takes the momentum, and the model whose `fit` changes the weights (default: none does). It is compiled: sixty
+    small assignments one by one would take longer than a training step of a small model.
 
     Args:
         shadows: list of Keras variables, the averages.
@@ -154,22 +155,46 @@ def make_ema_update(shadows, weights):
                 m = tf.cast(momentum, shadow.value.dtype)
                 shadow.value.assign(m * shadow.value + (1 - m) * weight.value)
 
-        return lambda momentum: update(tf.constant(momentum, tf.float64))
+        return lambda momentum, model=None: update(tf.constant(momentum, tf.float64))
 
     def mix(a, b, momentum):
         return [momentum * x + (1 - momentum) * y for x, y in zip(a, b, strict=True)]
 
+    read = lambda model: [weight.value for weight in weights]
     if backend_name() == "jax":
         import jax
 
-        mix = jax.jit(mix)
+        mix, read = jax.jit(mix), _reader_of_jax_state(weights)
 
-    def update(momentum):
-        values = mix([shadow.value for shadow, _ in pairs], [weight.value for _, weight in pairs], momentum)
-        for (shadow, _), value in zip(pairs, values, strict=True):
+    def update(momentum, model=None):
+        values = mix([shadow.value for shadow in shadows], read(model), momentum)
+        for shadow, value in zip(shadows, values, strict=True):
             shadow.assign(value)
 
     return update
+
+
+def _reader_of_jax_state(variables):
+    """Return a function of a model, or None, that returns the arrays of the variables, during the model's `fit` too.
+
+    There JAX keeps the arrays apart. To copy all of them into the variables after each step, and out again before the
+    next, takes longer than a step of a small network on a GPU.
+    """
+    places = {}  # position in `variables` -> (list of the state, position there)
+
+    def read(model):
+        apart = getattr(model, "_jax_state", None)  # Keras's own, not public: without it, all is copied
+        if not apart or getattr(model, "_jax_state_synced", True):
+            if model is not None:
+                model.jax_state_sync()
+            return [variable.value for variable in variables]
+        if not places:
+            kinds = ("trainable_variables", "non_trainable_variables")
+            known = {id(v): (kind, i) for kind in kinds for i, v in enumerate(getattr(model, kind))}
+            places.update({i: known[id(v)] for i, v in enumerate(variables) if id(v) in known})
+        return [apart[places[i][0]][places[i][1]] if i in places else v.value for i, v in enumerate(variables)]
+
+    return read
 
 
 def jit_for_small_operations():

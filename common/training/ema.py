@@ -28,7 +28,7 @@ class WeightEMA(keras.callbacks.Callback):
         pairs = zip(self.variables, weights, strict=True)
         # integers, such as a permutation, have no average
         pairs = [(shadow, weight) for shadow, weight in pairs if "int" not in shadow.dtype]
-        self.momentum = momentum
+        self.momentum, self.trained = momentum, None
         self.updates = 0  # steps averaged so far; a resumed training sets it
         self._move_shadows = backend.make_ema_update(*zip(*pairs, strict=True))
 
@@ -37,14 +37,18 @@ class WeightEMA(keras.callbacks.Callback):
         """List of all shadow variables."""
         return [weight for shadow in self.models for weight in shadow.weights]
 
+    def set_model(self, model):
+        """Keep the trained model. Keras's own `self.model` copies all weights on JAX, at each use."""
+        super().set_model(model)
+        self.trained = model
+
     def update(self):
         """Average in the weights of one more step."""
-        self._move_shadows(min(self.momentum, (1 + self.updates) / (10 + self.updates)))
+        self._move_shadows(min(self.momentum, (1 + self.updates) / (10 + self.updates)), self.trained)
         self.updates += 1
 
     def on_train_batch_end(self, batch, logs=None):
         """Update the shadows."""
-        backend.sync_jax_state(self.model)
         self.update()
 
 

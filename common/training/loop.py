@@ -124,7 +124,8 @@ class TrainingLog(keras.callbacks.Callback):
     def _agree_to_stop(self):
         """Stop the training if any process was asked to, and return whether it stops: all do at the same step."""
         self.is_stopping = backend.any_process(self.stop_requested)
-        self.model.stop_training |= self.is_stopping
+        if self.is_stopping:  # on JAX, to touch `self.model` copies all weights
+            self.model.stop_training = True
         return self.is_stopping
 
     def call_on_interval(self):

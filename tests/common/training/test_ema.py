@@ -10,10 +10,22 @@ from common.training.ema import WeightEMA, measured_network, recalibrate_batch_n
 from tests.helpers.arrays import numpy
 
 
+def small_network():
+    keras.utils.set_random_seed(0)
+    return keras.Sequential([keras.Input((3,)), layers.Dense(4), layers.BatchNormalization(), layers.Dense(1)])
+
+
+def fit(model, callbacks, steps=4):
+    """Train for one epoch on 32 rows."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(1, 2, (32, 3)).astype("float32"), rng.normal(size=(32, 1)).astype("float32")
+    model.compile(keras.optimizers.SGD(0.1), loss="mse")
+    model.fit(x, y, batch_size=32 // steps, verbose=0, shuffle=False, callbacks=callbacks)
+
+
 def test_averages_follow_the_formula_over_all_weights():
     """The batch statistics are averaged too."""
-    keras.utils.set_random_seed(0)
-    model = keras.Sequential([keras.Input((3,)), layers.Dense(4), layers.BatchNormalization(), layers.Dense(1)])
+    model = small_network()
     averages = WeightEMA([model], 0.9)
     expected = [numpy(w) for w in model.weights]
     weights_per_step = []
@@ -23,10 +35,7 @@ def test_averages_follow_the_formula_over_all_weights():
             backend.sync_jax_state(self.model)
             weights_per_step.append([numpy(w) for w in model.weights])
 
-    rng = np.random.default_rng(0)
-    x, y = rng.normal(1, 2, (32, 3)).astype("float32"), rng.normal(size=(32, 1)).astype("float32")
-    model.compile(keras.optimizers.SGD(0.1), loss="mse")
-    model.fit(x, y, batch_size=8, verbose=0, callbacks=[RecordWeights(), averages])
+    fit(model, [RecordWeights(), averages])
     assert len(weights_per_step) == 4
     for t, weights in enumerate(weights_per_step):
         m = min(0.9, (1 + t) / (10 + t))  # the warm-up: .1, 2/11, 3/12, 4/13
@@ -36,6 +45,23 @@ def test_averages_follow_the_formula_over_all_weights():
         np.testing.assert_allclose(numpy(shadow), value, atol=1e-6)
         if shadow.path.endswith(("kernel", "moving_mean", "moving_variance")):
             assert np.abs(numpy(shadow) - weight).max() > 1e-3, f"{shadow.path} is not averaged"
+
+
+def test_averages_are_the_same_when_no_callback_copies_the_weights(monkeypatch):
+    """JAX keeps the weights apart while it trains, and the averages are made of those."""
+    copied, bare = small_network(), small_network()
+    averages = [WeightEMA([model], 0.9) for model in (copied, bare)]
+    copy = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: backend.sync_jax_state(copied))
+    fit(copied, [copy, averages[0]], steps=16)
+    copies = []
+    monkeypatch.setattr(backend, "sync_jax_state", lambda model: copies.append(model))
+    if backend.backend_name() == "jax":
+        sync = bare.jax_state_sync
+        monkeypatch.setattr(bare, "jax_state_sync", lambda: (copies.append(bare), sync()))
+    fit(bare, [averages[1]], steps=16)
+    assert len(copies) < 8  # Keras's own, at the ends of the epoch
+    for a, b in zip(averages[0].models[0].weights, averages[1].models[0].weights, strict=True):
+        np.testing.assert_allclose(numpy(a), numpy(b), rtol=1e-6, atol=1e-7)
 
 
 def test_momentum_warms_up_to_its_value():
