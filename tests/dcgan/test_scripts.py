@@ -4,6 +4,9 @@ import json
 
 import pytest
 
+from common.experiments import compare_gans
+from dcgan import compare
+from dcgan.train import TRICKS
 from tests.helpers.arrays import assert_not_blank
 from tests.helpers.scripts import error_line, metrics_of, run_comparison, run_here, run_near
 
@@ -55,6 +58,14 @@ def test_tricks_are_compared_from_the_same_start(home, tmp_path, monkeypatch):
     assert len(untrained) == 3 and len(set(untrained)) == 1, "all begin with the same generator"
     for name in ("samples.png", "convergence.png", "modes.png"):
         assert_not_blank(output_dir / "figures" / name)
+
+
+@pytest.mark.parametrize("dataset", ["mnist", "25gaussians"])
+def test_points_are_compared_without_the_trick_that_needs_batch_norm(monkeypatch, dataset):
+    compared = []
+    monkeypatch.setattr(compare_gans, "compare_gans", lambda args, article, flag, tricks: compared.append(tricks))
+    compare.run(compare.make_parser().parse_args(["--dataset", dataset]))
+    assert compared == [["none", *(t for t in TRICKS if dataset == "mnist" or t != "virtual_batch_norm")]]
 
 
 @pytest.mark.parametrize(
