@@ -186,7 +186,7 @@ def _reader_of_jax_state(variables):
         apart = getattr(model, "_jax_state", None)  # Keras's own, not public: without it, all is copied
         if not apart or getattr(model, "_jax_state_synced", True):
             if model is not None:
-                model.jax_state_sync()
+                sync_jax_state(model)
             return [variable.value for variable in variables]
         if not places:
             kinds = ("trainable_variables", "non_trainable_variables")
