@@ -1,11 +1,11 @@
-"""Compare IMLE, GLO, GLANN and a VAE: samples in several features, sharpness, seconds and memory (article 6394).
+"""Compare IMLE, GLO, GLANN, a VAE and a GAN: samples in several features, sharpness, seconds, memory (article 6394).
 
     python glann/compare.py --dataset mnist                            # three seeds
     python glann/compare.py --dataset mnist --variants vae imle        # only some of them
 
-The generator, the number of images and the seeds are equal. GLO is the first half of the training of GLANN. The table
-and the samples go to `<out>/glann/compare-<dataset>/`. Flags that this script does not know are passed to every
-training script. Finished runs are not repeated.
+The generator, the images and the seeds are equal; each training has the settings of its own preset. GLO is the first
+half of the training of GLANN. The table and the samples go to `<out>/glann/compare-<dataset>/`. Flags that this script
+does not know are passed to every training script. Finished runs are not repeated.
 """
 
 from pathlib import Path
@@ -14,12 +14,13 @@ from common.cli import main
 from common.experiments.sweep import comparison_dir, sweep, sweep_parser
 
 VARIANTS = {  # name -> (script, its flags)
-    "vae": ("vae.py", ()),
-    "imle": ("imle.py", ()),
-    "imle_reverse": ("imle.py", ("--loss", "reverse")),
-    "imle_features": ("imle.py", ("--distance", "features")),
-    "glann": ("train.py", ()),
-    "glann_features": ("train.py", ("--distance", "features")),
+    "r3gan": ("rsgan/train.py", ("--loss", "r3gan")),
+    "vae": ("glann/vae.py", ()),
+    "imle": ("glann/imle.py", ()),
+    "imle_reverse": ("glann/imle.py", ("--loss", "reverse")),
+    "imle_features": ("glann/imle.py", ("--distance", "features")),
+    "glann": ("glann/train.py", ()),
+    "glann_features": ("glann/train.py", ("--distance", "features")),
 }
 COLUMNS = {
     "FID": "fid_classifier",
@@ -32,6 +33,7 @@ COLUMNS = {
     "seconds": "train_seconds",
     "memory, MiB": "peak_memory_mb",
 }
+ROOT = Path(__file__).parents[1]
 
 
 def make_parser():
@@ -41,6 +43,28 @@ def make_parser():
         help=f"trainings to compare (default {' '.join(VARIANTS)})",
     )  # fmt: skip
     return p
+
+
+def numbers_of(name, run_dir):
+    """Return the numbers in `results.json` of a finished run; a GAN's samples are measured in further features here."""
+    from common.training.run_files import read_metrics
+
+    metrics = read_metrics(run_dir)
+    return metrics | gan_in_further_features(run_dir) if name == "r3gan" else metrics
+
+
+def gan_in_further_features(run_dir):
+    """Return what `glann.experiment.judge` measures of the generator that a GAN saved."""
+    from common.experiments.sample_space import ImageSpace
+    from common.models.inference import load_model
+    from common.training.run_files import read_flags
+    from glann.experiment import drawer, judge, judges, normal
+
+    flags = read_flags(run_dir, "dataset", "size", "data_dir", "limit", "crop", "features", "seed")
+    space = ImageSpace(flags)
+    generator = load_model(run_dir / "generator.keras", (None,), space.shape)
+    latents = lambda n, stream: normal(flags, n, stream, generator.input_shape[1])
+    return judge(flags, space, judges(flags, space), drawer(space, generator, latents))
 
 
 def rows_of(name, metrics):
@@ -82,7 +106,6 @@ def run(args):
     from common.experiments.tables import write_table
     from common.plots.labels import save_labelled
     from common.plots.words import in_words
-    from common.training.run_files import read_metrics
 
     output_dir = comparison_dir(args, "glann", "compare")
     run_dirs, failed = {}, {}
@@ -90,7 +113,7 @@ def run(args):
         script, flags = VARIANTS[name]
         further = [*flags, *args.forwarded, *(["--format", args.format] if args.format else [])]
         jobs = {f"{name}-{seed}": ["--dataset", args.dataset, "--seed", seed, *further] for seed in range(args.seeds)}
-        run_dirs |= sweep(Path(__file__).with_name(script), jobs, output_dir, args.jobs, failed)
+        run_dirs |= sweep(ROOT / script, jobs, output_dir, args.jobs, failed)
     if not run_dirs:
         raise UserError(reasons_of(failed))
 
@@ -98,7 +121,7 @@ def run(args):
     table, floors, pictures = {}, {}, {}
     for job, run_dir in run_dirs.items():
         name = job.rpartition("-")[0]
-        metrics = read_metrics(run_dir)
+        metrics = numbers_of(name, run_dir)
         floors = {title: metrics[f"{key}_floor"] for title, key in COLUMNS.items() if f"{key}_floor" in metrics}
         for row, numbers in rows_of(name, metrics).items():
             columns = table.setdefault(row, {})

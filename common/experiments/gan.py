@@ -18,7 +18,7 @@ from common.streams import stage
 from common.training.ema import WeightEMA, measured_network, recalibrate_batch_norm
 from common.training.log import images_per_second, last_values, log_curves, train_seconds
 from common.training.loop import train
-from common.training.run_dir import write_results
+from common.training.run_dir import peak_memory, write_results
 from common.training.run_files import read_history
 
 PLOTTED_LOSSES = ("critic_gap", "critic_loss", "generator_loss", "penalty", "bound")  # if the trainer logs them
@@ -112,6 +112,7 @@ def run_gan(args, article, build, references, fixed_flags=()):
         trainer, sample_space.train, run_dir, batch_size=args.batch_size, steps=args.steps, save_every=args.every,
         seed=args.seed, on_interval=measure_and_draw, devices=devices, averages=averages,
     )  # fmt: skip
+    memory = peak_memory()  # of the training; measuring many samples may take more
 
     with errors_begin_with(f"after step {args.steps}"):
         # results
@@ -123,6 +124,7 @@ def run_gan(args, article, build, references, fixed_flags=()):
             **last_values(rows, "critic_gap"),
             "images_per_second": images_per_second(rows, args.batch_size),
             **train_seconds(rows),
+            **memory,
             "steps": args.steps,
         }
         write_results(run_dir, metrics, references, network=measured_network(averages))
