@@ -19,7 +19,7 @@ PRESETS = {"smoke": {"size": 16, "batch_size": 1, "latent_dim": 4, "width": 8, "
 FEW = {  # metric -> least number of training and of held-out images
     **dict.fromkeys(("fid", "fid_floor", "kid", "kid_floor", "floor/on_the_way"), 2),
     **dict.fromkeys(("precision", "recall", "density", "coverage"), 6),
-    **dict.fromkeys(("swd_16", "critic_gap", "train_seconds", "images_per_second", "steps"), 1),
+    **dict.fromkeys(("swd_16", "critic_gap", "train_seconds", "images_per_second", "peak_memory_mb", "steps"), 1),
 }
 
 
