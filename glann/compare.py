@@ -16,6 +16,7 @@ from common.experiments.sweep import comparison_dir, sweep, sweep_parser
 VARIANTS = {  # name -> (script, its flags)
     "r3gan": ("rsgan/train.py", ("--loss", "r3gan")),
     "vae": ("glann/vae.py", ()),
+    "vae_gaussian": ("glann/vae.py", ("--likelihood", "gaussian")),
     "imle": ("glann/imle.py", ()),
     "imle_reverse": ("glann/imle.py", ("--loss", "reverse")),
     "imle_features": ("glann/imle.py", ("--distance", "features")),

@@ -1,6 +1,7 @@
 """Train a small VAE, to compare IMLE, GLO and GLANN with (article 6394 calls IMLE blurrier than a VAE).
 
-    python glann/vae.py --dataset mnist     # digits in minutes on two CPU cores
+    python glann/vae.py --dataset mnist                            # digits in minutes on two CPU cores
+    python glann/vae.py --dataset mnist --likelihood gaussian      # pixels from a Gaussian of the best variance
 
 The decoder is the generator of the other scripts. The loss is in `vae_loss`, the wiring of the networks in `build`.
 """
@@ -14,29 +15,43 @@ REFERENCES = {}
 
 
 def make_parser():
-    return image_parser(__doc__, PRESETS)
+    p = image_parser(__doc__, PRESETS)
+    p.add_argument(
+        "--likelihood", choices=["cross_entropy", "gaussian"], default="cross_entropy",
+        help="-log p(x|z) is the cross entropy of the pixels (default), or that of a Gaussian of the best variance",
+    )  # fmt: skip
+    return p
 
 
-def vae_loss(x, decoded, mean, log_variance):
-    """Return the loss of a VAE and its parts, per sample: -log p(x|z) + KL(q(z|x) || N(0, I)), up to a constant.
+def vae_loss(likelihood):
+    """Return the loss of a VAE, -log p(x|z) + KL(q(z|x) || N(0, I)), with its parts, per sample and up to a constant.
 
-    p(x|z) is a Gaussian about the decoded image. Its variance is the best one for the batch, the mean square error
-    (arXiv 2006.13202), so no weight has to be chosen.
+    It is a function of x (batch, h, w, c) and the decoded images, both in [-1, 1], and of the mean and the logarithm
+    of the variance of q(z|x), (batch, d).
 
     Args:
-        x: (batch, h, w, c), images.
-        decoded: (batch, h, w, c).
-        mean: (batch, d), of q(z|x).
-        log_variance: (batch, d), of q(z|x).
+        likelihood: "cross_entropy", of pixels and decoded pixels that are moved to [0, 1]; or "gaussian", whose
+            variance is the best one for the batch, the mean square error (arXiv 2006.13202).
     """
     from keras import ops
 
-    axes = tuple(range(1, len(x.shape)))
-    squares = ops.square(x - decoded)
-    variance = ops.stop_gradient(ops.mean(squares)) + 1e-6
-    error = ops.sum(squares, axes) / (2 * variance)
-    kl = 0.5 * ops.sum(ops.square(mean) + ops.exp(log_variance) - log_variance - 1, -1)
-    return {"loss": error + kl, "kl": kl, "mse": ops.mean(squares, axes)}
+    def cross_entropy(x, decoded):
+        p = 0.5 + (0.5 - 1e-6) * decoded  # never 0 or 1
+        return -((1 + x) * ops.log(p) + (1 - x) * ops.log(1 - p)) / 2
+
+    def gaussian(x, decoded):
+        squares = ops.square(x - decoded)
+        return squares / (2 * ops.stop_gradient(ops.mean(squares)) + 1e-6)
+
+    per_pixel = cross_entropy if likelihood == "cross_entropy" else gaussian
+
+    def loss(x, decoded, mean, log_variance):
+        axes = tuple(range(1, len(x.shape)))
+        kl = 0.5 * ops.sum(ops.square(mean) + ops.exp(log_variance) - log_variance - 1, -1)
+        mse = ops.mean(ops.square(x - decoded), axes)
+        return {"loss": ops.sum(per_pixel(x, decoded), axes) + kl, "kl": kl, "mse": mse}
+
+    return loss
 
 
 def build(args, space):
@@ -70,7 +85,7 @@ def build(args, space):
     tensors = {"x": x, "decoded": generator(z), "mean": mean, "log_variance": log_variance}
 
     # loss
-    trainer = SingleLoss(x, tensors, vae_loss)
+    trainer = SingleLoss(x, tensors, vae_loss(args.likelihood))
     trainer.compile(keras.optimizers.Adam(args.learning_rate))
     return trainer, encoder, generator
 

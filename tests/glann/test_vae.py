@@ -1,6 +1,7 @@
 """The loss of the VAE and the sharpness of images, against closed forms."""
 
 import numpy as np
+import pytest
 from keras import ops
 from scipy import integrate, stats
 
@@ -13,20 +14,36 @@ RNG = np.random.default_rng(0)
 X, DECODED = (RNG.uniform(-1, 1, (4, 8, 8, 1)).astype("float32") for _ in range(2))
 
 
-def test_kl_is_that_of_two_gaussians():
+@pytest.mark.parametrize("likelihood", ["cross_entropy", "gaussian"])
+def test_kl_is_that_of_two_gaussians(likelihood):
     mean, log_variance = np.float32([[0.7]] * 4), np.float32([[-0.9]] * 4)
     q, p = stats.norm(0.7, np.exp(-0.45)), stats.norm(0, 1)
     expected, _ = integrate.quad(lambda z: q.pdf(z) * (q.logpdf(z) - p.logpdf(z)), -8, 8)
-    np.testing.assert_allclose(numpy(vae_loss(X, DECODED, mean, log_variance)["kl"]), expected, rtol=1e-5)
+    np.testing.assert_allclose(numpy(vae_loss(likelihood)(X, DECODED, mean, log_variance)["kl"]), expected, rtol=1e-5)
 
 
 def test_the_gradient_is_that_of_the_likelihood_with_the_best_variance():
-    """The mean of -log p(x|z) with the best variance is d/2 log(mse), up to a constant."""
+    """Of a Gaussian, the mean of -log p(x|z) with the best variance is d/2 log(mse), up to a constant."""
     zero = np.zeros((4, 1), "float32")
-    grad = gradient(lambda y: ops.mean(vae_loss(X, y, zero, zero)["loss"]), DECODED)
+    grad = gradient(lambda y: ops.mean(vae_loss("gaussian")(X, y, zero, zero)["loss"]), DECODED)
     mse = np.mean((X - DECODED) ** 2)
     expected = 64 / 2 / mse * 2 * (DECODED - X) / X.size
     np.testing.assert_allclose(grad, expected, rtol=1e-3, atol=1e-6)
+
+
+def test_cross_entropy_is_the_log_probability_of_black_and_white_pixels():
+    zero = np.zeros((4, 1), "float32")
+    bits = X > 0
+    loss = vae_loss("cross_entropy")(np.float32(2 * bits - 1), DECODED, zero, zero)["loss"]
+    expected = -stats.bernoulli((1 + DECODED) / 2).logpmf(bits).sum((1, 2, 3))
+    np.testing.assert_allclose(numpy(loss), expected, rtol=1e-5)
+
+
+def test_cross_entropy_is_least_where_the_decoded_image_is_the_image():
+    zero = np.zeros((4, 1), "float32")
+    loss = lambda y: ops.mean(vae_loss("cross_entropy")(X, y, zero, zero)["loss"])
+    np.testing.assert_allclose(gradient(loss, X), 0, atol=1e-4)
+    assert loss(X) < loss(X * 0.9) and loss(np.float32([1])) < np.inf, "saturated pixels have a finite loss"
 
 
 def test_sharpness_falls_with_blur():
