@@ -73,6 +73,7 @@ def test_exactly_the_figures_of_the_blog_have_a_url():
 
 # no run of the list makes them; the articles' READMEs have the commands
 ON_REQUEST = {
+    "dcgan/faces-arithmetic.png",
     "energy_gan/25gaussians-none-maps.png",
     "ogan/lfw-reconstructions.png",
     "rsgan/mnist-convergence.png",
