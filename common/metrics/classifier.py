@@ -31,7 +31,8 @@ def classifier(dataset, size, data_dir=None, limit=None, epochs=EPOCHS, seed=0):
 
     It is stored in `classifiers/` of `keras_home()`, under a key of the data files and the training settings. If that
     fails, a printed line says so, and this process keeps the classifier in memory. Its seeds are fixed, so every
-    training gives the same classifier. The caller's random numbers and precision policy are left alone.
+    training on one thread gives the same classifier; several threads add in another order, so that each training, and
+    each FID, differs a little. The caller's random numbers and precision policy are left alone.
 
     Args:
         dataset: "mnist", "fashion_mnist" or "cifar10". A stacked set has the classifier of its single digits.
@@ -57,7 +58,7 @@ def classifier(dataset, size, data_dir=None, limit=None, epochs=EPOCHS, seed=0):
     if folder in _not_stored:
         return _not_stored[folder]
     with isolated_keras_state():
-        # If missing or damaged, retrain. Concurrent processes are safe: they write identical files.
+        # If missing or damaged, retrain. Concurrent processes are safe: each writes whole files.
         with contextlib.suppress(UserError, KeyError, TypeError, ValueError):
             accuracy = float(read_json(folder / "accuracy.json")["test_accuracy"])
             return load_model(folder / "classifier.keras"), accuracy

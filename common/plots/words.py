@@ -35,6 +35,16 @@ WORDS = {
     "wgan_gp": "WGAN-GP",
     "wgan_gp_linear": "WGAN-GP, linear",
     "wgan_sn": "WGAN-SN",
+    # generators without a critic
+    "glann": "GLANN",
+    "glann_features": "GLANN, features",
+    "glo": "GLO",
+    "glo_features": "GLO, features",
+    "imle": "IMLE",
+    "imle_features": "IMLE, features",
+    "imle_reverse": "IMLE, reversed",
+    "vae": "VAE",
+    "vae_gaussian": "VAE, Gaussian pixels",
     # classifiers of spectra
     "average_pool": "average pooling",
     "cross_entropy": "cross-entropy",
