@@ -24,7 +24,9 @@ import numpy as np
 
 ROOT = Path(__file__).parents[1]
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-TIMES = {"seconds", "train_seconds", "images_per_second"}  # names whose values are times
+OF_THE_PROCESS = {  # names of times and of memory, which no two processes have in common
+    "seconds", "train_seconds", "images_per_second", "peak_memory_mb", "peak_device_memory_mb",
+}  # fmt: skip
 SCRIPTS = {
     "ogan": "ogan/train.py --dataset toy_faces --preset smoke --steps 400 --every 25",
     "glow": "flow/glow.py --dataset toy_faces --preset smoke --steps 60 --every 7",
@@ -96,7 +98,7 @@ def run_directory(out):
 
 
 def differences(a, b):
-    """Return in words what differs between two run directories; times and the command are not compared."""
+    """Return in words what differs between two run directories; times, memory and the command are not compared."""
     files = [{str(p.relative_to(run)) for p in run.rglob("*") if p.is_file()} for run in (a, b)]
     ours = lambda names: {n for n in names if not n.startswith("tensorboard/") and n not in (".lock", "config.json")}
     names = [ours(names) for names in files]
@@ -107,12 +109,12 @@ def differences(a, b):
 def _content(path):
     if path.suffix == ".npz":
         with np.load(path) as stored:
-            return {n: stored[n].tobytes() for n in stored.files if n.removeprefix("extra-") not in TIMES}
+            return {n: stored[n].tobytes() for n in stored.files if n.removeprefix("extra-") not in OF_THE_PROCESS}
     if path.name == "log.csv":
         with open(path, newline="") as file:
-            return [{k: v for k, v in row.items() if k not in TIMES} for row in csv.DictReader(file)]
+            return [{k: v for k, v in row.items() if k not in OF_THE_PROCESS} for row in csv.DictReader(file)]
     if path.name == "results.json":
-        return {k: v for k, v in json.loads(path.read_text())["metrics"].items() if k not in TIMES}
+        return {k: v for k, v in json.loads(path.read_text())["metrics"].items() if k not in OF_THE_PROCESS}
     if path.suffix == ".keras":
         return None  # an archive with dates; its weights are those of the checkpoint
     return path.read_bytes()
