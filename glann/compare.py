@@ -46,26 +46,27 @@ def make_parser():
     return p
 
 
-def numbers_of(name, run_dir):
-    """Return the numbers in `results.json` of a finished run; a GAN's samples are measured in further features here."""
-    from common.training.run_files import read_metrics
+def gans_in_further_features(run_dirs):
+    """Return {job: what `glann.experiment.judge` measures} of GANs of the same images, from their saved generators.
 
-    metrics = read_metrics(run_dir)
-    return metrics | gan_in_further_features(run_dir) if name == "r3gan" else metrics
-
-
-def gan_in_further_features(run_dir):
-    """Return what `glann.experiment.judge` measures of the generator that a GAN saved."""
+    Args:
+        run_dirs: dict job -> run directory of `rsgan/train.py`.
+    """
     from common.experiments.sample_space import ImageSpace
     from common.models.inference import load_model
     from common.training.run_files import read_flags
     from glann.experiment import drawer, judge, judges, normal
 
-    flags = read_flags(run_dir, "dataset", "size", "data_dir", "limit", "crop", "features", "seed")
-    space = ImageSpace(flags)
-    generator = load_model(run_dir / "generator.keras", (None,), space.shape)
-    latents = lambda n, stream: normal(flags, n, stream, generator.input_shape[1])
-    return judge(flags, space, judges(flags, space), drawer(space, generator, latents))
+    numbers, space = {}, None
+    for job, run_dir in run_dirs.items():
+        flags = read_flags(run_dir, "dataset", "size", "data_dir", "limit", "crop", "features", "seed")
+        if space is None:
+            space = ImageSpace(flags)
+            judged = judges(flags, space)
+        generator = load_model(run_dir / "generator.keras", (None,), space.shape)
+        latents = lambda n, stream, flags=flags, d=generator.input_shape[1]: normal(flags, n, stream, d)
+        numbers[job] = judge(flags, space, judged, drawer(space, generator, latents))
+    return numbers
 
 
 def rows_of(name, metrics):
@@ -107,22 +108,24 @@ def run(args):
     from common.experiments.tables import write_table
     from common.plots.labels import save_labelled
     from common.plots.words import in_words
+    from common.training.run_files import read_metrics
 
     output_dir = comparison_dir(args, "glann", "compare")
     run_dirs, failed = {}, {}
     for name in args.variants:
         script, flags = VARIANTS[name]
-        further = [*flags, *args.forwarded, *(["--format", args.format] if args.format else [])]
-        jobs = {f"{name}-{seed}": ["--dataset", args.dataset, "--seed", seed, *further] for seed in range(args.seeds)}
+        all_flags = [*flags, *args.forwarded, *(["--format", args.format] if args.format else [])]
+        jobs = {f"{name}-{seed}": ["--dataset", args.dataset, "--seed", seed, *all_flags] for seed in range(args.seeds)}
         run_dirs |= sweep(ROOT / script, jobs, output_dir, args.jobs, failed)
     if not run_dirs:
         raise UserError(reasons_of(failed))
 
     # table
+    further = gans_in_further_features({job: path for job, path in run_dirs.items() if job.startswith("r3gan-")})
     table, floors, pictures = {}, {}, {}
     for job, run_dir in run_dirs.items():
         name = job.rpartition("-")[0]
-        metrics = numbers_of(name, run_dir)
+        metrics = read_metrics(run_dir) | further.get(job, {})
         floors = {title: metrics[f"{key}_floor"] for title, key in COLUMNS.items() if f"{key}_floor" in metrics}
         for row, numbers in rows_of(name, metrics).items():
             columns = table.setdefault(row, {})
