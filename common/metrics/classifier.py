@@ -9,9 +9,8 @@ import random
 import keras
 import numpy as np
 
-from common.data import readers
-from common.data.catalog import DATASETS, find, has_classes, keras_home
-from common.data.images import FORMAT, load_images, to_float
+from common.data.catalog import DATASETS, has_classes, keras_home
+from common.data.images import load_images, to_float
 from common.data.jobs import digits_to_label
 from common.data.progress import progress_bar
 from common.errors import UserError
@@ -29,10 +28,11 @@ _not_stored = {}  # folder -> (model, accuracy) of classifiers that could not be
 def classifier(dataset, size, data_dir=None, limit=None, epochs=EPOCHS, seed=0):
     """Return a convolutional classifier of a labelled data set, from the Keras cache or trained now.
 
-    It is stored in `classifiers/` of `keras_home()`, under a key of the data files and the training settings. If that
-    fails, a printed line says so, and this process keeps the classifier in memory. Its seeds are fixed, so every
-    training on one thread gives the same classifier; several threads add in another order, so that each training, and
-    each FID, differs a little. The caller's random numbers and precision policy are left alone.
+    It is stored in `classifiers/` of `keras_home()`, under a key of the training images, their labels and the settings:
+    another copy of the same data, or the same data in another file format, finds it. If it cannot be stored, a printed
+    line says so, and this process keeps the classifier in memory. Its seeds are fixed, so every training on one thread
+    gives the same classifier; several threads add in another order, so that each training, and each FID, differs a
+    little. The caller's random numbers and precision policy are left alone.
 
     Args:
         dataset: "mnist", "fashion_mnist" or "cifar10". A stacked set has the classifier of its single digits.
@@ -50,9 +50,9 @@ def classifier(dataset, size, data_dir=None, limit=None, epochs=EPOCHS, seed=0):
         UserError: if the data set has no classes or is not on this machine.
     """
     name = _classifier_dataset(dataset)
-    sources = [readers.fingerprint(path) for path in find(name, "train", data_dir)]
-    settings = [CLASSIFIER_VERSION, FORMAT, name, sources, size, limit, epochs, BATCH_SIZE, LEARNING_RATE, DROPOUT]
-    settings += [seed] if seed else []  # the key of seed 0 is older than this flag
+    train = load_images(name, size, "train", data_dir, limit)
+    content = [hashlib.sha256(np.ascontiguousarray(array)).hexdigest() for array in (train.array, train.labels)]
+    settings = [CLASSIFIER_VERSION, content, epochs, BATCH_SIZE, LEARNING_RATE, DROPOUT, seed]
     key = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
     folder = keras_home() / "classifiers" / f"{name}-{size}-{key}"
     if folder in _not_stored:
@@ -62,7 +62,8 @@ def classifier(dataset, size, data_dir=None, limit=None, epochs=EPOCHS, seed=0):
         with contextlib.suppress(UserError, KeyError, TypeError, ValueError):
             accuracy = float(read_json(folder / "accuracy.json")["test_accuracy"])
             return load_model(folder / "classifier.keras"), accuracy
-        model, accuracy = _train(name, size, data_dir, limit, epochs, seed)
+        test = load_images(name, size, "test", data_dir)
+        model, accuracy = _train(name, train, test, epochs, seed)
     info = {"test_accuracy": accuracy, "dataset": name, "size": size, "epochs": epochs}
     try:
         atomic_write(folder / "classifier.keras", model.save)
@@ -146,11 +147,9 @@ def single_output_model(model, output):
         return keras.Model(model.inputs, model.outputs[output], name="classifier")
 
 
-def _train(name, size, data_dir, limit, epochs, seed):
-    """Return a newly trained classifier and its test accuracy."""
-    train = load_images(name, size, "train", data_dir, limit)
-    test = load_images(name, size, "test", data_dir)
-    print(f"training a classifier of {name} at {size} px once, {epochs} epochs", flush=True)
+def _train(name, train, test, epochs, seed):
+    """Return a newly trained classifier of `Images`, and its accuracy on others."""
+    print(f"training a classifier of {name} at {train.array.shape[2]} px once, {epochs} epochs", flush=True)
     model = _network(*train.array.shape[2:], len(train.label_names), seed)
     batch_size = min(BATCH_SIZE, len(train.array))
     steps = len(train.array) // batch_size
