@@ -56,7 +56,7 @@ def make_parser():
 
 
 def run_all(runs, jobs, data_dir, on_change):
-    """Run the waiting runs in order, `jobs` at a time; the others continue if one fails.
+    """Run the waiting runs, `jobs` at a time, in the order of `waiting_runs`; the others continue if one fails.
 
     Args:
         runs: list of `plan.Run`.
@@ -103,7 +103,7 @@ def run_all(runs, jobs, data_dir, on_change):
     on_change()
     try:
         run_processes(
-            waiting=lambda: [run for run in runs if run.state == "waiting"],
+            waiting=lambda: waiting_runs(runs, jobs),
             start=start_if_possible,
             end=end,
             workers=jobs,
@@ -112,6 +112,23 @@ def run_all(runs, jobs, data_dir, on_change):
         )
     finally:
         on_change()
+
+
+def waiting_runs(runs, jobs):
+    """Return the waiting runs in order, but first those that would keep one job busy when the others are done.
+
+    Such a run, with the longest chain of runs that need it, takes longer than the rest shared out among the other jobs.
+    """
+    active = [run for run in runs if run.state in ACTIVE_STATES]
+    total = sum(run.minutes for run in active)
+
+    def with_successors(run):
+        return run.minutes + max((with_successors(other) for other in active if other.needs is run), default=0.0)
+
+    def ends_last(run):
+        return jobs > 1 and with_successors(run) >= (total - with_successors(run)) / (jobs - 1)
+
+    return sorted((run for run in runs if run.state == "waiting"), key=lambda run: not ends_last(run))
 
 
 def done_count(runs):

@@ -211,3 +211,23 @@ def test_the_time_left_follows_the_measured_pace():
     durations = [format_duration(seconds) for seconds in (99, 100, 9000, 15000, 86400 * 3)]
     assert durations == ["99 seconds", "2 minutes", "150 minutes", "4 hours", "3 days"]
     assert reproduce.time_left(runs[:1], 1) == "nothing left"
+
+
+def test_a_long_run_at_the_end_begins_before_the_others_are_done():
+    """With 2 jobs, the last run or chain begins once it takes as long as all others together; else the order stays."""
+
+    def run(name, minutes, needs=None, state="waiting"):
+        return plan.Run(name, {}, "quick", minutes, None, name, "log", state=state, needs=needs)
+
+    def order(runs, jobs=2):
+        return "".join(r.key for r in reproduce.waiting_runs(runs, jobs))
+
+    a, b, c = run("a", 1.0), run("b", 1.0), run("c", 1.0)
+    assert order([a, b, c]) == "abc"
+    assert order([a, b, run("d", 2.0)]) == "dab" and order([a, b, run("d", 1.9)]) == "abd"
+    assert order([a, b, run("d", 2.0)], jobs=1) == "abd"
+    assert order([a, b, c, run("d", 2.0)]) == "abcd" and order([a, b, c, run("d", 2.0)], jobs=3) == "dabc"
+    assert order([run("r", 1.0, state="running"), a, run("d", 2.0)]) == "da"
+    assert order([run("f", 9.0, state="finished"), a, run("d", 1.0)]) == "ad"
+    first = run("e", 0.5)
+    assert order([a, b, first, run("g", 1.5, needs=first)]) == "eabg", "a run is as long as the runs that wait for it"
