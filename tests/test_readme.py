@@ -27,6 +27,7 @@ DOCUMENTS = sorted(
 )
 READMES = [path for path in DOCUMENTS if path.name in ("README.md", "README.zh.md")]
 CURRENT = [path for path in DOCUMENTS if path.name != "CHANGELOG.md"]  # it also names commands of earlier versions
+NUMBER = r"(?<![\w.,])\d[\d,.]*\d|(?<![\w.,])\.\d+"  # of two digits or more
 MODULES = {
     "common.data": photos,
     "common.experiments.compare": compare,
@@ -147,6 +148,17 @@ def test_make_knows_every_target_and_variable(document):
         command = [word for word in command.split() if not word.endswith("=")]  # `ONLY=` names a variable
         assert subprocess.run([*command, "-n"], cwd=ROOT, capture_output=True).returncode == 0, command
         assert {word.split("=")[0] for word in command if "=" in word} <= variables
+
+
+@for_each([ROOT / "README.md", ROOT / "README.zh.md"])
+def test_the_overview_has_the_numbers_of_the_articles(document):
+    """An article's row has the numbers of its README, so none stays behind that was measured again."""
+    rows = re.findall(r"^\|.*`\]\((\w+/README(?:\.zh)?\.md)\) \|(.*)$", document.read_text(encoding="utf-8"), re.M)
+    assert len(rows) == len(LISTS)
+    for readme, row in rows:
+        shown = re.sub(r"\]\([^)]*\)|`[^`]*`|arXiv [\d.]+", " ", row)
+        known = set(re.findall(NUMBER, (ROOT / readme).read_text(encoding="utf-8")))
+        assert set(re.findall(NUMBER, shown)) <= known, readme
 
 
 @for_each(DOCUMENTS)
