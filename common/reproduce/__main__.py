@@ -121,12 +121,13 @@ def waiting_runs(runs, jobs):
     """
     active = [run for run in runs if run.state in ACTIVE_STATES]
     total = sum(run.minutes for run in active)
-
-    def with_successors(run):
-        return run.minutes + max((with_successors(other) for other in active if other.needs is run), default=0.0)
+    chains = {run.key: run.minutes for run in active}  # minutes of each run with the longest chain that needs it
+    for run in reversed(active):  # the run that another needs stands before it
+        if run.needs and run.needs.key in chains:
+            chains[run.needs.key] = max(chains[run.needs.key], run.needs.minutes + chains[run.key])
 
     def ends_last(run):
-        return jobs > 1 and with_successors(run) >= (total - with_successors(run)) / (jobs - 1)
+        return jobs > 1 and chains[run.key] >= (total - chains[run.key]) / (jobs - 1)
 
     return sorted((run for run in runs if run.state == "waiting"), key=lambda run: not ends_last(run))
 
