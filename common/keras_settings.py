@@ -19,9 +19,15 @@ def check_backend(name):
 
 
 def check_chosen_backend():
-    """Raise `UserError` if KERAS_BACKEND, or else `keras.json`, chooses a backend that the networks do not run on."""
+    """Return the backend that KERAS_BACKEND, or else `keras.json`, chooses.
+
+    Raises:
+        UserError: if the networks do not run on it.
+    """
     settings = read_keras_json()
-    check_backend(os.environ.get("KERAS_BACKEND") or settings.get("backend", "tensorflow"))
+    name = os.environ.get("KERAS_BACKEND") or settings.get("backend", "tensorflow")
+    check_backend(name)
+    return name
 
 
 def read_keras_json():

@@ -51,12 +51,12 @@ def import_backend():
     Raises:
         UserError: if the chosen backend is unknown or not installed, or if `keras.json` is damaged.
     """
-    check_chosen_backend()
+    unused = ["sklearn", *(["jax"] if check_chosen_backend() == "tensorflow" else [])]
     quiet = "TF_CPP_MIN_LOG_LEVEL" not in os.environ
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     try:
-        with muted_stderr() if quiet else contextlib.nullcontext(), without_scikit_learn():
+        with muted_stderr() if quiet else contextlib.nullcontext(), without(unused):
             import keras
 
             # also on JAX, where `keras.utils.set_random_seed` would import TensorFlow later and print the messages
@@ -75,16 +75,21 @@ def import_backend():
 
 
 @contextlib.contextmanager
-def without_scikit_learn():
-    """Let scikit-learn look as if it were not installed: Keras imports it at once, a fifth of the start of a script."""
-    hidden = "sklearn" not in sys.modules
-    if hidden:
-        sys.modules["sklearn"] = None
+def without(packages):
+    """Let packages look as if they were not installed, unless they are imported already.
+
+    Keras imports scikit-learn at once, and TensorFlow JAX. A script needs neither of them to start.
+
+    Args:
+        packages: list of str, their names.
+    """
+    hidden = [name for name in packages if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))
     try:
         yield
     finally:
-        if hidden:
-            del sys.modules["sklearn"]
+        for name in hidden:
+            del sys.modules[name]
 
 
 def accelerators():

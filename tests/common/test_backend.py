@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import subprocess
 import sys
 
 import keras
@@ -15,6 +16,7 @@ from common.models.layers import Latent
 from common.training.single_loss import SingleLoss
 from tests.helpers.arrays import numpy
 from tests.helpers.autodiff import gradient, weight_gradients
+from tests.helpers.scripts import ROOT
 
 X = np.random.default_rng(0).normal(size=(5, 3)).astype("float32")
 
@@ -130,15 +132,23 @@ def test_predict_is_that_of_keras(n):
         np.testing.assert_array_equal(a, b)
 
 
-def test_scikit_learn_is_there_again_after_the_start(monkeypatch):
+def test_a_hidden_package_is_there_again_after_the_start(monkeypatch):
     monkeypatch.delitem(sys.modules, "sklearn", raising=False)
-    with backend.without_scikit_learn(), pytest.raises(ImportError):
+    with backend.without(["sklearn", "jax"]), pytest.raises(ImportError):
         import sklearn
     import sklearn
 
     assert sklearn.__version__
-    with backend.without_scikit_learn():  # what was imported before stays
+    with backend.without(["sklearn"]):  # what was imported before stays
         import sklearn
+
+
+@pytest.mark.parametrize(("chosen", "unused"), [("tensorflow", {"sklearn", "jax"}), ("jax", {"sklearn"})])
+def test_a_start_imports_neither_scikit_learn_nor_the_other_backend(chosen, unused):
+    code = "import sys\nfrom common.backend import import_backend\nimport_backend()\nprint(*sys.modules)\nimport jax"
+    env = os.environ | {"KERAS_BACKEND": chosen}
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True, check=True)
+    assert {"keras", chosen} <= set(done.stdout.split()) and not unused & set(done.stdout.split())
 
 
 @pytest.mark.parametrize("chosen", [None, "0"])
