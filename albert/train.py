@@ -177,7 +177,6 @@ def run(args):
     from albert.tokens import MaskedBatches, mask_tokens
     from albert.unshare import unshare
     from common.errors import errors_begin_with
-    from common.experiments.gan import MetricHistory
     from common.experiments.setup import begin_run, prepare
     from common.files import atomic_write, write_json
     from common.models.inference import predict
@@ -185,6 +184,7 @@ def run(args):
     from common.training.log import train_seconds
     from common.training.loop import train
     from common.training.run_dir import write_results
+    from common.training.run_files import MetricHistory
 
     presets = PRESETS if args.dataset == GRAMMAR else REVIEW_PRESETS
     apply_preset(args, make_parser(), presets)

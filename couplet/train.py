@@ -72,13 +72,13 @@ def run(args):
 
     from common.data.batches import SameLengthBatches
     from common.errors import errors_begin_with
-    from common.experiments.gan import MetricHistory
     from common.experiments.setup import begin_run, prepare
     from common.files import atomic_write, write_json
     from common.streams import stage
     from common.training.log import log_curves, train_seconds
     from common.training.loop import train
     from common.training.run_dir import write_results
+    from common.training.run_files import MetricHistory
     from couplet import report
     from couplet.data import load_couplets
     from couplet.measure import measure_tagger

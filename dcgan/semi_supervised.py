@@ -135,7 +135,6 @@ def run(args):
     from common.data.catalog import has_classes
     from common.data.images import load_images, to_float, to_uint8
     from common.errors import errors_begin_with
-    from common.experiments.gan import MetricHistory
     from common.experiments.setup import begin_run, prepare
     from common.files import atomic_write
     from common.models.inference import predict
@@ -147,6 +146,7 @@ def run(args):
     from common.training.log import train_seconds
     from common.training.loop import train
     from common.training.run_dir import write_results
+    from common.training.run_files import MetricHistory
     from dcgan.features import balanced
     from dcgan.semi_supervised_layers import initialize_from_data
 

@@ -177,13 +177,13 @@ def run(args):
         args.width = args.depth = args.heads = None
 
     from common import backend
-    from common.experiments.gan import MetricHistory
     from common.experiments.setup import begin_run, prepare
     from common.files import atomic_write, write_json
     from common.plots.charts import plot_curves
     from common.training.log import log_curves, train_seconds
     from common.training.loop import train
     from common.training.run_dir import write_results
+    from common.training.run_files import MetricHistory
     from enlarge import transformer
     from enlarge.corpus import load_examples
     from enlarge.lossless import enlarge

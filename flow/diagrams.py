@@ -283,4 +283,4 @@ def run(args):
 
 
 if __name__ == "__main__":
-    main(run, make_parser())
+    main(run, make_parser(), backend_needed=False)

@@ -10,8 +10,10 @@ does not know are passed to every training script. Finished runs are not repeate
 
 from pathlib import Path
 
+from common.backend import import_backend
 from common.cli import main
 from common.experiments.sweep import comparison_dir, sweep, sweep_parser
+from common.streams import stage
 
 VARIANTS = {  # name -> (script, its flags)
     "r3gan": ("rsgan/train.py", ("--loss", "r3gan")),
@@ -52,6 +54,10 @@ def gans_in_further_features(run_dirs):
     Args:
         run_dirs: dict job -> run directory of `rsgan/train.py`.
     """
+    if not run_dirs:
+        return {}
+    with stage("starting Keras"):
+        import_backend()
     from common.experiments.sample_space import ImageSpace
     from common.models.inference import load_model
     from common.training.run_files import read_flags
@@ -149,4 +155,4 @@ def run(args):
 
 
 if __name__ == "__main__":
-    main(run, make_parser(), forward_unknown=True)
+    main(run, make_parser(), forward_unknown=True, backend_needed=False)

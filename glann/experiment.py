@@ -5,7 +5,7 @@ import numpy as np
 from common.data.catalog import DATASETS
 from common.data.splits import fixed_random_subset
 from common.errors import UserError, errors_begin_with
-from common.experiments.gan import PROGRESS_STREAM, MetricHistory, plot_distance
+from common.experiments.gan import PROGRESS_STREAM, plot_distance
 from common.experiments.sample_space import N_FINAL, ImageSpace
 from common.experiments.setup import check_width, prepare
 from common.files import atomic_write
@@ -19,6 +19,7 @@ from common.streams import stage
 from common.training.log import images_per_second, log_curves, train_seconds
 from common.training.loop import train
 from common.training.run_dir import peak_memory, write_results
+from common.training.run_files import MetricHistory
 from glann.representation import VGG_FILE, l2, perceptual
 
 OTHER_SEED = 1  # of the classifier that no loss uses

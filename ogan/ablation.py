@@ -109,4 +109,4 @@ def _side_by_side(run_dirs, pixels=256, gutter=8):
 
 
 if __name__ == "__main__":
-    main(run, make_parser(), forward_unknown=True)
+    main(run, make_parser(), forward_unknown=True, backend_needed=False)

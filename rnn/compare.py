@@ -98,4 +98,4 @@ def run(args):
 
 
 if __name__ == "__main__":
-    main(run, make_parser(), forward_unknown=True)
+    main(run, make_parser(), forward_unknown=True, backend_needed=False)

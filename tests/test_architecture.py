@@ -1,6 +1,8 @@
 """The house rules that a reader relies on: imports run one way, one package names a backend, files stay short."""
 
 import ast
+import subprocess
+import sys
 
 import pytest
 
@@ -22,10 +24,12 @@ def name_of(path):
     return ".".join(path.relative_to(ROOT).with_suffix("").parts)
 
 
-def imports_of(path):
-    """Return the dotted names that a file imports, those inside functions too."""
-    names = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+def imports_of(path, skip=lambda node: False):
+    """Return the dotted names that a file imports, those inside functions too, but not in the parts to skip."""
+    names, nodes = set(), [ast.parse(path.read_text(encoding="utf-8"))]
+    while nodes:
+        node = nodes.pop()
+        nodes += [child for child in ast.iter_child_nodes(node) if not skip(child)]
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -102,3 +106,18 @@ def test_no_two_classes_are_registered_under_one_name():
         and any("register_keras_serializable" in ast.unparse(decorator) for decorator in node.decorator_list)
     ]
     assert len(names) > 20 and sorted(names) == sorted(set(names))
+
+
+def test_a_script_that_starts_without_keras_imports_none():
+    """Its start takes a second then, and not ten. Only a function that starts Keras itself may import what needs it."""
+    starts_keras = lambda node: isinstance(node, ast.FunctionDef) and "import_backend()" in ast.unparse(node)
+    scripts = [path for path in SOURCES if "backend_needed=False)" in path.read_text(encoding="utf-8")]
+    assert ROOT / "dynamics/games.py" in scripts and ROOT / "rsgan/compare.py" in scripts
+    lines = ["import sys, importlib", "sys.modules |= {'keras': None, 'tensorflow': None, 'jax': None}"]
+    for name in sorted({name for path in scripts for name in imports_of(path, starts_keras)}):
+        module, _, attribute = name.rpartition(".")
+        lines.append(f"importlib.import_module({module or attribute!r})")
+        if (ROOT / f"{name.replace('.', '/')}.py").exists():
+            lines.append(f"importlib.import_module({name!r})")
+    done = subprocess.run([sys.executable, "-c", "\n".join(lines)], cwd=ROOT, capture_output=True, text=True)
+    assert not done.returncode, done.stderr

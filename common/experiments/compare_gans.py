@@ -8,15 +8,14 @@ import imageio.v3 as iio
 
 from common.data.toy_2d import TOYS
 from common.errors import UserError
-from common.experiments.gan import MetricHistory
-from common.experiments.sample_space import ImageSpace
 from common.experiments.sweep import KILLED, comparison_dir, run_variants
 from common.experiments.tables import lowest, write_table
 from common.plots.animation import of_usual_size
 from common.plots.charts import blank_figure, plot_seeds, write_figure
+from common.plots.images import SAMPLE_COLUMNS
 from common.plots.planes import AXIS_NAMES, FRAME_COLOUR, inside_of_panel
 from common.plots.words import in_words, seeds_in_words
-from common.training.run_files import read_metrics
+from common.training.run_files import MetricHistory, read_metrics
 
 TABLE_COLUMNS = {
     "FID": "fid",
@@ -209,7 +208,7 @@ def _samples_over_training(run_dir, is_toy, rows=2, columns=4):
         except Exception as error:  # a damaged file fails in many ways
             print(f"{path} is damaged ({error}); the grid leaves it out", flush=True)
             continue
-        image_side = len(picture) // ImageSpace.columns
+        image_side = len(picture) // SAMPLE_COLUMNS
         step = int(path.stem.split("-")[1])
         if is_toy:
             pictures.setdefault(DATA_COLUMN, inside_of_panel(picture, 0, 2))

@@ -1,7 +1,5 @@
 """Shared GAN experiment runner: load data, train, evaluate, save."""
 
-from pathlib import Path
-
 import numpy as np
 
 from common.data.toy_2d import TOYS
@@ -9,7 +7,7 @@ from common.errors import errors_begin_with
 from common.experiments.export import export_samples
 from common.experiments.sample_space import ImageSpace, PlaneSpace
 from common.experiments.setup import begin_run, check_width, prepare
-from common.files import atomic_write, write_json
+from common.files import atomic_write
 from common.models.inference import predict
 from common.plots.animation import save_training_gif
 from common.plots.charts import plot_curves
@@ -19,39 +17,12 @@ from common.training.ema import WeightEMA, measured_network, recalibrate_batch_n
 from common.training.log import images_per_second, last_values, log_curves, train_seconds
 from common.training.loop import train
 from common.training.run_dir import peak_memory, write_results
-from common.training.run_files import read_history
+from common.training.run_files import MetricHistory
 
 PLOTTED_LOSSES = ("critic_gap", "critic_loss", "generator_loss", "penalty", "bound")  # if the trainer logs them
 PROGRESS_STREAM = 3  # latents of the samples during training; `evaluate` of a sample space takes others
 RECALIBRATION_STREAM = 6  # latents on which the batch statistics of the averaged generator are measured
 N_RECALIBRATION = 2048
-
-
-class MetricHistory:
-    """Values of one metric during training, by step, in a JSON file of the run.
-
-    After a resume, values newer than the checkpoint are recomputed (identically).
-
-    Args:
-        path: the file {step: value}, such as `distances.json`; its values are loaded if it exists.
-
-    Raises:
-        UserError: if the file is damaged.
-    """
-
-    def __init__(self, path):
-        self.path = Path(path)
-        self.values = read_history(self.path)
-
-    def record(self, step, value):
-        """Set the value at a step and write the file."""
-        self.values[str(step)] = value
-        write_json(self.path, self.values)
-
-    def curve(self):
-        """Return (steps, values) in the order of steps, without step 0 (the untrained networks)."""
-        steps = sorted(int(step) for step in self.values if step != "0")
-        return steps, [self.values[str(step)] for step in steps]
 
 
 def run_gan(args, article, build, references, fixed_flags=()):

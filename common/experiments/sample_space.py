@@ -32,7 +32,7 @@ from common.metrics.features import extractor, sample_quality
 from common.metrics.modes import mixture_modes, mode_coverage, modes_of_points
 from common.metrics.sample_size import is_enough
 from common.metrics.wasserstein import laplacian_wasserstein, sliced_wasserstein
-from common.plots.images import image_grid, save_png
+from common.plots.images import SAMPLE_COLUMNS, image_grid, save_png
 from common.plots.labels import save_labelled
 from common.plots.planes import plot_panels_2d
 from common.streams import stage
@@ -54,7 +54,7 @@ class ImageSpace:
     """
 
     distance_label = "Frechet distance to held-out images"
-    columns = 9  # of the grid of samples
+    columns = SAMPLE_COLUMNS
     n_shown = columns**2
 
     def __init__(self, args, without=None):

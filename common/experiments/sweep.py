@@ -13,6 +13,7 @@ from common.errors import UserError
 from common.experiments.processes import GPU_SHARING_ENV, hold_lock, run_processes, start_process
 from common.files import read_json
 from common.flag_types import count_int, output_folder
+from common.keras_settings import check_chosen_backend
 from common.training.log import format_duration
 
 KILLED = "killed by signal"
@@ -60,10 +61,11 @@ def sweep(script, jobs, sweep_dir, workers=1, failed=None):
         Dict name -> run directory, of the jobs that succeeded, in the order of `jobs`.
 
     Raises:
-        UserError: if a job fails and `failed` is `None`, or if a job succeeds and it is not clear which
-            `results.json` is its own.
+        UserError: if Keras has no backend that the networks run on, if a job fails and `failed` is `None`, or if a
+            job succeeds and it is not clear which `results.json` is its own.
         KeyboardInterrupt: after a signal to stop. The running jobs have then saved their state.
     """
+    check_chosen_backend()
     sharing = GPU_SHARING_ENV if workers > 1 else {}
     waiting, run_dirs, before, started_at, seconds = list(jobs), {}, {}, {}, []
     arguments, elsewhere = {}, set()  # of the jobs; names of those that another process runs

@@ -15,6 +15,7 @@ from common.data.images import to_uint8
 from common.files import atomic_write
 
 WHITE = 255
+SAMPLE_COLUMNS = 9  # of a grid of samples
 
 
 def image_grid(images, columns=None, gutter=0, scale=1):

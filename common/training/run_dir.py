@@ -21,16 +21,17 @@ from common.training.run_files import check_run_files, read_config
 
 
 def versions():
-    """Return a dict of the versions that a result depends on. Packages that are not installed are left out."""
+    """Return a dict of the versions that a result depends on, without packages that are not installed.
+
+    Of a script that does without Keras, no backend is named.
+    """
     installed = {"python": platform.python_version(), "machine": f"{platform.machine()}, {os.cpu_count()} cores"}
     for package in ("keras", "tensorflow", "jax", "torch", "numpy", "pillow"):
         try:
             installed[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    import keras
-
-    return {**installed, "backend": keras.backend.backend()}
+    return installed | ({"backend": backend.backend_name()} if sys.modules.get("keras") else {})
 
 
 def git_commit():
@@ -196,7 +197,7 @@ def peak_memory():
         host = int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text())[1]) / 1024
     else:
         host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 1024)
-    device = backend.peak_device_memory()
+    device = backend.peak_device_memory() if sys.modules.get("keras") else None
     return {"peak_memory_mb": host} | ({} if device is None else {"peak_device_memory_mb": device / 2**20})
 
 

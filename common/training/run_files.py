@@ -9,7 +9,7 @@ from pathlib import Path
 from common.data.images import CROPS, NAMES
 from common.data.toy_2d import TOYS
 from common.errors import UserError
-from common.files import read_json
+from common.files import read_json, write_json
 from common.training.log import read_log
 
 MEMORY = ("peak_memory_mb", "peak_device_memory_mb")  # in `results.json`, beside the metrics
@@ -139,6 +139,33 @@ def read_history(path):
     except (KeyError, TypeError, AttributeError):
         pass
     raise UserError(f"{path} is damaged: {json.dumps(content)[:80]}")
+
+
+class MetricHistory:
+    """Values of one metric during training, by step, in a JSON file of the run.
+
+    After a resume, values newer than the checkpoint are recomputed (identically).
+
+    Args:
+        path: the file {step: value}, such as `distances.json`; its values are loaded if it exists.
+
+    Raises:
+        UserError: if the file is damaged.
+    """
+
+    def __init__(self, path):
+        self.path = Path(path)
+        self.values = read_history(self.path)
+
+    def record(self, step, value):
+        """Set the value at a step and write the file."""
+        self.values[str(step)] = value
+        write_json(self.path, self.values)
+
+    def curve(self):
+        """Return (steps, values) in the order of steps, without step 0 (the untrained networks)."""
+        steps = sorted(int(step) for step in self.values if step != "0")
+        return steps, [self.values[str(step)] for step in steps]
 
 
 def check_run_files(run):

@@ -11,9 +11,10 @@ from common.cli import apply_preset, gan_parser
 from common.data.images import Images
 from common.errors import UserError
 from common.experiments import gan, sample_space
-from common.experiments.gan import MetricHistory, run_gan
+from common.experiments.gan import run_gan
 from common.experiments.sample_space import ImageSpace
 from common.models.inference import load_model
+from common.training.run_files import MetricHistory
 
 PRESETS = {"smoke": {"size": 16, "batch_size": 1, "latent_dim": 4, "width": 8, "steps": 4, "every": 2}}
 FEW = {  # metric -> least number of training and of held-out images
