@@ -177,7 +177,8 @@ def save_animation(path, frames):
     all_axes = figure.subplots(1, len(frames[0]), squeeze=False)[0]
     for panels in frames:
         for axes, panel in zip(all_axes, panels, strict=True):
-            axes.clear()
+            for artist in (*axes.lines, *axes.collections, *axes.texts):  # faster than `axes.clear()`
+                artist.remove()
             draw(axes, **panel)
             step = f"step {len(panel['path']) - 1}"
             axes.text(0.99, 0.03, step, transform=axes.transAxes, ha="right", va="bottom", fontsize=8)
