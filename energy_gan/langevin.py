@@ -100,9 +100,8 @@ class MarkovStep(keras.Model):
 
     def state(self, z):
         """Return the state at positions z (n, d), see `RULES`."""
-        # The gradient computes the energy too; a compiler merges both.
-        slope = backend.input_gradient(self.energy, z)
-        return {"z": z, "energy": ops.cast(self.energy(z), "float32"), "slope": ops.cast(slope, "float32")}
+        energy, slope = backend.score_and_input_gradient(self.energy, z)
+        return {"z": z, "energy": ops.cast(energy, "float32"), "slope": ops.cast(slope, "float32")}
 
     def call(self, state):
         z = state["z"]

@@ -22,7 +22,7 @@ from common.backend.devices import (  # noqa: F401
     train_on_batch,
     undistributed,
 )
-from common.backend.gradients import input_gradient, split_gradient  # noqa: F401
+from common.backend.gradients import input_gradient, score_and_input_gradient, split_gradient  # noqa: F401
 from common.backend.name import backend_name
 from common.backend.processes import (  # noqa: F401
     any_process,

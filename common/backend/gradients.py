@@ -4,15 +4,22 @@ from common.backend.name import backend_name
 
 
 def input_gradient(fn, x):
-    """Return the gradient of sum(fn(x)) with respect to x. It can be differentiated again (for gradient penalties).
+    """Return the gradient of sum(fn(x)) with respect to x; see `score_and_input_gradient`."""
+    return score_and_input_gradient(fn, x)[1]
+
+
+def score_and_input_gradient(fn, x):
+    """Return fn(x) and the gradient of sum(fn(x)) with respect to x, with one pass of fn.
+
+    The gradient can be differentiated again (for gradient penalties).
 
     Args:
         fn: function of a tensor that returns one score per sample, (batch,) or (batch, 1).
         x: tensor, (batch, ...).
 
     Returns:
-        Tensor of the shape of x. Row i is the gradient of fn(x)[i], provided that fn does not mix samples (no batch
-        normalisation).
+        Tuple (scores, gradient). The gradient has the shape of x. Its row i is the gradient of fn(x)[i], provided that
+        fn does not mix samples (no batch normalisation).
 
     Raises:
         NotImplementedError: on any other backend.
@@ -25,19 +32,26 @@ def input_gradient(fn, x):
         with tf.GradientTape() as tape:
             x = tf.convert_to_tensor(x)
             tape.watch(x)
-            total = ops.sum(fn(x))
-        return tape.gradient(total, x)
+            scores = fn(x)
+            total = ops.sum(scores)
+        return scores, tape.gradient(total, x)
     if backend_name() == "jax":
         import jax
 
-        return jax.grad(lambda v: ops.sum(fn(v)))(x)
+        def total_and_scores(x):
+            scores = fn(x)
+            return ops.sum(scores), scores
+
+        gradient, scores = jax.grad(total_and_scores, has_aux=True)(x)
+        return scores, gradient
     if backend_name() == "torch":
         import torch
 
         with torch.enable_grad():
             if not x.requires_grad:
                 x = x.detach().requires_grad_(True)
-            return torch.autograd.grad(ops.sum(fn(x)), x, create_graph=True)[0]
+            scores = fn(x)
+            return scores, torch.autograd.grad(ops.sum(scores), x, create_graph=True)[0]
     raise NotImplementedError(f"input_gradient needs tensorflow, jax or torch. Received: backend={backend_name()}")
 
 

@@ -26,6 +26,16 @@ def test_input_gradient_of_a_cubic_is_its_derivative():
     np.testing.assert_allclose(value, 3 * X**2, rtol=1e-5)
 
 
+def test_the_scores_come_with_their_gradient_from_one_pass():
+    calls = []
+    scores, gradient = backend.score_and_input_gradient(
+        lambda x: calls.append(1) or ops.sum(x**3, -1), ops.convert_to_tensor(X)
+    )
+    np.testing.assert_allclose(numpy(scores), (X**3).sum(-1), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(numpy(gradient), 3 * X**2, rtol=1e-5)
+    assert len(calls) == 1
+
+
 def test_input_gradient_can_be_differentiated_again():
     penalty = lambda x: ops.sum(backend.input_gradient(lambda v: ops.sum(v**3, -1), x) ** 2)
     np.testing.assert_allclose(gradient(penalty, X), 36 * X**3, rtol=1e-4)
