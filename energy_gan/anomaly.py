@@ -63,12 +63,12 @@ def energy_and_slope(critic, images):
     from keras import ops
 
     from common.data.images import to_float
-    from common.losses.gradient_penalties import SquaredGradientNorm
+    from common.losses.gradient_penalties import ScoreAndSquaredGradientNorm
     from common.models.inference import predict
 
     x = keras.Input(critic.input_shape[1:])
-    scores = ops.stack([-critic(x)[:, 0], ops.sqrt(SquaredGradientNorm(critic)(x))], axis=-1)
-    model = keras.Model(x, scores, name="energy")
+    score, squared_norm = ScoreAndSquaredGradientNorm(critic)(x)
+    model = keras.Model(x, ops.stack([-score[:, 0], ops.sqrt(squared_norm)], axis=-1), name="energy")
     return predict(model, to_float(images)).T
 
 

@@ -75,7 +75,7 @@ def build(args, shape):
     import keras
     from keras import ops
 
-    from common.losses.gradient_penalties import SquaredGradientNorm
+    from common.losses.gradient_penalties import ScoreAndSquaredGradientNorm
     from common.models.layers import Latent
     from common.models.networks import build_generator
     from common.training.alternating import Alternating
@@ -93,9 +93,13 @@ def build(args, shape):
     z = Latent(args.latent_dim, seed=args.seed)(x)
     x_fake = generator(z)
     x_fake_ng = ops.stop_gradient(x_fake)
-    energy_inputs = {"real": -critic(x), "fake": -critic(x_fake_ng)}
-    points = {"squared_norm": x, "squared_norm_fake": x_fake_ng}
-    energy_inputs |= {name: SquaredGradientNorm(critic)(points[name]) for name in energy.penalty_at}
+    energy_inputs = {}
+    for side, point, norm in (("real", x, "squared_norm"), ("fake", x_fake_ng, "squared_norm_fake")):
+        if norm in energy.penalty_at:  # one pass for the score and its gradient
+            score, energy_inputs[norm] = ScoreAndSquaredGradientNorm(critic)(point)
+        else:
+            score = critic(point)
+        energy_inputs[side] = -score
     entropy, entropy_networks = entropies.ENTROPIES[args.entropy](z, x_fake, args)
     generator_inputs = {"fake": -critic(x_fake)} | ({"entropy": entropy} if entropy_networks else {})
 

@@ -55,7 +55,7 @@ def build(args, shape):
     import keras
     from keras import ops
 
-    from common.losses.gradient_penalties import SquaredGradientNorm
+    from common.losses.gradient_penalties import ScoreAndSquaredGradientNorm
     from common.models.layers import Latent
     from common.models.networks import build_critic, build_generator
     from common.training.single_loss import SingleLoss, reverse_gradient
@@ -80,8 +80,8 @@ def build(args, shape):
     divergence = get_divergence(args.divergence)
     if args.roth_weight:  # on the side whose term is g(T)
         side = x if args.swap_roles else ops.stop_gradient(x_fake)
-        penalty_args = SquaredGradientNorm(critic)(side), critic(side), args.roth_weight, args.swap_roles
-        scores["penalty"] = roth_penalty(divergence, *penalty_args)
+        score, squared_norm = ScoreAndSquaredGradientNorm(critic)(side)
+        scores["penalty"] = roth_penalty(divergence, squared_norm, score, args.roth_weight, args.swap_roles)
 
     # loss
     loss = f_gan_loss(divergence, args.swap_roles)

@@ -85,6 +85,7 @@ def build(args, shape, method=None):
         PENALTIES,
         RandomInterpolation,
         RandomNeighbour,
+        ScoreAndSquaredGradientNorm,
         SquaredGradientNorm,
         consistency_penalty,
     )
@@ -98,12 +99,13 @@ def build(args, shape, method=None):
 
     method = method or METHODS[args.loss]
     loss = get_loss(method.loss)
+    penalised = PENALTIES[method.penalty].evaluated_at if method.penalty else ()
 
     # networks
     critic_kwargs = {
         "outputs": None if loss.pairwise_critic else 1,  # T-GAN's critic returns an encoding, not a score
         "spectral_norm": args.spectral_norm,
-        "batch_norm": args.batch_norm and not (method.penalty and PENALTIES[method.penalty].evaluated_at),
+        "batch_norm": args.batch_norm and not penalised,
         "negative_slope": args.negative_slope,
         "initializer": args.initializer,
         "dropout": 0.5 if method.consistency else 0.0,
@@ -136,6 +138,8 @@ def build(args, shape, method=None):
     if method.consistency:  # the reals twice, each time with other units dropped
         scores_and_features = keras.Model(critic.input, [critic.output, critic.layers[-2].output])
         (real, features), (other_real, other_features) = scores_and_features(x), scores_and_features(x)
+    elif "real" in penalised:  # one pass for the score and its gradient
+        real, real_norm = ScoreAndSquaredGradientNorm(critic)(x)
     elif not loss.pairwise_critic:
         real = critic(x)
     if args.trainer == "single" and loss.zero_sum:  # one gradient serves both: the generator takes it with a minus
@@ -151,16 +155,16 @@ def build(args, shape, method=None):
     critic_inputs = {"real": real, "fake_ng": fake_ng}
 
     # penalty and distance, for the methods that have them
-    penalty_points = {  # functions, because two of them bring a random stream into the model
-        "real": lambda: x,
-        "fake": lambda: x_fake_ng,
-        "between": lambda: RandomInterpolation(args.seed)(x, x_fake_ng),
-        "near": lambda: RandomNeighbour(args.seed)(x),
+    norm_at = SquaredGradientNorm(critic)
+    norms = {  # functions, because two of them bring a random stream into the model
+        "real": lambda: real_norm,
+        "fake": lambda: norm_at(x_fake_ng),
+        "between": lambda: norm_at(RandomInterpolation(args.seed)(x, x_fake_ng)),
+        "near": lambda: norm_at(RandomNeighbour(args.seed)(x)),
     }
-    squared_gradient_norm = lambda point: SquaredGradientNorm(critic)(penalty_points[point]())
     if method.penalty:
         scores = {"real": real, "fake": fake_ng}
-        critic_inputs["penalty"] = penalty_of(method, squared_gradient_norm, scores, args.penalty_weight)
+        critic_inputs["penalty"] = penalty_of(method, lambda point: norms[point](), scores, args.penalty_weight)
     if method.consistency:
         pair = [real, other_real, features, other_features]
         critic_inputs["penalty"] += consistency_penalty(*pair, method.consistency)

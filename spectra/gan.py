@@ -4,7 +4,11 @@ import keras
 from keras import layers, ops
 
 from common.losses.adversarial import get_loss
-from common.losses.gradient_penalties import SquaredGradientNorm, zero_centred_penalty
+from common.losses.gradient_penalties import (
+    ScoreAndSquaredGradientNorm,
+    SquaredGradientNorm,
+    zero_centred_penalty,
+)
 from common.models.layers import Latent
 from common.training.single_loss import SingleLoss, SplitGradient, value_zero
 
@@ -70,11 +74,10 @@ def build(points, width, learning_rate, seed):
     # wiring; `_ng`: no gradient reaches the generator
     x = keras.Input((points, 1))
     x_fake = generator(Latent(latent_dim(points), seed=seed)(x))
-    real = critic(x)
+    real, squared_norm = ScoreAndSquaredGradientNorm(critic)(x)
     fake, fake_ng = SplitGradient(critic)(x_fake)
-    squared_norm = SquaredGradientNorm(critic)
-    penalty = zero_centred_penalty(squared_norm(x), PENALTY)  # R1
-    penalty += zero_centred_penalty(squared_norm(ops.stop_gradient(x_fake)), PENALTY)  # R2
+    squared_norm_fake = SquaredGradientNorm(critic)(ops.stop_gradient(x_fake))
+    penalty = zero_centred_penalty(squared_norm, PENALTY) + zero_centred_penalty(squared_norm_fake, PENALTY)  # R1 + R2
 
     # loss: the critic's, and the generator's with the value 0 (article 6387)
     rsgan = get_loss("rsgan")

@@ -1,6 +1,6 @@
 """Penalties on the critic's gradient, and the layers that bring this gradient into the graph of a model.
 
-    squared_norm = SquaredGradientNorm(critic)(x)  # ||grad D(x)||^2 at every real sample, (batch,)
+    real, squared_norm = ScoreAndSquaredGradientNorm(critic)(x)  # D(x) and ||grad D(x)||^2 at every real sample
     loss = ... + zero_centred_penalty(squared_norm)  # R1
 
 Gradients are per sample, so the critic must not mix samples (no batch normalisation). The author's scripts have batch
@@ -38,8 +38,12 @@ class SquaredGradientNorm(keras.layers.Layer):
         self.critic = critic
 
     def call(self, x):
-        gradient = ops.cast(backend.input_gradient(self.critic, x), "float32")
-        return ops.sum(ops.square(gradient), axis=tuple(range(1, len(gradient.shape))))
+        return self._score_and_norm(x)[1]
+
+    def _score_and_norm(self, x):
+        score, gradient = backend.score_and_input_gradient(self.critic, x)
+        gradient = ops.cast(gradient, "float32")
+        return score, ops.sum(ops.square(gradient), axis=tuple(range(1, len(gradient.shape))))
 
     def compute_output_spec(self, x):
         return keras.KerasTensor(x.shape[:1], "float32")
@@ -51,6 +55,26 @@ class SquaredGradientNorm(keras.layers.Layer):
     def from_config(cls, config):
         """Return the layer that `get_config` describes."""
         return cls(keras.saving.deserialize_keras_object(config.pop("critic")), **config)
+
+
+@keras.saving.register_keras_serializable("kexue")
+class ScoreAndSquaredGradientNorm(SquaredGradientNorm):
+    """Layer that returns critic(x) and ||grad_x critic(x)||^2 of each sample.
+
+    One pass of the critic serves both. A critic that is called beside a `SquaredGradientNorm` computes its scores
+    twice, and the gradient of its weights too.
+
+    Args:
+        critic: built model or layer, (batch, ...) -> (batch, 1).
+
+    Output shape: `(batch, 1)` and `(batch,)`.
+    """
+
+    def call(self, x):
+        return self._score_and_norm(x)
+
+    def compute_output_spec(self, x):
+        return self.critic.compute_output_spec(x), super().compute_output_spec(x)
 
 
 @keras.saving.register_keras_serializable("kexue")

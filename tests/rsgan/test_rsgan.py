@@ -24,10 +24,9 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (12, 32, 32, 1), dtype=np.uin
 
 def build(loss, *flags, shape=(32, 32, 1)):
     """Return what `train.build` makes of a method: (trainer, critic, generator)."""
-    args = train.make_parser().parse_args(["--preset", "smoke", "--loss", loss, *flags])
-    apply_preset(args, train.make_parser(), train.PRESETS)
-    if args.spectral_norm is None:
-        args.spectral_norm = METHODS[loss].spectral_norm
+    parser = train.make_parser()
+    args = apply_preset(parser.parse_args(["--preset", "smoke", "--loss", loss, *flags]), parser, train.PRESETS)
+    args.spectral_norm = METHODS[loss].spectral_norm if args.spectral_norm is None else args.spectral_norm
     keras.utils.set_random_seed(1)
     return train.build(args, shape)
 
@@ -95,6 +94,20 @@ def test_penalties_are_taken_at_their_images(name):
     expected = numpy(penalty_of(METHODS[name], squared_gradient_norm, scores))
     assert values["penalty"].shape == (8,)
     np.testing.assert_allclose(values["penalty"], expected, rtol=1e-3)
+
+
+# of the critic: one of the reals, one of the fakes, and one more for a penalty at fakes or at other points
+PASSES = {"rsgan": 2, "wgan": 2, "sgan_r1": 2, "rsgan_r1": 2, "r3gan": 3, "wgan_div": 3, "wgan_gp": 3, "dragan": 3}
+
+
+@pytest.mark.parametrize(("name", "count"), PASSES.items(), ids=PASSES)
+def test_a_penalty_at_the_reals_takes_no_further_pass_of_the_critic(name, count, monkeypatch):
+    model, critic, _ = build(name)
+    passes, call = [], type(critic).call
+    count_calls = lambda self, *a, **k: (self is critic and passes.append(1)) or call(self, *a, **k)
+    monkeypatch.setattr(type(critic), "call", count_calls)
+    model(EndlessBatches(IMAGES, 8)[0], training=True)
+    assert len(passes) == count
 
 
 @pytest.mark.parametrize("name", ["rasgan", "tsgan", "gan_qp_l2", "wgan_div", "wgan_gp"])

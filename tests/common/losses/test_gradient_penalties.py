@@ -10,6 +10,7 @@ from common.losses.gradient_penalties import (
     MovingMean,
     RandomInterpolation,
     RandomNeighbour,
+    ScoreAndSquaredGradientNorm,
     SquaredGradientNorm,
     consistency_penalty,
     gradient_penalty,
@@ -164,20 +165,41 @@ def test_fit_trains_a_penalty_in_the_graph_of_a_model():
     np.testing.assert_allclose(numpy(critic.weights[0]), 0.8 * W, rtol=1e-5)
 
 
+def test_score_and_norm_of_one_pass_are_those_of_two():
+    """And so are the gradients of the weights, of a loss that has both."""
+    critic, x = tanh_critic(), np.random.default_rng(3).normal(size=(4, 2, 2, 1)).astype("float32")
+    both, norm = ScoreAndSquaredGradientNorm(critic), SquaredGradientNorm(critic)
+    for one, two in zip(both(x), (critic(x), norm(x)), strict=True):
+        np.testing.assert_allclose(numpy(one), numpy(two), rtol=1e-5)
+    loss = lambda score, squared_norm: ops.mean(score**3) + ops.mean(squared_norm**2)
+    ours = weight_gradients(lambda: loss(*both(x)), critic.trainable_variables)
+    theirs = weight_gradients(lambda: loss(critic(x), norm(x)), critic.trainable_variables)
+    assert all(abs(g).max() > 0.01 for g in theirs[:-1])
+    for one, two in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-6)
+    symbolic = ScoreAndSquaredGradientNorm(critic)(keras.Input((2, 2, 1), batch_size=7))
+    assert [(tuple(s.shape), s.dtype) for s in symbolic] == [((7, 1), "float32"), ((7,), "float32")]
+
+
 def test_squared_norm_under_mixed_precision_is_float32():
     keras.config.set_dtype_policy("mixed_float16")
     critic = linear_critic(np.full((400, 1), 20.0, "float32"))
     squared_norm = SquaredGradientNorm(critic)(np.zeros((2, 400), "float32"))
+    score, same_norm = ScoreAndSquaredGradientNorm(critic)(np.zeros((2, 400), "float32"))
+    assert keras.backend.standardize_dtype(score.dtype) == "float16"
+    np.testing.assert_array_equal(numpy(same_norm), numpy(squared_norm))
     assert keras.backend.standardize_dtype(squared_norm.dtype) == "float32"
     np.testing.assert_allclose(numpy(squared_norm), [160_000.0] * 2, rtol=1e-3)  # beyond float16's 65,504
 
 
 def test_model_with_a_penalty_can_be_saved(tmp_path):
-    critic = linear_critic()
     x = keras.Input((3,))
-    keras.Model(x, SquaredGradientNorm(critic)(RandomInterpolation()(x, x + 1))).save(tmp_path / "m.keras")
-    model = keras.models.load_model(tmp_path / "m.keras", safe_mode=True)
-    np.testing.assert_allclose(numpy(model(X)), np.full(5, 9.0), rtol=1e-6)
+    between = SquaredGradientNorm(linear_critic())(RandomInterpolation()(x, x + 1))
+    for outputs in ([between], ScoreAndSquaredGradientNorm(linear_critic())(x)):
+        keras.Model(x, list(outputs)).save(tmp_path / "m.keras")
+        *score, squared_norm = keras.models.load_model(tmp_path / "m.keras", safe_mode=True)(X)
+        np.testing.assert_allclose(numpy(squared_norm), np.full(5, 9.0), rtol=1e-6)
+    np.testing.assert_allclose(numpy(score[0]), X @ W, rtol=1e-5, atol=1e-6)
 
 
 def test_consistency_by_hand():
