@@ -132,13 +132,14 @@ def run(args):
     for job, run_dir in run_dirs.items():
         name = job.rpartition("-")[0]
         metrics = read_metrics(run_dir) | further.get(job, {})
-        floors = {title: metrics[f"{key}_floor"] for title, key in COLUMNS.items() if f"{key}_floor" in metrics}
+        floors |= {title: metrics[f"{key}_floor"] for title, key in COLUMNS.items() if f"{key}_floor" in metrics}
         for row, numbers in rows_of(name, metrics).items():
             columns = table.setdefault(row, {})
             for title, key in COLUMNS.items():
                 columns.setdefault(title, []).extend([numbers[key]] if key in numbers else [])
         pictures = samples_of(name, run_dir) | pictures  # those of the first seed
-    footer = f"\nfloors, between two samples of the data: {', '.join(f'{k} {v:.3f}' for k, v in floors.items())}\n"
+    listed = ", ".join(f"{title} {value:.3f}" for title, value in floors.items())
+    footer = f"\nfloors, between two samples of the data: {listed}\n" if floors else "\n"
     footer += "sharpness: that of the held-out images is 1\n"
     footer += "".join(f"failed: {name}: {reason}\n" for name, reason in failed.items())
     text = write_table(output_dir, "method", table, args, footer, failed=failed)
