@@ -111,7 +111,8 @@ def run(args):
 
     from common.errors import UserError
     from common.experiments.compare_gans import reasons_of, refuse_killed
-    from common.experiments.tables import write_table
+    from common.experiments.tables import floors_line, write_table
+    from common.plots.images import SAMPLE_COLUMNS
     from common.plots.labels import save_labelled
     from common.plots.words import in_words
     from common.training.run_files import read_metrics
@@ -138,15 +139,13 @@ def run(args):
             for title, key in COLUMNS.items():
                 columns.setdefault(title, []).extend([numbers[key]] if key in numbers else [])
         pictures = samples_of(name, run_dir) | pictures  # those of the first seed
-    listed = ", ".join(f"{title} {value:.3f}" for title, value in floors.items())
-    footer = f"\nfloors, between two samples of the data: {listed}\n" if floors else "\n"
-    footer += "sharpness: that of the held-out images is 1\n"
+    footer = floors_line(floors) + "sharpness: that of the held-out images is 1\n"
     footer += "".join(f"failed: {name}: {reason}\n" for name, reason in failed.items())
     text = write_table(output_dir, "method", table, args, footer, failed=failed)
 
     # samples, two rows of the last picture of each training in one
     pictures = {row: pictures[row] for row in table if row in pictures}
-    side = min(p.shape[0] for p in pictures.values()) // 9
+    side = min(p.shape[0] for p in pictures.values()) // SAMPLE_COLUMNS
     strips = [np.concatenate([p[:side], p[side : 2 * side]], 1) for p in pictures.values()]
     title = f"Samples, {in_words(args.dataset)}, seed 0"
     figure = output_dir / "figures/samples.png"

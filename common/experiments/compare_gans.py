@@ -9,7 +9,7 @@ import imageio.v3 as iio
 from common.data.toy_2d import TOYS
 from common.errors import UserError
 from common.experiments.sweep import KILLED, comparison_dir, run_variants
-from common.experiments.tables import lowest, write_table
+from common.experiments.tables import floors_line, lowest, write_table
 from common.plots.animation import of_usual_size
 from common.plots.charts import blank_figure, plot_seeds, write_figure
 from common.plots.images import SAMPLE_COLUMNS
@@ -186,8 +186,7 @@ def _floors_line(run, columns):
     floors = {title: run.metrics[f"{key}_floor"] for title, key in columns.items() if f"{key}_floor" in run.metrics}
     if "floor/on_the_way" in run.metrics:
         floors["half-way, of fewer samples,"] = run.metrics["floor/on_the_way"]
-    listed = ", ".join(f"{title} {value:.3f}" for title, value in floors.items())
-    return f"\nfloors, between two samples of the data: {listed}\n" if floors else "\n"
+    return floors_line(floors)
 
 
 def _samples_over_training(run_dir, is_toy, rows=2, columns=4):

@@ -8,6 +8,16 @@ import sys
 from common.files import atomic_write, write_json
 
 
+def floors_line(floors):
+    """Return the line below a table that names the noise floors, or an empty one.
+
+    Args:
+        floors: dict title -> number, of metrics between two samples of the data.
+    """
+    listed = ", ".join(f"{title} {value:.3f}" for title, value in floors.items())
+    return f"\nfloors, between two samples of the data: {listed}\n" if floors else "\n"
+
+
 def write_table(output_dir, row_header, rows, args, footer="", **extra_results):
     """Write `results.json` and `table.md` of a comparison.
 
