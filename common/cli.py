@@ -25,7 +25,7 @@ from common.flag_types import (
     width_int,
 )
 from common.parsers import Parser, add_export_flag, preset_table
-from common.streams import guarded, stage
+from common.streams import guarded
 
 
 def parser(description, presets, default_dataset="toy_faces", toys=False, sizes=SIZES, plane_presets=None):
@@ -258,8 +258,7 @@ def _call(run, args_parser, forward_unknown, backend_needed):
         args_parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     try:
         if backend_needed:
-            with stage("starting Keras"):
-                backend.import_backend()
+            backend.import_backend()
             backend.join_processes(getattr(args, "distribute", False))
         with _figure_format(getattr(args, "format", None)):
             run(args)

@@ -13,7 +13,6 @@ from pathlib import Path
 from common.backend import import_backend
 from common.cli import main
 from common.experiments.sweep import comparison_dir, sweep, sweep_parser
-from common.streams import stage
 
 VARIANTS = {  # name -> (script, its flags)
     "r3gan": ("rsgan/train.py", ("--loss", "r3gan")),
@@ -56,8 +55,7 @@ def gans_in_further_features(run_dirs):
     """
     if not run_dirs:
         return {}
-    with stage("starting Keras"):
-        import_backend()
+    import_backend()
     from common.experiments.sample_space import ImageSpace
     from common.models.inference import load_model
     from common.training.run_files import read_flags

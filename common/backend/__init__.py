@@ -35,9 +35,10 @@ from common.backend.processes import (  # noqa: F401
 )
 from common.errors import UserError
 from common.keras_settings import check_backend, check_chosen_backend
-from common.streams import muted_stderr
+from common.streams import muted_stderr, stage
 
 
+@stage("starting Keras")
 def import_backend():
     """Import Keras and its backend without TensorFlow's start-up messages, and with its faster convolutions.
 
