@@ -2,9 +2,12 @@
 
 import os
 import socket
+import sys
+import urllib.request
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from common import backend
 from common.data.storage import keras_home
 
 TIMEOUT_SECONDS = 30  # a silent network must not hang for ever
@@ -34,8 +37,6 @@ def download(name: str, downloads: tuple[Download, ...]) -> str:
     Returns:
         Why the data set may still be missing: what each address of the first missing file answered.
     """
-    import keras
-
     print(f"{name}: not found on this machine, downloading it", flush=True)
     timeout = socket.getdefaulttimeout()
     socket.setdefaulttimeout(TIMEOUT_SECONDS)
@@ -47,10 +48,10 @@ def download(name: str, downloads: tuple[Download, ...]) -> str:
             failures = []
             for url in urls:
                 try:
-                    _fetch(keras.utils.get_file, target, url, digest)
+                    _fetch(target, url, digest)
                     break
                 except Exception as error:
-                    reason = " ".join(str(error).split()).split(" -- ")[-1][:100]
+                    reason = " ".join(str(getattr(error, "reason", error)).split()).split(" -- ")[-1][:100]
                     failures.append(f"{urlsplit(url).hostname}: {reason}")
             else:
                 return f"the download failed, {'; '.join(failures)}"
@@ -59,12 +60,18 @@ def download(name: str, downloads: tuple[Download, ...]) -> str:
     return "downloaded, but not readable"
 
 
-def _fetch(get_file, target, url, digest):
+def _fetch(target, url, digest):
     """Download one file under another name and rename it when its checksum is right."""
+    urllib.request.urlopen(url).close()  # before the seconds in which Keras starts: the address may be dead
+    if "keras" not in sys.modules:
+        backend.import_backend()  # it would undo a precision that the script has chosen since
+    import keras
+
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
+    folder = str(target.parent)
     try:
-        get_file(part.name, url, file_hash=digest, cache_dir=keras_home(), cache_subdir=str(target.parent))
+        keras.utils.get_file(part.name, url, file_hash=digest, cache_dir=keras_home(), cache_subdir=folder)
     except BaseException:
         part.unlink(missing_ok=True)  # Keras leaves a file behind whose checksum is wrong
         raise

@@ -1,6 +1,5 @@
 """Which data sets this machine has, and the small ones that it may download."""
 
-from common import backend
 from common.data import catalog
 from common.data.text import TEXTS, locate_text
 from common.errors import UserError
@@ -33,7 +32,6 @@ def download_small(runs, images=None, data_dir=None):
     for name in {SMALL.get(run.spec.get("dataset")) for run in with_own_data} - {None}:
         if not is_available(name, data_dir):
             try:
-                backend.import_backend()
                 catalog.find(name, "train", data_dir)
             except UserError as error:
                 print(f"{error}; continuing without it", flush=True)

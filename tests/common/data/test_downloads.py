@@ -1,9 +1,12 @@
 """Downloads: checksums, several addresses for one file, and the message when none of them answers."""
 
+import hashlib
 import io
 import os
 import socket
+import sys
 import types
+import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +37,7 @@ def test_half_a_download_is_never_taken_for_the_file(keras_home, monkeypatch):
         return str(part)
 
     monkeypatch.setattr(keras.utils, "get_file", get_file)
+    monkeypatch.setattr(urllib.request, "urlopen", lambda url: io.BytesIO())
     with pytest.raises(UserError, match=r"hash does not match.*get mnist\.npz from"):
         load_images("mnist")
     assert os.listdir(keras_home / "datasets") == []
@@ -53,7 +57,7 @@ def network(monkeypatch):
     file = downloads.Download("x/set.zip", ("https://first.org/a.zip", "https://second.org/b.zip"), "0" * 32)
     network = types.SimpleNamespace(file=file, asked=[], dead=set())
 
-    def fetch(_, target, url, digest):
+    def fetch(target, url, digest):
         network.asked.append((url, digest))
         if url in network.dead:
             raise OSError(f"no answer\nfrom {url}")
@@ -89,15 +93,40 @@ def test_every_dead_address_is_named(network):
 
 def test_an_interrupted_download_leaves_no_part(keras_home, monkeypatch):
     monkeypatch.undo()
-    monkeypatch.setenv("KERAS_HOME", str(keras_home))
+    import keras
 
     def get_file(fname, origin, file_hash, cache_dir, cache_subdir):
         (Path(cache_subdir) / fname).write_bytes(b"half")
         raise KeyboardInterrupt
 
+    monkeypatch.setenv("KERAS_HOME", str(keras_home))
+    monkeypatch.setattr(keras.utils, "get_file", get_file)
     with pytest.raises(KeyboardInterrupt):
-        downloads._fetch(get_file, keras_home / "datasets/a.zip", "https://first.org/a.zip", "0")
+        downloads._fetch(keras_home / "datasets/a.zip", Path(__file__).as_uri(), "0")
     assert os.listdir(keras_home / "datasets") == []
+
+
+def test_a_dead_address_is_named_without_starting_keras(keras_home, monkeypatch, tmp_path):
+    monkeypatch.undo()
+    monkeypatch.delitem(sys.modules, "keras", raising=False)
+    monkeypatch.setenv("KERAS_HOME", str(keras_home))
+    monkeypatch.setattr(downloads.backend, "import_backend", lambda: pytest.fail("Keras was started"))
+    dead = downloads.Download("set.zip", ((tmp_path / "no-such-file").as_uri(),), "0" * 32)
+    assert "o such file" in downloads.download("set", (dead,)) and not keras_home.exists()
+
+
+def test_a_file_comes_from_an_address_that_answers(keras_home, monkeypatch, tmp_path):
+    monkeypatch.undo()
+    import keras  # noqa: F401
+
+    monkeypatch.setattr(downloads.backend, "import_backend", lambda: pytest.fail("Keras was started once more"))
+    monkeypatch.setenv("KERAS_HOME", str(keras_home))
+    (tmp_path / "a.zip").write_bytes(b"content")
+    digest = hashlib.md5(b"content").hexdigest()
+    file = downloads.Download("b.zip", ((tmp_path / "a.zip").as_uri(),), digest)
+    assert downloads.download("set", (file,)) == "downloaded, but not readable"
+    assert os.listdir(keras_home / "datasets") == ["b.zip"]
+    assert (keras_home / "datasets/b.zip").read_bytes() == b"content"
 
 
 @pytest.mark.parametrize("name", [name for name, dataset in catalog.DATASETS.items() if dataset.downloads])
