@@ -53,7 +53,7 @@ def gaussian_codes(codes, n, rng):
 
 
 @stage("searching the codes of held-out images")
-def find_codes(generator, represent, images, start, steps=DESCENT_STEPS):
+def find_codes(generator, represent, images, start, steps):
     """Return codes of norm 1 of images that were not trained on, found by descent on ||r(x) - r(G(c))||^2.
 
     Args:
@@ -61,7 +61,7 @@ def find_codes(generator, represent, images, start, steps=DESCENT_STEPS):
         represent: model r from images to vectors, see `glann.representation`.
         images: uint8 (n, h, w, c).
         start: (n, d), codes to begin with.
-        steps: int (default 300).
+        steps: int, of the descent.
 
     Returns:
         (n, d) float32.
@@ -102,7 +102,7 @@ def nearest_codes(represent, images, train_images, codes):
     return codes[index]
 
 
-def held_out_pictures(run_dir, generator, represent, space, codes):
+def held_out_pictures(run_dir, generator, represent, space, codes, training_steps):
     """Draw held-out images beside their reconstructions, and interpolations between their codes, into PNGs.
 
     Args:
@@ -111,13 +111,15 @@ def held_out_pictures(run_dir, generator, represent, space, codes):
         represent: see `find_codes`.
         space: `common.experiments.sample_space.ImageSpace`.
         codes: (m, d), codes of the training images.
+        training_steps: int, of the generator. The descent on the codes takes 300 steps, and never more than these.
 
     Returns:
         Dict of `held_out_mse`, the mean square error of the reconstructions in units of [-1, 1], and
         `held_out_error`, the same as a fraction of that of the mean training image.
     """
     images = np.asarray(fixed_random_subset(space.test, HELD_OUT))
-    found = find_codes(generator, represent, images, nearest_codes(represent, images, space.train.array, codes))
+    start = nearest_codes(represent, images, space.train.array, codes)
+    found = find_codes(generator, represent, images, start, min(DESCENT_STEPS, training_steps))
     decoded, real = predict(generator, found), to_float(images)
     scale = max(1, 64 // images.shape[1])
     pairs = reconstruction_pairs(real[:32], decoded[:32], scale=scale)

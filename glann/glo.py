@@ -99,7 +99,7 @@ def run(args):
     metrics = train_generator(args, space, run_dir, devices, trainer, draw, with_rows=True)
     learned = codes.get_weights()[0]
     atomic_write(run_dir / "codes.npy", lambda path: np.save(path, learned))
-    metrics |= held_out_pictures(run_dir, generator, represent, space, learned)
+    metrics |= held_out_pictures(run_dir, generator, represent, space, learned, args.steps)
     finish(args, run_dir, space, draw, [generator], metrics, REFERENCES)
 
 

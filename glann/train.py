@@ -114,7 +114,7 @@ def run(args):
     for name, other in (("glo", draw_random), ("gaussian", draw_gaussian)):
         metrics |= {f"{name}/{key}": value for key, value in judge(args, space, judged, other).items()}
     metrics |= {f"glo/{key}": value for key, value in glo_metrics.items()}
-    metrics |= held_out_pictures(run_dir, generator, represent, space, learned)
+    metrics |= held_out_pictures(run_dir, generator, represent, space, learned, args.steps)
     finish(args, run_dir, space, draw, [generator, T], metrics, REFERENCES)
 
 
