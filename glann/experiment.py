@@ -134,7 +134,12 @@ def judges(args, space):
     """
     spec = DATASETS.get(args.dataset)
     seeds = {"classifier": 0, "other_classifier": OTHER_SEED} if spec and spec.classes else {}
-    get = lambda kind, seed=0: extractor(kind, args.dataset, args.size, space.train.array, args.data_dir, seed)
+
+    def get(kind, seed=0):
+        if kind == args.features and not seed:  # as the space has it
+            return space.extract
+        return extractor(kind, args.dataset, args.size, space.train.array, args.data_dir, seed)
+
     extracts = {name: get("classifier", seed) for name, seed in seeds.items()} | {"pixels": get("pixels")}
     test = fixed_random_subset(space.test, N_FINAL)
     return {name: (extract, extract(test)) for name, extract in extracts.items()}
