@@ -15,10 +15,12 @@ if os.environ["KERAS_BACKEND"] == "jax":  # two virtual devices for the tests of
     flags = os.environ.get("XLA_FLAGS", ""), COMPILE_FASTER, "--xla_force_host_platform_device_count=2"
     os.environ["XLA_FLAGS"] = " ".join(flags)
 
-import keras
 import pytest
 
+from common.backend import import_backend
 from tests.helpers.scripts import HIDE
+
+import_backend()
 
 
 def pytest_collection_modifyitems(items):
@@ -29,6 +31,8 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(autouse=True)
 def _same_seed_and_float32():
     """Give every test the same random numbers and undo a precision policy that a test sets."""
+    import keras
+
     keras.utils.set_random_seed(0)
     keras.config.set_dtype_policy("float32")
     yield
@@ -52,7 +56,7 @@ def home(tmp_path_factory):
     return folder
 
 
-if keras.backend.backend() == "tensorflow":
+if os.environ["KERAS_BACKEND"] == "tensorflow":
     import tensorflow as tf
 
     # two logical devices for the tests of --distribute; TensorFlow accepts them only before its first operation

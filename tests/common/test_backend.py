@@ -1,6 +1,7 @@
 """What each backend does in its own way: input gradients, replicas, input pipelines, averaged weights."""
 
 import contextlib
+import gc
 import os
 import subprocess
 import sys
@@ -155,10 +156,25 @@ def test_a_hidden_package_is_there_again_after_the_start(monkeypatch):
 
 @pytest.mark.parametrize(("chosen", "unused"), [("tensorflow", {"sklearn", "jax"}), ("jax", {"sklearn"})])
 def test_a_start_imports_neither_scikit_learn_nor_the_other_backend(chosen, unused):
-    code = "import sys\nfrom common.backend import import_backend\nimport_backend()\nprint(*sys.modules)\nimport jax"
+    code = """
+import gc, sys
+from common.backend import import_backend
+passes = []
+gc.callbacks.append(lambda phase, info: passes.append(phase))
+import_backend()
+assert gc.isenabled() and gc.get_freeze_count() > 100_000 and not passes, "garbage was looked for"
+print(*sys.modules)
+import jax
+"""
     env = os.environ | {"KERAS_BACKEND": chosen}
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True, check=True)
     assert {"keras", chosen} <= set(done.stdout.split()) and not unused & set(done.stdout.split())
+
+
+def test_a_second_start_leaves_what_was_made_since_to_the_garbage_collector():
+    frozen = gc.get_freeze_count()
+    backend.import_backend()
+    assert gc.get_freeze_count() == frozen and gc.isenabled()
 
 
 @pytest.mark.parametrize("chosen", [None, "0"])
