@@ -15,6 +15,15 @@ def threshold(depth, s_min, s_max, alpha):
     return s_min + (s_max - s_min) * (1 - math.exp(-alpha * depth))
 
 
+def centred(vectors):
+    """Return vectors (n, d) minus their mean.
+
+    Skip-gram's vectors share a large part, so that any two words look alike. Without it, cosines tell meanings apart
+    (Mu and Viswanath, arXiv 1702.01417, who then take out some leading principal components too).
+    """
+    return vectors - vectors.mean(0)
+
+
 def grow(vectors, seeds, s_min=0.6, s_max=1.0, alpha=0.35):
     """Return the words that are reached from seeds, breadth first.
 

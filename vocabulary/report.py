@@ -9,7 +9,7 @@ from common.errors import UserError, one_line
 from common.files import atomic_write
 from vocabulary.contrast import contrast, contrast_as_published, precision_at, ranked, scores_of
 from vocabulary.discovery import find_words
-from vocabulary.growth import grow
+from vocabulary.growth import centred, grow
 from vocabulary.rules import is_term
 
 SHOWN = 50  # words of each list in the table
@@ -59,14 +59,15 @@ def known_lexicon(run_dir, language, codes, domain, general, found):
 
     seeds = numbers_of([w for w in candidates(found) if w in terms][:8], found)
     curves = {}
-    for alpha in ALPHAS:
-        values = []
-        for s_min in S_MINS:
-            grown = grow(found["vectors"], seeds, s_min, 1.0, alpha)
-            words = [found["words"][i] for i in grown if len(found["words"][i]) > 1]
-            values.append(scores_of(words, terms)["F1"])
-            metrics[f"growth/alpha {alpha:g}/s_min {s_min:g}"] = values[-1]
-        curves[f"alpha = {alpha:g}" + " (constant)" * (not alpha)] = (S_MINS, values)
+    for prefix, vectors in (("", found["vectors"]), ("centred, ", centred(found["vectors"]))):
+        for alpha in ALPHAS:
+            values = []
+            for s_min in S_MINS:
+                grown = grow(vectors, seeds, s_min, 1.0, alpha)
+                words = [found["words"][i] for i in grown if len(found["words"][i]) > 1]
+                values.append(scores_of(words, terms)["F1"])
+                metrics[f"growth/{prefix}alpha {alpha:g}/s_min {s_min:g}"] = values[-1]
+            curves[f"{prefix}alpha = {alpha:g}" + " (constant)" * (not alpha)] = (S_MINS, values)
     title = "Growth from eight terms, by the schedule of the threshold"
     plot_curves(run_dir / "figures/growth.png", curves, "threshold at the seeds (cosine)", "F1 of the terms", title)
     return metrics
@@ -88,8 +89,8 @@ def numbers_of(words, found):
 def terms(run_dir, found, seeds, s_min, alpha, rules=None):
     """Grow terms from seeds, write `terms.txt` and `table.md`, and return (text of the table, dict of numbers).
 
-    A grown word is a term if it obeys the rules and the domain has more of it than a general text: its contrast is
-    above 1/2. The terms are sorted by their contrast.
+    The vectors are centred first. A grown word is a term if it obeys the rules and the domain has more of it than a
+    general text: its contrast is above 1/2. The terms are sorted by their contrast.
 
     Args:
         run_dir: path of the folder to write to.
@@ -99,7 +100,8 @@ def terms(run_dir, found, seeds, s_min, alpha, rules=None):
         alpha: float, how fast it rises.
         rules: dict, see `vocabulary.rules`; by default words of two and more characters are terms.
     """
-    depths = grow(found["vectors"], numbers_of(seeds, found), s_min, 1.0, alpha)
+    numbers = numbers_of(seeds, found)
+    depths = grow(centred(found["vectors"]), numbers, s_min, 1.0, alpha)
     grown = {found["words"][i] for i in depths}
     by_contrast = candidates(found, rules)
     above = set(found["words"][found["scores"] > 0.5].tolist())
@@ -116,6 +118,7 @@ def terms(run_dir, found, seeds, s_min, alpha, rules=None):
     atomic_write(run_dir / "table.md", lambda path: path.write_text(text, encoding="utf-8"))
     return text, {
         "grown words": len(depths),
+        "grown words, as published": len(grow(found["vectors"], numbers, s_min, 1.0, alpha)),
         "greatest depth": max(depths.values()),
         "candidates by the rules": len(by_contrast),
         "terms": len(final),

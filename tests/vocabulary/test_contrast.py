@@ -8,7 +8,7 @@ import pytest
 from scipy.cluster.hierarchy import fcluster, linkage
 
 from vocabulary import contrast as c
-from vocabulary.growth import grow, threshold
+from vocabulary.growth import centred, grow, threshold
 from vocabulary.rules import is_term, read_rules
 
 DOMAIN, GENERAL = {"a": 100, "b": 90, "c": 5}, {"b": 10, "c": 80, "d": 200}
@@ -76,6 +76,16 @@ def test_depths_are_those_of_the_threshold_that_let_a_word_in():
     assert grow(line, [0], 0.8, 1.0, 0) == {0: 0, 1: 1, 2: 2, 3: 3}
     assert grow(line, [0], 0.8, 1.0, 0.35) == {0: 0, 1: 1, 2: 2}  # thresholds .8, .859, .901
     assert grow(line, [0], 0.9, 1.0, 0) == {0: 0}
+
+
+def test_without_their_common_part_two_groups_of_words_are_apart():
+    """Three clouds of unit vectors far apart, plus a long vector: all cosines are above 0.95 then."""
+    groups = np.repeat(np.eye(3), 20, 0) + 0.05 * np.random.default_rng(0).normal(size=(60, 3))
+    vectors = groups + np.array([6.0, 6.0, 6.0])
+    assert len(grow(vectors, [0], 0.95)) == 60
+    assert set(grow(centred(vectors), [0], 0.6)) == set(range(20))
+    np.testing.assert_allclose(centred(vectors), centred(groups), atol=1e-12)
+    np.testing.assert_allclose(centred(vectors).mean(0), 0, atol=1e-12)
 
 
 def test_only_the_nearest_words_are_looked_at(monkeypatch):

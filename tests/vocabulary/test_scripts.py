@@ -37,6 +37,7 @@ def test_train_and_grow(tmp_path, capsys):
     filled, published = (metrics[f"contrast/{name}/precision at 80"] for name in ("zero fill", "as published"))
     assert filled > published + 0.2 and metrics["contrast/zero fill/terms with a score"] > 70
     assert 0 < metrics["growth/alpha 0.35/s_min 0.6"] <= 1
+    assert 0 < metrics["grown words"] <= metrics["grown words, as published"], "one schedule, with and without the mean"
     table = (folder / "table.md").read_text(encoding="utf-8")
     assert table in capsys.readouterr().out
     terms = (folder / "terms.txt").read_text(encoding="utf-8").split()
