@@ -64,7 +64,7 @@ article: setup  ## begin an article of your own, with a loss to edit: NAME=my_ga
 
 test: lint  ## run ruff and all tests: formulas, and the scripts end to end on TensorFlow and JAX
 	$(PY) -m pytest -n 2 --dist worksteal
-	KERAS_BACKEND=jax $(PY) -m pytest -n 2 --dist worksteal $(ON_JAX) -k "not entropy"
+	KERAS_BACKEND=jax $(PY) -m pytest -n 2 --dist worksteal $(ON_JAX) -k "not (entropy or a_start_imports)"
 
 test-cluster: $(VENV)/.ready-dev  ## train in two processes, as on a cluster, and compare with one: one to two minutes
 	$(PY) tests/cluster.py

@@ -2,6 +2,8 @@
 
 import math
 import os
+import shutil
+import tempfile
 
 from tests.helpers.threads import COMPILE_FASTER, ONE_THREAD
 
@@ -14,6 +16,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # the workers share the cores, so that 
 if os.environ["KERAS_BACKEND"] == "jax":  # two virtual devices for the tests of --distribute
     flags = os.environ.get("XLA_FLAGS", ""), COMPILE_FASTER, "--xla_force_host_platform_device_count=2"
     os.environ["XLA_FLAGS"] = " ".join(flags)
+# what JAX has compiled: a run that goes on need not compile it again
+os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="jax-")
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
 import pytest
 
@@ -21,6 +26,10 @@ from common.backend import import_backend
 from tests.helpers.scripts import HIDE
 
 import_backend()
+
+
+def pytest_unconfigure():
+    shutil.rmtree(os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
 
 
 def pytest_collection_modifyitems(items):
