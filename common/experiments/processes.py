@@ -14,6 +14,7 @@ from common.streams import stage
 STOP_TIMEOUT = 60  # seconds that a stopped process has to save its state
 # Let two runs share one GPU: by default TensorFlow and JAX each reserve nearly all its memory.
 GPU_SHARING_ENV = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
 
 
 @contextlib.contextmanager
@@ -62,13 +63,26 @@ def start_process(arguments, log, lock, env, cwd=None):
     )
 
 
+def thread_environment(processes):
+    """Return the environment variables that give each of several processes its share of the cores.
+
+    Each would start as many threads as there are cores, and they would wait for one another. A variable that the user
+    has set stays.
+
+    Args:
+        processes: int, how many run at a time. A single one gets {}.
+    """
+    share = str(max(1, (os.cpu_count() or 1) // processes))
+    return {} if processes < 2 else {name: share for name in THREADS if name not in os.environ}
+
+
 def run_processes(waiting, start, end, workers, title, progress):
     """Run the processes of several tasks, `workers` at a time, until no task waits and no process runs.
 
     Args:
         waiting: function that returns a list of the tasks that still wait, in their order.
-        start: function (task, environment variables of its GPU) that returns a process. It returns None if the task
-            cannot start now, or need not start; in the second case it must not wait any longer.
+        start: function (task, environment variables of its GPU and its threads) that returns a process. It returns None
+            if the task cannot start now, or need not start; in the second case it must not wait any longer.
         end: function (task, exit code), called after a process has ended. The code is None if we stopped it.
         workers: int, number of processes at a time.
         title: function of the list of the running tasks that says what is going on.
@@ -82,7 +96,10 @@ def run_processes(waiting, start, end, workers, title, progress):
         try:
             while not stop_signals and (running or waiting()):
                 for task in waiting():
-                    if len(running) < workers and (process := start(task, free_gpus[0])):
+                    if len(running) == workers:
+                        break
+                    threads = thread_environment(min(workers, len(running) + len(waiting())))
+                    if process := start(task, threads | free_gpus[0]):
                         running.append((task, process, free_gpus.pop(0)))
                 time.sleep(0.1)
                 for entry in [entry for entry in running if entry[1].poll() is not None]:

@@ -5,10 +5,11 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 
-from common.experiments.processes import collect_stop_signals, hold_lock
+from common.experiments.processes import THREADS, collect_stop_signals, hold_lock, run_processes
 from tests.helpers.scripts import ROOT
 
 # trains until it is told to stop; a second start finds it finished
@@ -103,3 +104,25 @@ def test_the_first_signal_asks_and_the_second_interrupts():
         os.kill(os.getpid(), signal.SIGINT)
     assert received == [signal.SIGTERM]
     assert [signal.getsignal(number) for number in signals] == handlers
+
+
+@pytest.mark.parametrize(
+    ("tasks", "workers", "expected"),
+    [("a", 2, [None]), ("abc", 1, [None] * 3), ("abc", 2, ["4", "4", None]), ("abcd", 3, ["2", "2", "2", None])],
+)
+def test_processes_that_run_together_share_the_cores(monkeypatch, tasks, workers, expected):
+    """On eight cores. All processes end before the next ones start, so the last one is alone."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    for name in THREADS:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(THREADS[0], "5")  # the user's own choice
+    waiting, started = list(tasks), []
+
+    def start(task, env):
+        waiting.remove(task)
+        started.append(env)
+        return SimpleNamespace(poll=lambda: 0, returncode=0)
+
+    run_processes(lambda: list(waiting), start, lambda *_: None, workers, str, str)
+    assert [env.get(THREADS[1]) for env in started] == expected
+    assert not any(THREADS[0] in env for env in started)
