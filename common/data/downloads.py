@@ -62,9 +62,9 @@ def download(name: str, downloads: tuple[Download, ...]) -> str:
 
 def _fetch(target, url, digest):
     """Download one file under another name and rename it when its checksum is right."""
-    urllib.request.urlopen(url).close()  # before the seconds in which Keras starts: the address may be dead
-    if "keras" not in sys.modules:
-        backend.import_backend()  # it would undo a precision that the script has chosen since
+    if "keras" not in sys.modules:  # a second start would undo the precision that a script has chosen
+        urllib.request.urlopen(url).close()  # a dead address need not wait for Keras
+        backend.import_backend()
     import keras
 
     target.parent.mkdir(parents=True, exist_ok=True)

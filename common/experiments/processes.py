@@ -72,7 +72,9 @@ def thread_environment(processes):
     Args:
         processes: int, how many run at a time. A single one gets {}.
     """
-    share = str(max(1, (os.cpu_count() or 1) // processes))
+    # a job of a cluster may use some of the machine's cores only; macOS cannot tell which
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    share = str(max(1, cores // processes))
     return {} if processes < 2 else {name: share for name in THREADS if name not in os.environ}
 
 
