@@ -119,8 +119,8 @@ def held_out_pictures(run_dir, generator, represent, space, codes, training_step
     """
     images = np.asarray(fixed_random_subset(space.test, HELD_OUT))
     start = nearest_codes(represent, images, space.train.array, codes)
-    found = find_codes(generator, represent, images, start, min(DESCENT_STEPS, training_steps))
-    decoded, real = predict(generator, found), to_float(images)
+    held_out_codes = find_codes(generator, represent, images, start, min(DESCENT_STEPS, training_steps))
+    decoded, real = predict(generator, held_out_codes), to_float(images)
     scale = max(1, 64 // images.shape[1])
     pairs = reconstruction_pairs(real[:32], decoded[:32], scale=scale)
     title = "Held-out images, and what the best code decodes to"
@@ -129,8 +129,8 @@ def held_out_pictures(run_dir, generator, represent, space, codes, training_step
     rows = max(1, min(ROWS, len(images) // 2))
     left, right = slice(0, rows), slice(rows, 2 * rows) if len(images) > 1 else slice(0, rows)
     t = np.linspace(0, 1, INTERPOLATION_STEPS, dtype="float32")[None, :, None]
-    between = (1 - t) * found[left, None] + t * found[right, None]
-    between = unit(between.reshape(-1, found.shape[1]) + 1e-12)
+    between = (1 - t) * held_out_codes[left, None] + t * held_out_codes[right, None]
+    between = unit(between.reshape(-1, held_out_codes.shape[1]) + 1e-12)
     steps = predict(generator, between).reshape(rows, INTERPOLATION_STEPS, *images.shape[1:])
     picture = interpolation_rows(real[left], steps, real[right], scale=scale)
     columns = ["real", *(f"{value:.2f}" for value in t.ravel()), "real"]

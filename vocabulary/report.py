@@ -1,6 +1,7 @@
 """Numbers, tables and pictures of a found vocabulary."""
 
 import zipfile
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -59,15 +60,15 @@ def known_lexicon(run_dir, language, codes, domain, general, found):
 
     seeds = numbers_of([w for w in candidates(found) if w in terms][:8], found)
     curves = {}
-    for prefix, vectors in (("", found["vectors"]), ("centred, ", centred(found["vectors"]))):
-        for alpha in ALPHAS:
-            values = []
-            for s_min in S_MINS:
-                grown = grow(vectors, seeds, s_min, 1.0, alpha)
-                words = [found["words"][i] for i in grown if len(found["words"][i]) > 1]
-                values.append(scores_of(words, terms)["F1"])
-                metrics[f"growth/{prefix}alpha {alpha:g}/s_min {s_min:g}"] = values[-1]
-            curves[f"{prefix}alpha = {alpha:g}" + " (constant)" * (not alpha)] = (S_MINS, values)
+    versions = {"": found["vectors"], "centred, ": centred(found["vectors"])}
+    for (prefix, vectors), alpha in product(versions.items(), ALPHAS):
+        values = []
+        for s_min in S_MINS:
+            grown = grow(vectors, seeds, s_min, 1.0, alpha)
+            words = [found["words"][i] for i in grown if len(found["words"][i]) > 1]
+            values.append(scores_of(words, terms)["F1"])
+            metrics[f"growth/{prefix}alpha {alpha:g}/s_min {s_min:g}"] = values[-1]
+        curves[f"{prefix}alpha = {alpha:g}" + " (constant)" * (not alpha)] = (S_MINS, values)
     title = "Growth from eight terms, by the schedule of the threshold"
     plot_curves(run_dir / "figures/growth.png", curves, "threshold at the seeds (cosine)", "F1 of the terms", title)
     return metrics

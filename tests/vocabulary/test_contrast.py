@@ -78,7 +78,7 @@ def test_depths_are_those_of_the_threshold_that_let_a_word_in():
     assert grow(line, [0], 0.9, 1.0, 0) == {0: 0}
 
 
-def test_without_their_common_part_two_groups_of_words_are_apart():
+def test_without_their_common_part_groups_of_words_are_apart():
     """Three clouds of unit vectors far apart, plus a long vector: all cosines are above 0.95 then."""
     groups = np.repeat(np.eye(3), 20, 0) + 0.05 * np.random.default_rng(0).normal(size=(60, 3))
     vectors = groups + np.array([6.0, 6.0, 6.0])
