@@ -3,7 +3,6 @@
 import keras
 from keras import layers, ops
 
-from common.errors import UserError
 from common.models.layers import Positions
 from common.models.surgery import TiedDense
 
@@ -26,12 +25,7 @@ def build_encoder(vocabulary, length, width=64, depth=4, heads=4, embedding=16, 
 
     Returns:
         `keras.Model` of the inputs [ids, visible], int32 (batch, length) and bool (batch, length, length).
-
-    Raises:
-        UserError: if the heads do not share the width equally.
     """
-    if width % heads:
-        raise UserError(f"--width must be a multiple of {heads} for {heads} heads. Received: {width}")
     ids = keras.Input((length,), dtype="int32", name="ids")
     visible = keras.Input((length, length), dtype="bool", name="visible")
     x = Positions(name="positions")(layers.Embedding(vocabulary, embedding, name="tokens")(ids))

@@ -17,6 +17,7 @@ import functools
 
 from albert.data import GRAMMAR, KNOWN
 from common.cli import apply_preset, float_in, main, parser
+from common.errors import UserError
 from common.flag_types import (
     IntRange,
     count_int,
@@ -31,6 +32,7 @@ from common.parsers import preset_table
 
 ARTICLE = "albert"
 VARIANTS = ("shared", "unshared", "scaled", "random")
+UNSHARED = ("unshared", "scaled")  # those that begin with copies of the shared block
 RATES = {"learning_rate": 1e-3, "tune_learning_rate": 5e-4}
 PRESETS = {
     "smoke": RATES | {
@@ -167,6 +169,14 @@ def build_tuning(args, encoder, task, variant):
     return trainer, keras.Model(x, right)
 
 
+def check_shape(args):
+    """Raise `UserError` if the heads do not share the width equally, or if no block is called twice to be unshared."""
+    if args.width % args.heads:
+        raise UserError(f"--width must be a multiple of {args.heads} for {args.heads} heads. Received: {args.width}")
+    if args.depth < 2 and (copies := [v for v in args.variants if v in UNSHARED]):
+        raise UserError(f"--depth 1 shares nothing: take at least 2, or leave {' and '.join(copies)} out of --variants")
+
+
 def run(args):
     import keras
     import numpy as np
@@ -188,6 +198,7 @@ def run(args):
 
     presets = PRESETS if args.dataset == GRAMMAR else REVIEW_PRESETS
     apply_preset(args, make_parser(), presets)
+    check_shape(args)
     prepare(args, ARTICLE)
 
     # data
@@ -195,7 +206,8 @@ def run(args):
     tasks = chosen_tasks(args, data.tasks)
     sizes = ", ".join(f"{name} {len(task.train):,}" for name, task in tasks.items())
     print(f"{len(data.unlabelled):,} rows without labels, {data.vocabulary:,} tokens; labelled examples: {sizes}")
-    run_dir, devices = begin_run(args, ARTICLE, data.unlabelled)
+    fixed_flags = ("steps", "epochs")  # a longer pre-training would move the encoder away from its fine-tunings
+    run_dir, devices = begin_run(args, ARTICLE, data.unlabelled, fixed_flags)
 
     # pre-training: one block, called again and again
     def new_encoder(shared):
@@ -217,6 +229,7 @@ def run(args):
         trainer, data.unlabelled, run_dir, batch_size=args.batch_size, steps=args.steps, save_every=args.every,
         seed=args.seed, on_interval=measure_mlm, devices=devices, batches=batches,
     )  # fmt: skip
+    history.complete(args.steps, measure_mlm)
     atomic_write(run_dir / "encoder.keras", encoder.save)
     weights = encoder.get_weights()
 
@@ -231,7 +244,7 @@ def run(args):
             tuned = new_encoder(shared=variant != "random")
             if variant != "random":
                 tuned.set_weights(weights)
-            if variant in ("unshared", "scaled"):
+            if variant in UNSHARED:
                 tuned = unshare(tuned)
             trainer, scorer = build_tuning(args, tuned, task, variant)
         epoch = len(task.train) // args.batch_size
@@ -246,6 +259,7 @@ def run(args):
             trainer, task.train, folder, batch_size=args.batch_size, steps=args.tune_epochs * epoch, save_every=epoch,
             seed=args.seed, on_interval=measure, devices=devices,
         )  # fmt: skip
+        scores[report.PARTS[0]].complete(args.tune_epochs * epoch, measure)
         result = {part: history.curve()[1] for part, history in scores.items()}
         result |= {"seconds": [row["seconds"] for row in log], "parameters": tuned.count_params()}
         write_json(folder / "scores.json", result)

@@ -52,6 +52,7 @@ class Parser(argparse.ArgumentParser):
         except (TypeError, KeyError, AttributeError):
             self.error(f"{path} is damaged (it does not name the flags of a run): restore it")
         actions = {action.dest: action for action in self._actions}
+        flags = {flag: value for flag, value in flags.items() if flag not in self._defaults.keys() - actions.keys()}
         for flag in flags.keys() - actions.keys():
             self.error(f"argument --resume: {run_dir} has the flag --{flag.replace('_', '-')}: use the script it names")
         if "out" in given:

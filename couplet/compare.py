@@ -22,7 +22,7 @@ DEPTHS = [2, 4, 6, 8, 10]
 DEPTH = 6  # of the networks that are compared
 GRAMMAR = "grammar"
 # steps and width that the grammar needs at `quick`
-SMALL = ["--width", 64, "--steps", 3000]
+SMALL = {"--width": 64, "--steps": 3000}
 
 
 def make_parser():
@@ -66,7 +66,9 @@ def run(args):
 
     output_dir = comparison_dir(args, "couplet", "compare" if args.preset == "quick" else f"compare-{args.preset}")
     common = ["--dataset", args.dataset, "--preset", args.preset]
-    common += SMALL if args.dataset == GRAMMAR and args.preset == "quick" else []
+    if args.dataset == GRAMMAR and args.preset == "quick":
+        given = {word.partition("=")[0] for word in args.forwarded}
+        common += [word for flag, value in SMALL.items() if flag not in given for word in (flag, value)]
     common += [*args.forwarded, *(["--format", args.format] if args.format else [])]
     kinds = kinds_of(args.dataset, args.models, args.depths)
     jobs = {
@@ -79,7 +81,10 @@ def run(args):
     columns |= {"seconds of training": "train_seconds", "parameters of the blocks": "parameters of the blocks"}
     lengths = (2, 3, 4, 5) if args.dataset == GRAMMAR else ()
     columns |= {f"last of {n} words": f"last word/{n} words" for n in lengths}
-    rows = {name: {c: [m[key] for m in metrics] for c, key in columns.items()} for name, metrics in results.items()}
+    rows = {
+        name: {c: [m[key] for m in metrics if key in m] for c, key in columns.items()}
+        for name, metrics in results.items()
+    }
     first = results[next(iter(kinds))][0]
     for table in ("table of characters", "table of neighbours"):
         rows[table] = {c: [first[f"{table}/{c}"]] for c in ("perplexity", "top-1", "whole lines")}

@@ -73,16 +73,14 @@ def parallelism(couplets, oblique, tags):
     Returns:
         dict: "opposed tones", the share of the second, fourth, ... characters whose tones are opposed, of those whose
         tones are known; "level end", the share of lower lines that end in a level tone; "same part of speech", the
-        share of characters. What needs a missing package is left out.
+        share of characters. What needs a missing package is left out, and what has no case.
     """
     result = {}
     if oblique:
         tones = [(oblique(upper), oblique(lower)) for upper, lower in couplets]
         pairs = [(a, b) for u, l in tones for a, b in zip(u[1::2], l[1::2], strict=True) if None not in (a, b)]
         ends = [l[-1] for _, l in tones if l[-1] is not None]
-        result["opposed tones"] = float(np.mean([a != b for a, b in pairs]))
-        result["level end"] = float(np.mean([not end for end in ends]))
+        result |= {"opposed tones": [a != b for a, b in pairs], "level end": [not end for end in ends]}
     if tags:
-        same = [a == b for u, l in couplets for a, b in zip(tags(u), tags(l), strict=True)]
-        result["same part of speech"] = float(np.mean(same))
-    return result
+        result["same part of speech"] = [a == b for u, l in couplets for a, b in zip(tags(u), tags(l), strict=True)]
+    return {name: float(np.mean(cases)) for name, cases in result.items() if cases}

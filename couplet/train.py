@@ -106,6 +106,7 @@ def run(args):
 
     # results
     with errors_begin_with(f"after step {args.steps}"):
+        history.complete(args.steps, measure)
         atomic_write(run_dir / "tagger.keras", tagger.save)
         metrics, text = report.measure_all(tagger, couplets, args.dataset)
         metrics |= {"parameters": tagger.count_params(), "parameters of the blocks": report.block_parameters(tagger)}

@@ -179,9 +179,12 @@ def run(args):
     order = np.random.default_rng([args.seed, 0]).permutation(len(train.array))
     held_out = min(VALIDATION, len(order) // 5)
     validation, rest = order[:held_out], np.sort(order[held_out:])
+    of_class = np.bincount(train.labels[rest])
+    if not held_out or np.count_nonzero(of_class) < 2:
+        raise UserError(f"{len(order)} images are too few to learn classes from: raise --limit")
     chosen = {}
     for n in LABELS:
-        if n < len(rest):
+        if n < len(rest) and 0 < n // len(of_class) <= of_class.min():
             rngs = (np.random.default_rng([args.seed, 1, n, draw]) for draw in range(DRAWS))
             chosen[f"{n:,} labels"] = [rest[balanced(train.labels[rest], n, rng)] for rng in rngs]
     chosen[f"all {len(rest):,} labels"] = [rest]

@@ -9,8 +9,8 @@ Z = sum_k exp(l_k) the probability of "real" is Z/(Z + 1). It learns from few la
 their labels, and from fakes. The generator matches the mean of the last features (feature matching).
 
 --seed chooses the labelled images and the networks. The networks are the paper's, with weight normalisation and
-Gaussian noise; --preset paper has its Adam 3e-3 and 300 passes too. Written to the run directory: `errors.json` (wrong
-test labels over the steps), figures, the discriminator, and results.json.
+Gaussian noise; --preset paper has its 300 passes (its Adam has --learning-rate 3e-3). Written to the run directory:
+`errors.json` (wrong test labels over the steps), figures, the discriminator, and results.json.
 """
 
 from common.cli import apply_preset, float_in, main, parser, positive_int
@@ -186,10 +186,11 @@ def run(args):
     # results
     with errors_begin_with(f"after step {args.steps}"):
         atomic_write(run_dir / "discriminator.keras", measured.save)
+        errors.complete(args.steps, measure)
         steps, values = errors.curve()
         metrics = {"test_errors": values[-1], "test_images": len(test.labels), **train_seconds(rows)}
         metrics |= {"steps": args.steps, "labels": args.labels}
-        published = REFERENCES.get(args.dataset, {}).get(args.labels, {})
+        published = {} if args.supervised else REFERENCES.get(args.dataset, {}).get(args.labels, {})
         write_results(run_dir, metrics, published, network=measured_network(averages))
         title = f"{in_words(args.dataset)} from {args.labels:,} labels"
         kind = "labels alone" if args.supervised else "with a GAN"

@@ -4,11 +4,11 @@
     python enlarge/compare.py --dataset text:novel.txt          # on a text of yours
     python enlarge/compare.py --dataset couplet --seeds 1
 
-A small model is trained for --steps, made --factor times as wide (article 8444) and trained for as many steps again:
-with exact copies, with copies and noise, and with copies that share their outgoing weights unevenly. Beside them the
-small model goes on, and a large one is trained from scratch, both for all the steps. Writes a table and the curves to
-`<out>/enlarge/compare-<dataset>/`. Flags that it does not know are passed to `enlarge/train.py`. Finished runs are not
-repeated, and a run that was stopped goes on.
+A small model is trained for --steps, made --factor times as wide (article 8444) and trained for as many steps
+again: with exact copies, with copies and noise, and with copies that share their outgoing weights unevenly. Beside
+them the small model goes on, and a large one is trained from scratch, both for all the steps. Writes a table and
+the curves to `<out>/enlarge/compare-<dataset>/`, with --steps N to `compare-N-steps-<dataset>/`. Flags that it does
+not know are passed to `enlarge/train.py`. Finished runs are not repeated, and a run that was stopped goes on.
 """
 
 import functools
@@ -46,8 +46,10 @@ def make_parser():
 
 def trained(*words):
     """Train a model with flags of `enlarge/train.py`, or go on with it, and return its run directory."""
+    from common.experiments.flags import refuse_repeated
     from common.training.run_dir import run_dir_of
 
+    refuse_repeated(words)
     args = train.make_parser().parse_args([*map(str, words), "--resume", "--new"])
     train.run(args)
     return run_dir_of(args, train.ARTICLE)
@@ -57,7 +59,9 @@ def run(args):
     """Train all models, one after the other, then write the table and the curves."""
     from common.experiments.sweep import comparison_dir
 
-    output_dir = comparison_dir(args, train.ARTICLE, "compare")
+    # with other steps the small models, from which the large ones began, would change
+    name = f"compare-{args.steps}-steps" if args.steps else "compare"
+    output_dir = comparison_dir(args, train.ARTICLE, name)
     steps = args.steps or train.PRESETS[args.preset]["steps"]
     width = args.width or train.PRESETS[args.preset]["width"]
     common = ["--dataset", args.dataset, "--preset", args.preset, *args.forwarded]
@@ -102,12 +106,14 @@ def report(args, output_dir, steps, run_dirs):
             "loss at the switch": [h[steps] for h in histories if steps in h],
             "loss at the end": [m["held_out"] for m in metrics],
             "parameters": [m["parameters"] for m in metrics],
-            "seconds of training": [m["train_seconds"] for m in metrics],
+            "seconds of training": [m["train_seconds"] for m in metrics if "train_seconds" in m],
             "gap of the copies": [m["gap_of_copies"] for m in metrics if offset],
-            "jump at the switch": [m["held_out/step 0"] - m["held_out/small model"] for m in metrics if offset],
+            "jump at the switch": [
+                m["held_out/step 0"] - m["held_out/small model"] for m in metrics if offset and "held_out/step 0" in m
+            ],
         }
     footer = f"\nlowest loss at the end: {lowest({way: row['loss at the end'] for way, row in rows.items()})}\n"
-    jumps = {way: max(map(abs, row["jump at the switch"])) for way, row in rows.items() if way in WAYS}
+    jumps = {way: max(map(abs, row["jump at the switch"])) for way, row in rows.items() if row["jump at the switch"]}
     footer += "".join(f"greatest jump at the switch, {way}: {jump:.1e}\n" for way, jump in jumps.items())
     print(write_table(output_dir, "model", rows, args, footer))
     path = output_dir / "figures/loss.png"

@@ -10,6 +10,7 @@ it `--factor` times as wide and goes on. At step 0 its loss is that of the small
 """
 
 import math
+import zlib
 
 from common.cli import apply_preset, float_in, main, parser, positive_int
 from common.errors import UserError
@@ -96,6 +97,23 @@ def load_small(args, alphabet):
     if read_json(f"{args.enlarge}/alphabet.json") != alphabet:
         raise UserError(f"{args.enlarge} was trained on a text with other characters: give its --dataset")
     return small
+
+
+def check_origin(run_dir, small):
+    """Write `enlarged_from.json`, a checksum of the small model, or refuse to go on from another one.
+
+    Raises:
+        UserError: if the run was enlarged from other weights.
+    """
+    import numpy as np
+
+    from common.files import read_json, write_json
+
+    path = run_dir / "enlarged_from.json"
+    origin = {"crc32": zlib.crc32(b"".join(np.asarray(w).tobytes() for w in small.get_weights()))}
+    if path.exists() and read_json(path) != origin:
+        raise UserError(f"{run_dir} was enlarged from other weights than those of --enlarge now: use another --out")
+    write_json(path, origin)
 
 
 def add_noise(model, noise, seed):
@@ -196,6 +214,8 @@ def run(args):
     small = load_small(args, alphabet) if args.enlarge else None
     run_dir, devices = begin_run(args, ARTICLE, examples)
     write_json(run_dir / "alphabet.json", alphabet)
+    if small:
+        check_origin(run_dir, small)
 
     # model and loss
     with devices, stage("building the model"):
@@ -210,18 +230,20 @@ def run(args):
 
     # training
     history = MetricHistory(run_dir / "held_out.json")
+    measure = lambda step: history.record(step, loss_of(scorer))
     rows = train(
         trainer, examples, run_dir, batch_size=args.batch_size, steps=args.steps, save_every=args.every,
-        seed=args.seed, on_interval=lambda step: history.record(step, loss_of(scorer)), devices=devices,
+        seed=args.seed, on_interval=measure, devices=devices,
     )  # fmt: skip
 
     # results
     atomic_write(run_dir / "decoder.keras", decoder.save)
     write_sample(run_dir / "sample.txt", decoder, held_out, alphabet, args.seed)
+    history.complete(args.steps, measure)
     final = history.values[str(args.steps)]
     metrics = {
         "held_out": final,
-        "held_out/step 0": history.values["0"],
+        **({"held_out/step 0": history.values["0"]} if "0" in history.values else {}),  # not after a damage
         **small_loss,
         **({"gap_of_copies": gap_of_copies(decoder, args.factor)} if args.factor else {}),
         "bits_per_character": final / math.log(2),

@@ -144,13 +144,13 @@ def run(args):
 
     from common.data.images import to_float
     from common.experiments.setup import begin_run, prepare
-    from common.files import write_json
     from common.models.inference import predict
     from common.plots.charts import plot_curves
     from common.plots.words import in_words
+    from common.training.log import last_values, log_curves, train_seconds
     from common.training.loop import train
     from common.training.run_dir import write_results
-    from common.training.run_files import read_history
+    from common.training.run_files import MetricHistory
 
     toy = args.dataset in TOYS
     if toy != (args.against in TOYS):
@@ -167,15 +167,14 @@ def run(args):
         trainer, model = build(args, shape)
 
     # {step: [bound on the second split, bound on the third, its standard error]}
-    path = run_dir / "bounds.json"
-    bounds = read_history(path)
+    history = MetricHistory(run_dir / "bounds.json")
+    bounds = history.values
     as_float = (lambda x: x) if toy else to_float
 
     def measure(step):
         stopping_values, values = (predict(model, as_float(split)).astype("float64") for split in (stopping, measuring))
         standard_error = float(values.std() / np.sqrt(len(values)))
-        bounds[str(step)] = [float(stopping_values.mean()), float(values.mean()), standard_error]
-        write_json(path, bounds)
+        history.record(step, [float(stopping_values.mean()), float(values.mean()), standard_error])
 
     rows = train(
         trainer, training, run_dir, batch_size=args.batch_size, steps=args.steps, save_every=args.every, seed=args.seed,
@@ -183,21 +182,23 @@ def run(args):
     )  # fmt: skip
 
     # the second split chooses the step, the third measures the bound there
+    history.complete(args.steps, measure)
     best_step = max(bounds, key=lambda step: bounds[step][0])
     _, bound, standard_error = bounds[best_step]
     metrics = {
         "bound": bound,
         "standard_error": standard_error,
-        "bound/training": rows[-1]["bound"],
         "best_step": int(best_step),
         "bound/last_step": bounds[str(args.steps)][1],
-        "train_seconds": rows[-1]["seconds"],
+        **{f"{name}/training": value for name, value in last_values(rows, "bound").items()},
+        **train_seconds(rows),
         "steps": args.steps,
     }
     series = {
         "held out": ([int(step) for step in bounds], [held_out for _, held_out, _ in bounds.values()]),
-        "training": ([row["step"] for row in rows], [row["bound"] for row in rows]),
     }
+    if curves := log_curves(rows, "bound"):
+        series["training"] = curves["bound"]
     title = f"{in_words(args.divergence)} of {in_words(args.dataset)} from {in_words(args.against)}"
     plot_curves(run_dir / "figures/bound.png", series, "step", "bound of the divergence", title)
     write_results(run_dir, metrics, {"article": "https://kexue.fm/archives/6016"})

@@ -137,8 +137,12 @@ def train(name, seed, steps, every, batch_size):
     return {"mu": float(mu), "sigma": float(sigma), "bound": value, "path": path}
 
 
-def load_or_fit(output_dir, name, seed, settings):
-    """Return the result of `train`, from its file if it has been trained before.
+def path_of_fit(output_dir, name, seed):
+    return output_dir / "fits" / f"{name}-s{seed}.json"
+
+
+def load_fit(output_dir, name, seed, settings):
+    """Return the result of `train` from its file, or None if it has not been trained before.
 
     Args:
         output_dir: path of the script's output.
@@ -149,18 +153,25 @@ def load_or_fit(output_dir, name, seed, settings):
     Raises:
         UserError: if it has been trained with other settings, or if its file is damaged.
     """
-    from common.files import read_json, write_json
+    from common.files import read_json
 
-    path = output_dir / "fits" / f"{name}-s{seed}.json"
-    if path.exists():
-        fit = read_json(path)
-        if not isinstance(fit, dict) or not fit.keys() >= {"settings", "mu", "sigma", "bound", "path"}:
-            raise UserError(f"{path} is damaged: it is no fit; delete it to fit again")
-        if fit["settings"] != settings:
-            raise UserError(f"{path} was trained with {fit.get('settings')}, not {settings}; use another --out")
-        return fit
+    path = path_of_fit(output_dir, name, seed)
+    if not path.exists():
+        return None
+    fit = read_json(path)
+    if not isinstance(fit, dict) or not fit.keys() >= {"settings", "mu", "sigma", "bound", "path"}:
+        raise UserError(f"{path} is damaged: it is no fit; delete it to fit again")
+    if fit["settings"] != settings:
+        raise UserError(f"{path} was trained with {fit.get('settings')}, not {settings}; use another --out")
+    return fit
+
+
+def fit_and_save(output_dir, name, seed, settings):
+    """Train, write the file that `load_fit` reads, and return the result."""
+    from common.files import write_json
+
     fit = {"settings": settings, **train(name, seed, **settings)}
-    write_json(path, fit)
+    write_json(path_of_fit(output_dir, name, seed), fit)
     print(f"{name:16s} seed {seed}: mu {fit['mu']:.4f}, sigma {fit['sigma']:.4f}, bound {fit['bound']:.4f}", flush=True)
     return fit
 
@@ -202,10 +213,11 @@ def run(args):
     if settings["batch_size"] > POINTS:
         raise UserError(f"--batch-size: there are only {POINTS} points. Received: {settings['batch_size']}")
     output_dir = Path(args.out) / "fgan" / ("gaussian" if args.preset == "quick" else f"gaussian-{args.preset}")
-    write_json(output_dir / "config.json", provenance(args) | {"settings": settings})
-
     exact = {name: optimum(name) for name in args.divergences}
-    fits = {name: [load_or_fit(output_dir, name, s, settings) for s in range(args.seeds)] for name in exact}
+    fits = {(name, s): load_fit(output_dir, name, s, settings) for name in exact for s in range(args.seeds)}
+    write_json(output_dir / "config.json", provenance(args) | {"settings": settings})  # nothing is refused any more
+    fits = {key: fit or fit_and_save(output_dir, *key, settings) for key, fit in fits.items()}
+    fits = {name: [fits[name, s] for s in range(args.seeds)] for name in exact}
 
     # tables
     rows, metrics = {}, {}

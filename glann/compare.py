@@ -88,7 +88,8 @@ def rows_of(name, metrics):
     for row, prefix in parts.items():
         of_part = {k.removeprefix(f"{prefix}/"): v for k, v in metrics.items() if k.startswith(f"{prefix}/")}
         rows[name.replace("glann", row)] = of_part
-    own["train_seconds"] += metrics["glo/train_seconds"]  # T is of no use without the codes
+    if "glo/train_seconds" in metrics and "train_seconds" in own:  # T is of no use without the codes
+        own["train_seconds"] += metrics["glo/train_seconds"]
     return rows | {name: own}
 
 

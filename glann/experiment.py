@@ -9,6 +9,7 @@ from common.experiments.gan import PROGRESS_STREAM, plot_distance
 from common.experiments.sample_space import N_FINAL, ImageSpace
 from common.experiments.setup import check_width, prepare
 from common.files import atomic_write
+from common.metrics.classifier import image_chunks
 from common.metrics.distances import frechet_distance
 from common.metrics.features import extractor
 from common.models.inference import predict
@@ -120,10 +121,12 @@ def sharpness(images):
 
     The Laplacian of a pixel is the sum of its four neighbours minus four times itself. Blur lowers it; noise raises it.
     """
-    x = np.asarray(images, "float32")
-    inner = x[:, 1:-1, 1:-1]
-    laplacian = x[:, :-2, 1:-1] + x[:, 2:, 1:-1] + x[:, 1:-1, :-2] + x[:, 1:-1, 2:] - 4 * inner
-    return float(np.mean(np.square(laplacian)))
+    total = 0.0
+    for x in image_chunks(images):
+        x = x.astype("float32")
+        laplacian = x[:, :-2, 1:-1] + x[:, 2:, 1:-1] + x[:, 1:-1, :-2] + x[:, 1:-1, 2:] - 4 * x[:, 1:-1, 1:-1]
+        total += len(x) * float(np.mean(np.square(laplacian)))
+    return total / len(images)
 
 
 def judges(args, space):

@@ -96,7 +96,7 @@ def run(args):
     from common.training.loop import train
     from common.training.run_dir import write_results
     from spectra import gan
-    from spectra.batches import QuotaBatches
+    from spectra.batches import QuotaBatches, quota_counts
     from spectra.best import BestWeights, score
     from spectra.dataset import SIMULATED, Part, load, rows_of
     from spectra.network import build_network
@@ -108,6 +108,7 @@ def run(args):
 
     # data
     everything, validation, test = load(SIMULATED, args.limit, args.points, args.seed)
+    quota_counts(args.quotas, args.batch_size)
     quasars = np.flatnonzero(everything.labels == QSO)
     if len(quasars) < 2:
         raise UserError(f"{len(quasars)} of {args.limit} spectra are quasars, too few for a GAN: raise --limit")

@@ -54,11 +54,17 @@ def write_tables(run_dir, results, labels):
     return text
 
 
-def draw(folder, results):
-    """Draw the macro-F1 on the validation set over the steps."""
+def draw(folder, results, first):
+    """Draw the macro-F1 on the validation set over the steps, without step 0, beside which all others look alike.
+
+    Args:
+        folder: path of the folder of figures.
+        results: dict of `Result`, that of the first training under "first".
+        first: str, the loss of the first training in words.
+    """
     steps, values = results["first"].best.curve()
     start = steps[int(np.argmax(values))]  # where the further trainings begin
-    curves = {"first": (steps, values)}
+    curves = {first: (steps, values)}
     for name, result in results.items():
         if name != "first":
             steps, values = result.best.curve()

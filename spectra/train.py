@@ -35,7 +35,8 @@ PRESETS = {
 }  # fmt: skip
 LOSSES = ("cross_entropy", "f1")
 TUNINGS = {"both": ("f1", "cross_entropy"), "f1": ("f1",), "cross_entropy": ("cross_entropy",), "none": ()}
-AFTER = {"f1": "then macro-F1", "cross_entropy": "then cross-entropy"}  # names of the further trainings
+IN_WORDS = {"f1": "macro-F1", "cross_entropy": "cross-entropy"}
+AFTER = {name: f"then {words}" for name, words in IN_WORDS.items()}  # names of the further trainings
 
 
 def make_parser():
@@ -163,7 +164,7 @@ def run(args):
     with errors_begin_with(f"after step {args.steps}"):
         metrics = report.metrics(results) | {"parameters": network.count_params()} | train_seconds(log)
         write_results(run_dir, metrics | {"steps": args.steps, "tune_steps": args.tune_steps})
-        report.draw(run_dir / "figures", results)
+        report.draw(run_dir / "figures", results, IN_WORDS[args.loss])
         print(report.write_tables(run_dir, results, test.labels))
         print(*(f"{name:32s}{value:.4g}" for name, value in metrics.items()), run_dir / "results.json", sep="\n")
         print("pictures:", *sorted((run_dir / "figures").glob("*.png")), sep="\n  ")

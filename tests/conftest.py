@@ -20,6 +20,7 @@ if os.environ["KERAS_BACKEND"] == "jax":  # two virtual devices for the tests of
 os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="jax-")
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
+import numpy as np
 import pytest
 
 from common.backend import import_backend
@@ -46,6 +47,13 @@ def _same_seed_and_float32():
     keras.config.set_dtype_policy("float32")
     yield
     keras.config.set_dtype_policy("float32")
+
+
+@pytest.fixture(autouse=True)
+def _fresh_random_numbers(request):
+    """Begin anew the generator RNG of a module, so that no test depends on those before it."""
+    if isinstance(getattr(request.module, "RNG", None), np.random.Generator):
+        request.module.RNG = np.random.default_rng(0)
 
 
 @pytest.fixture(autouse=True)

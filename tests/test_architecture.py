@@ -10,9 +10,10 @@ from tests.helpers.scripts import ROOT
 
 # from the ground up: a module imports from its own row or from earlier ones
 ROOMS = (
-    "common.errors", "common.files", "common.streams", "common.keras_settings", "common.backend", "common.ode",
-    "common.data", "common.flag_types", "common.parsers", "common.cli", "common.models", "common.losses",
-    "common.training", "common.plots", "common.metrics", "common.experiments", "common.reproduce",
+    "common.errors", "common.files", "common.streams", "common.cores", "common.locks", "common.keras_settings",
+    "common.backend", "common.ode", "common.data", "common.flag_types", "common.parsers", "common.cli",
+    "common.models", "common.losses", "common.training", "common.plots", "common.metrics", "common.experiments",
+    "common.reproduce",
 )  # fmt: skip
 ARTICLES = sorted(path.parent.name for path in ROOT.glob("*/reproduction.toml"))
 SOURCES = [path for folder in ("common", *ARTICLES) for path in sorted((ROOT / folder).rglob("*.py"))]

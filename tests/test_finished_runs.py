@@ -203,4 +203,4 @@ def test_damaged_fit_of_a_gaussian_is_named(tmp_path, content):
     path.parent.mkdir()
     path.write_text(content)
     with pytest.raises(UserError, match=r"fits/kl-s0\.json"):
-        gaussian.load_or_fit(tmp_path, "kl", 0, {"steps": 1, "every": 1, "batch_size": 1})
+        gaussian.load_fit(tmp_path, "kl", 0, {"steps": 1, "every": 1, "batch_size": 1})

@@ -6,7 +6,7 @@ from common.data.text import find_text, read_texts
 from common.errors import UserError
 from common.streams import stage
 from vocabulary import toy_language
-from vocabulary.discovery import encode
+from vocabulary.discovery import count_letters, encode
 
 LANGUAGE = "language"  # the data set that `vocabulary.toy_language` draws
 LEAST = 1000  # characters; the statistics of less say nothing
@@ -37,8 +37,8 @@ def load_corpora(dataset, against, data_dir=None, limit=None, seed=0):
     for names in ([dataset], against):
         texts = (text for name in names for text in islice(texts_of(name, data_dir), limit))
         codes.append(encode(texts))
-        if len(codes[-1]) < LEAST:
-            raise UserError(f"{' and '.join(names)} has {len(codes[-1])} characters: give a text of at least {LEAST}")
+        if (n := count_letters(codes[-1])) < LEAST:
+            raise UserError(f"{' and '.join(names)} has {n} characters and letters: give a text of at least {LEAST}")
     return codes
 
 

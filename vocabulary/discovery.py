@@ -31,6 +31,11 @@ def encode(texts):
     return np.where(is_letter | (codes == TEXT_END), codes, CUT).astype(np.uint32)
 
 
+def count_letters(codes):
+    """Return how many of some codes, see `encode`, stand for a character and not for a cut."""
+    return int(np.count_nonzero((codes != CUT) & (codes != TEXT_END)))
+
+
 def count_adjacent(codes):
     """Count characters and pairs of adjacent characters.
 

@@ -140,6 +140,6 @@ def load_words(run_dir):
             found = {name: arrays[name] for name in ("words", "vectors", "counts", "scores")}
         if len({len(values) for values in found.values()}) > 1 or found["vectors"].ndim != 2:
             raise ValueError("its arrays do not fit together")
-    except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
+    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"{path} is damaged ({one_line(error)[:100]}): train again") from None
     return found

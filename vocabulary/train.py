@@ -14,6 +14,7 @@ The run directory gets `terms.txt`, `table.md` with the first words of each step
 """
 
 from common.cli import apply_preset, float_in, main, parser
+from common.errors import UserError
 from common.flag_types import count_int, positive_int, sample_int, text_dataset, width_int
 from common.parsers import add_text_flags
 from vocabulary.corpus import LANGUAGE
@@ -82,11 +83,27 @@ def run(args):
     # words
     codes = load_corpora(args.dataset, args.against, args.data_dir, args.limit, args.seed)
     (domain, text), (general, _) = (find_words(c, args.min_pmi, args.min_proba) for c in codes)
+    if not domain:
+        raise UserError(
+            f"no piece of {args.dataset} is frequent enough for a word: lower --min-proba, or give more text"
+        )
     scores = contrast(domain, general)
     words, ids, texts = divide(text, domain)
     data = neighbour_pairs(ids, texts, args.window)
     print(f"{len(domain):,} and {len(general):,} words in {len(codes[0]):,} and {len(codes[1]):,} characters")
     print(f"{len(words):,} words of the domain get vectors, from {len(data):,} pairs of neighbours")
+
+    # seeds
+    of_words = np.array([[domain.get(w, 0), general.get(w, 0), scores.get(w, 0)] for w in words])
+    arrays = {"words": np.array(words), "counts": of_words[:, :2], "scores": of_words[:, 2]}
+    language = toy_language.make_language(args.seed) if args.dataset == LANGUAGE else None
+    rules = None if language else read_rules()  # the symbols of the language have no meaning
+    seeds = report.candidates(arrays, rules)
+    seeds = [word for word in seeds if not language or word in set(language.terms)][:SEEDS]
+    if not seeds:
+        raise UserError(
+            f"no word of {args.dataset} can be a term: lower --min-pmi, give more text, or see vocabulary/rules.toml"
+        )
 
     # vectors
     run_dir, devices = begin_run(args, ARTICLE, data)
@@ -102,19 +119,11 @@ def run(args):
 
     # results
     with errors_begin_with(f"after step {args.steps}"):
-        vectors = np.asarray(table.embeddings.numpy(), "float32")
-        of_words = np.array([[domain.get(w, 0), general.get(w, 0), scores.get(w, 0)] for w in words])
-        arrays = {"words": np.array(words), "vectors": vectors, "counts": of_words[:, :2], "scores": of_words[:, 2]}
+        arrays["vectors"] = np.asarray(table.embeddings.numpy(), "float32")
         atomic_write(run_dir / "words.npz", lambda path: np.savez(path, **arrays))
         metrics = {"words of the domain": len(domain), "general words": len(general)}
-        if args.dataset == LANGUAGE:
-            language = toy_language.make_language(args.seed)
+        if language:
             metrics |= report.known_lexicon(run_dir, language, codes, domain, general, arrays)
-            rules = None  # its symbols have no meaning
-            seeds = [word for word in report.candidates(arrays) if word in set(language.terms)][:SEEDS]
-        else:
-            rules = read_rules()
-            seeds = report.candidates(arrays, rules)[:SEEDS]
         text, more = report.terms(run_dir, arrays, seeds, S_MIN, ALPHA, rules)
         metrics |= more | train_seconds(rows) | {"steps": args.steps}
         write_results(run_dir, metrics)

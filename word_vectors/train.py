@@ -15,6 +15,7 @@ twenty words, pictures of the words and of the inner products against what theor
 """
 
 from common.cli import apply_preset, float_in, main, parser
+from common.errors import UserError
 from common.flag_types import IntRange, count_int, positive_int, sample_int, width_int
 from common.parsers import add_text_flags
 from word_vectors.corpus import LANGUAGE, TOKENS
@@ -124,6 +125,8 @@ def run(args):
     data = neighbour_pairs(corpus.ids, corpus.texts, args.window)
     counts = count_pairs(data, len(corpus.words))
     print(f"{len(corpus.words):,} words, {len(corpus.ids):,} places in texts, {len(data):,} pairs of neighbours")
+    if args.dataset != LANGUAGE and (n := int((counts >= LEAST_COUNT).sum())) < 2:
+        raise UserError(f"{n} pairs of words come together {LEAST_COUNT} times, too few to measure: give more text")
     run_dir, devices = begin_run(args, ARTICLE, data)
 
     # networks and training

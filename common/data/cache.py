@@ -7,6 +7,7 @@ This module knows no data set: a `DecodingJob` describes the images. A cached ar
 import contextlib
 import json
 import os
+import secrets
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -16,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from common.cores import usable_cores
 from common.data.decoding import quiet_pillow
 from common.data.faces import NO_FACE
 from common.data.file_types import printable
@@ -69,7 +71,7 @@ def prepare(name: str, job: DecodingJob, size: int, target: Path, label: str, so
             it, or if the disk does not take a large array.
     """
     total = len(job.names)
-    temporary = Path(f"{target}.{os.getpid()}.tmp")
+    temporary = Path(f"{target}.{secrets.token_hex(8)}.tmp")  # processes of two containers may have one number
     try:
         array = allocate(temporary, (total, size, size, job.channels), name)
         bad = _render_all(
@@ -113,7 +115,7 @@ def prepare(name: str, job: DecodingJob, size: int, target: Path, label: str, so
 
 def _render_all(job, array, title):
     """Fill the array; return {row: reason} for the images that could not be used."""
-    bad, pending, n_workers = {}, deque(), os.cpu_count() or 1
+    bad, pending, n_workers = {}, deque(), usable_cores()
     advance = progress_bar(len(array), title)
 
     def collect():

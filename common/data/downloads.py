@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from common import backend
 from common.data.storage import keras_home
+from common.locks import only_one_process
 
 TIMEOUT_SECONDS = 30  # a silent network must not hang for ever
 
@@ -43,21 +44,29 @@ def download(name: str, downloads: tuple[Download, ...]) -> str:
     try:
         for file, urls, digest in downloads:
             target = keras_home() / "datasets" / file
-            if target.exists():
-                continue
-            failures = []
-            for url in urls:
-                try:
-                    _fetch(target, url, digest)
-                    break
-                except Exception as error:
-                    reason = " ".join(str(getattr(error, "reason", error)).split()).split(" -- ")[-1][:100]
-                    failures.append(f"{urlsplit(url).hostname}: {reason}")
-            else:
+            try:
+                with only_one_process(target.with_name(f".{target.name}.lock"), f"downloading {target.name}"):
+                    failures = [] if target.exists() else _fetch_from_any(target, urls, digest)
+            except OSError as error:
+                failures = [f"{target.parent}: {error.strerror}"]
+            if not target.exists():
                 return f"the download failed, {'; '.join(failures)}"
     finally:
         socket.setdefaulttimeout(timeout)
     return "downloaded, but not readable"
+
+
+def _fetch_from_any(target, urls, digest):
+    """Download one file from the first address that gives it, and return what those before it answered."""
+    failures = []
+    for url in urls:
+        try:
+            _fetch(target, url, digest)
+            break
+        except Exception as error:
+            reason = " ".join(str(getattr(error, "reason", error)).split()).split(" -- ")[-1][:100]
+            failures.append(f"{urlsplit(url).hostname}: {reason}")
+    return failures
 
 
 def _fetch(target, url, digest):

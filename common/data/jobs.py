@@ -1,7 +1,6 @@
 """Describe what to decode for each kind of data set: image files, array files and toy faces."""
 
 import contextlib
-import os
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from common.cores import usable_cores
 from common.data import readers
 from common.data.archives import Entry
 from common.data.array_files import read_arrays
@@ -87,7 +87,7 @@ def all_grey(entries: list[Entry], name: str) -> bool:
         entries: of `readers.open_images`. They are read up to the first one that is not grey.
         name: of the data set, for messages.
     """
-    n_grey, n_workers = 0, os.cpu_count() or 1
+    n_grey, n_workers = 0, usable_cores()
     advance = progress_bar(len(entries), f"checking whether the {len(entries)} images of {printable(name)} are grey")
     pending, unread = deque(), (entry for entry in entries if not entry.problem)
     with quiet_pillow(), ThreadPoolExecutor(n_workers) as pool:

@@ -52,8 +52,9 @@ def allocate(path: Path, shape: tuple[int, ...], name: str) -> np.ndarray:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         for temporary in path.parent.glob("*.tmp"):
-            if time.time() - temporary.stat().st_mtime > STALE_SECONDS:
-                temporary.unlink()
+            with contextlib.suppress(FileNotFoundError):  # another process has just renamed its own
+                if time.time() - temporary.stat().st_mtime > STALE_SECONDS:
+                    temporary.unlink()
         if shutil.disk_usage(path.parent).free < 1.05 * n_bytes:
             raise OSError("not enough space left")
         array = np.lib.format.open_memmap(path, "w+", np.uint8, shape)

@@ -45,7 +45,7 @@ def run_gan(args, article, build, references, fixed_flags=()):
     """
     prepare(args, article)
     is_toy = args.dataset in TOYS
-    if not is_toy:
+    if not is_toy and getattr(args, "network", None) != "mlp":  # whose layers are dense
         check_width(args)
 
     # data and networks

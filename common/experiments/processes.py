@@ -1,13 +1,13 @@
 """Trainings as processes: started under a lock, watched, and told to save their state when we are told to stop."""
 
 import contextlib
-import fcntl
 import os
 import signal
 import subprocess
 import sys
 import time
 
+from common.cores import usable_cores
 from common.experiments.gpus import gpu_environments
 from common.streams import stage
 
@@ -17,34 +17,13 @@ GPU_SHARING_ENV = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREAL
 THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
 
 
-@contextlib.contextmanager
-def hold_lock(path):
-    """Yield an open file with the lock of a path, or None while another process holds it.
-
-    A process that `start_process` starts with the lock holds it until it ends, even if we end before. Where the file
-    system has no locks, everybody gets one.
-
-    Args:
-        path: path of the lock file. It is made, with its folder.
-    """
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(path, "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock = None
-        except OSError:
-            pass
-        yield lock
-
-
 def start_process(arguments, log, lock, env, cwd=None):
     """Start Python in a process group of its own, so that Ctrl-C is delivered exactly once, by us.
 
     Args:
         arguments: list of str, after `python`.
         log: open file that gets the output.
-        lock: open file of `hold_lock`.
+        lock: open file of `common.locks.hold_lock`; the process holds that lock until it ends.
         env: dict of the environment variables.
         cwd: path of the working directory (default: ours).
 
@@ -72,9 +51,7 @@ def thread_environment(processes):
     Args:
         processes: int, how many run at a time. A single one gets {}.
     """
-    # a job of a cluster may use some of the machine's cores only; macOS cannot tell which
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    share = str(max(1, cores // processes))
+    share = str(max(1, usable_cores() // processes))
     return {} if processes < 2 else {name: share for name in THREADS if name not in os.environ}
 
 

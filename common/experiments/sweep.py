@@ -10,10 +10,12 @@ from pathlib import Path
 
 from common.cli import Parser, add_format, dataset
 from common.errors import UserError
-from common.experiments.processes import GPU_SHARING_ENV, hold_lock, run_processes, start_process
+from common.experiments.flags import has_flags, refuse_repeated
+from common.experiments.processes import GPU_SHARING_ENV, run_processes, start_process
 from common.files import read_json
 from common.flag_types import count_int, output_folder
 from common.keras_settings import check_chosen_backend
+from common.locks import hold_lock
 from common.training.log import format_duration
 
 KILLED = "killed by signal"
@@ -61,19 +63,22 @@ def sweep(script, jobs, sweep_dir, workers=1, failed=None):
         Dict name -> run directory, of the jobs that succeeded, in the order of `jobs`.
 
     Raises:
-        UserError: if Keras has no backend that the networks run on, if a job fails and `failed` is `None`, or if a
-            job succeeds and it is not clear which `results.json` is its own.
+        UserError: if a job has a flag twice, if Keras has no backend that the networks run on, if a job fails and
+            `failed` is `None`, or if a job succeeds and it is not clear which `results.json` is its own.
         KeyboardInterrupt: after a signal to stop. The running jobs have then saved their state.
     """
+    for flags in jobs.values():
+        refuse_repeated(flags)
     check_chosen_backend()
     sharing = GPU_SHARING_ENV if workers > 1 else {}
     waiting, run_dirs, before, started_at, seconds = list(jobs), {}, {}, {}, []
     arguments, elsewhere = {}, set()  # of the jobs; names of those that another process runs
-    log_of = lambda name: Path(sweep_dir) / name / "log.txt"
+    dir_of = lambda name: Path(sweep_dir) / _folder(name)
+    log_of = lambda name: dir_of(name) / "log.txt"
     count_ended = lambda: len(run_dirs) + len(failed or ())
 
     def start(name, gpu_env):
-        job_dir = Path(sweep_dir) / name
+        job_dir = dir_of(name)
         arguments[name] = list(map(str, [script, *jobs[name], "--out", job_dir, "--resume", "--new"]))
         if run_dir := _finished_run(job_dir, arguments[name]):
             waiting.remove(name)
@@ -109,7 +114,7 @@ def sweep(script, jobs, sweep_dir, workers=1, failed=None):
             failed[name] = reason
             print(f"{name}: {reason}", flush=True)
             return
-        run_dirs[name] = find_run(Path(sweep_dir) / name, arguments[name], before[name])
+        run_dirs[name] = find_run(dir_of(name), arguments[name], before[name])
         remaining = len(jobs) - count_ended()
         estimate = remaining * sum(seconds) / len(seconds) / workers if remaining and seconds else None
         time_left = f"; about {format_duration(estimate)} left" if estimate else ""
@@ -121,6 +126,14 @@ def sweep(script, jobs, sweep_dir, workers=1, failed=None):
     progress = lambda: f"{count_ended()} of {len(jobs)} trainings have ended"
     run_processes(lambda: list(waiting), start, end, workers, title, progress)
     return {name: run_dirs[name] for name in jobs if name in run_dirs}
+
+
+def _folder(name):
+    """Return the name of a job's folder: the job's, unless it is a path or long."""
+    if "/" in name or len(name.encode()) > 100:
+        safe = re.sub(r"[^\w.-]+", "_", name)
+        return f"{safe[-40:]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return name
 
 
 def find_run(job_dir, arguments, before):
@@ -143,7 +156,7 @@ def find_run(job_dir, arguments, before):
     run_dirs = [run_dir for run_dir in after if not set(run_dir.parents) & after.keys()]
     is_its_own = (
         lambda run_dir: after[run_dir] != before.get(run_dir),
-        lambda run_dir: _has_flags(_config(run_dir), arguments),
+        lambda run_dir: has_flags(_config(run_dir), arguments),
         lambda run_dir: _has_command(run_dir, arguments),
     )
     for test in is_its_own:
@@ -162,12 +175,18 @@ def _finished_run(job_dir, arguments):
         job_dir: path, --out of the job.
         arguments: list of str, the script and all flags of the job.
     """
-    return next((run_dir for run_dir in _file_states(job_dir) if _has_command(run_dir, arguments)), None)
+    # `config.json` names the command that ran last, even if it was stopped; `results.json` the one that ended
+    files = (run_dir / "results.json" for run_dir in _file_states(job_dir))
+    return next((path.parent for path in files if _content(path).get("command") == _command(arguments)), None)
 
 
 def _has_command(run_dir, arguments):
     """Return whether a run was started last by this script with these flags, in this order."""
-    return _config(run_dir).get("command") == shlex.join(["python", *arguments])
+    return _config(run_dir).get("command") == _command(arguments)
+
+
+def _command(arguments):
+    return shlex.join(["python", *arguments])
 
 
 def _file_states(job_dir):
@@ -178,45 +197,15 @@ def _file_states(job_dir):
 
 def _config(run_dir):
     """Return the `config.json` of a run, {} if it is missing or damaged."""
+    return _content(run_dir / "config.json")
+
+
+def _content(path):
     try:
-        config = read_json(run_dir / "config.json")
+        content = read_json(path)
     except UserError:
         return {}
-    return config if isinstance(config, dict) else {}
-
-
-def _has_flags(config, arguments):
-    """Return whether a run's `config.json` has the values of all flags in a list of arguments."""
-    saved, given = config.get("flags"), {}
-    if not isinstance(saved, dict):
-        return False
-    for argument in arguments:
-        if argument.startswith("--"):
-            flag, _, value = argument[2:].partition("=")
-            given[flag] = [value] if value else []
-        elif given:
-            given[flag].append(argument)
-
-    def agrees(flag, values):
-        key = flag.replace("-", "_")
-        if not values and flag.startswith("no-"):
-            return saved.get(key.removeprefix("no_"), False) is False
-        if key not in saved:
-            return True
-        value = saved[key]
-        if not values:
-            return value is True
-        return [str(v) for v in (value if isinstance(value, list) else [value])] in (values, _as_numbers(values))
-
-    return all(agrees(*item) for item in given.items() if item[0] not in ("out", "resume", "new"))
-
-
-def _as_numbers(words):
-    """Return words with each number written as Python writes it, e.g. "0.001" for "1e-3"."""
-    try:
-        return [str(float(word)) for word in words]
-    except ValueError:
-        return words
+    return content if isinstance(content, dict) else {}
 
 
 def failure_reason(code, log):

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.errors import UserError
-from common.experiments.processes import GPU_SHARING_ENV, hold_lock, start_process
+from common.experiments.processes import GPU_SHARING_ENV, start_process
 from common.experiments.sweep import failure_reason
 from common.files import write_json
+from common.locks import hold_lock
 from common.reproduce import lists
 from common.reproduce.available import how_to_get, is_available
 from common.reproduce.paths import move_aside

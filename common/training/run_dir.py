@@ -2,6 +2,7 @@
 
 import fcntl
 import glob
+import hashlib
 import os
 import platform
 import re
@@ -62,7 +63,11 @@ def run_name(args):
 
     The name of a script that makes its data itself begins with the variant.
     """
-    return _safe(f"{_data_name(args)}{args.variant}-s{args.seed}")
+    name, end = _safe(f"{_data_name(args)}{args.variant}"), f"-s{args.seed}"
+    if len(name.encode()) > LONGEST_NAME:
+        start = name.encode()[:100].decode(errors="ignore")
+        name = f"{start}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+    return name + end
 
 
 def _data_name(args):
@@ -135,6 +140,7 @@ def accept_run(run_dir):
         write_json(Path(run_dir) / "config.json", _PENDING.pop(Path(run_dir)))
 
 
+LONGEST_NAME = 200  # bytes; file systems allow 255
 _PENDING = {}  # run directory -> its new config.json
 _LOCKS = {}  # run directory -> descriptor of its open `.lock`; the lock goes with the process
 
@@ -143,7 +149,11 @@ def _lock(run_dir):
     key = run_dir.resolve()
     if key in _LOCKS:
         return
-    descriptor = os.open(run_dir / ".lock", os.O_WRONLY | os.O_CREAT, 0o666)
+    try:
+        descriptor = os.open(run_dir / ".lock", os.O_WRONLY | os.O_CREAT, 0o666)
+    except OSError as error:
+        reason = error.strerror.lower()
+        raise UserError(f"cannot write to {run_dir}: {reason}; copy the run, or use another --out") from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

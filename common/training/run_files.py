@@ -162,6 +162,11 @@ class MetricHistory:
         self.values[str(step)] = value
         write_json(self.path, self.values)
 
+    def complete(self, step, measure):
+        """Call `measure(step)`, which records, if the value of that step is missing: a damaged file has lost it."""
+        if str(step) not in self.values:
+            measure(step)
+
     def curve(self):
         """Return (steps, values) in the order of steps, without step 0 (the untrained networks)."""
         steps = sorted(int(step) for step in self.values if step != "0")

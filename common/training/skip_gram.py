@@ -30,7 +30,7 @@ def neighbour_pairs(ids, texts, window):
         both_directions += [both, both[:, ::-1]]
     all_pairs = np.concatenate(both_directions).astype("int32")
     if not len(all_pairs):
-        raise UserError("no text has two words that are known: give longer texts, or a larger --vocabulary")
+        raise UserError("no text has two words that are known: give more or longer texts")
     return all_pairs
 
 

@@ -25,6 +25,7 @@ from flow.layers.likelihood import PRIORS
 from flow.training import evaluate
 from flow.training.collapse_guard import CollapseGuard
 
+PATIENCE = 5000  # steps until a loss above 0 counts as a collapse; in the author's script 10 epochs
 STDS = (0.5, 0.75, 0.8, 0.9, 1.0)
 
 
@@ -79,7 +80,7 @@ def run_on_images(args, article, build, references, *, data_dependent_init, prio
         save_png(run_dir / f"samples/step-{step:07d}.png", grid)
 
     variables = lambda: trainer.training_state() + (averages.variables if averages else [])
-    guard = CollapseGuard(run_dir, variables, limit=0.0)
+    guard = CollapseGuard(run_dir, variables, limit=0.0, patience=-(-PATIENCE // args.every))
     rows = train(
         trainer, images, run_dir, batch_size=args.batch_size, steps=args.steps, save_every=args.every, seed=args.seed,
         dtype="uint8", on_interval=save_pictures, devices=devices, averages=averages, callbacks=[guard],

@@ -3,13 +3,14 @@
 import json
 from types import SimpleNamespace
 
+import keras
 import numpy as np
 import pytest
 from keras import ops
 
 from albert import grammar, report, train
-from albert.encoder import block_variables, build_encoder
-from albert.tokens import Task
+from albert.encoder import block_variables, build_encoder, visible_positions
+from albert.tokens import Task, mask_tokens
 from albert.unshare import unshare
 from tests.albert.test_data import write_reviews
 from tests.helpers.arrays import assert_not_blank, numpy
@@ -48,11 +49,53 @@ def test_compare_trains_and_does_not_repeat(tmp_path, monkeypatch, home, capsys)
     assert metrics_of(folder) == metrics and (folder / "seed-0/log.txt").read_text() == log
 
     (run_dir / "label-unshared/scores.json").write_text("{}")
+    (run_dir / "held_out.json").write_text("")
     capsys.readouterr()
     error = error_line("albert/train.py", *train, "--out", folder / "seed-0", "--resume")
     printed = capsys.readouterr().out
+    assert list(json.loads((run_dir / "held_out.json").read_text())) == ["8"], "what is lost is measured again"
     assert "scores.json is damaged" in error and "is finished: 8 steps are done" in printed
+    longer = error_line("albert/train.py", *train, "--out", folder / "seed-0", "--resume", "--steps", "9")
+    assert "--steps 8, not 9" in longer, "the fine-tunings began at 8"
     assert "label, shared" in log and "label, shared" not in printed, "a fine-tuning that has ended is not repeated"
+
+
+def test_a_label_is_predicted_from_what_stands_before_it():
+    """In a task of generation a token may change only the labels from its own place on, and never its own."""
+    args = SimpleNamespace(size=9, depth=2, tune_learning_rate=0.01, seed=0)
+    encoder = build_encoder(11, 9, width=8, depth=2, heads=2, embedding=4)
+    source, labels = 5, 4  # five tokens are given, the last one begins the answer; four labels follow
+    task = Task(*[np.zeros((8, 9 + labels), "int32")] * 3, 11, source - 1, source)
+    _, scorer = train.build_tuning(args, encoder, task, "shared")
+    logits = keras.Model(scorer.input, scorer.get_layer("labels").output)
+    rng = np.random.default_rng(0)
+    x = rng.integers(5, 11, (1, 9 + labels))
+    before = numpy(logits(x))[0]
+    for i in range(labels):
+        changed = x.copy()
+        changed[0, source + i] = 5 + (changed[0, source + i] - 4) % 6  # the answer's token i
+        moved = np.abs(numpy(logits(changed))[0] - before).max(-1) > 1e-6
+        assert not moved[: i + 1].any() and moved[i + 1 :].all(), i
+    changed = x.copy()
+    changed[0, 9:] = 5
+    assert np.array_equal(numpy(logits(changed))[0], before), "the labels themselves are no input"
+
+
+def test_masked_tokens_are_scored_by_hand():
+    args = SimpleNamespace(size=8, learning_rate=0.01)
+    encoder = build_encoder(11, 8, width=8, depth=2, heads=2, embedding=4)
+    hidden = mask_tokens(
+        np.random.default_rng(0).integers(5, 11, (64, 8)).astype("int32"), 11, np.random.default_rng(1)
+    )
+    _, scorer = train.build_mlm(args, encoder, hidden.shape[1])
+    scores = numpy(scorer(hidden))  # (rows, right and counted, positions)
+    old = hidden[:, -scores.shape[2] :]
+    ids, positions = hidden[:, :8], hidden[:, 8 : 8 + scores.shape[2]]
+    vectors = numpy(encoder([ops.convert_to_tensor(ids), visible_positions(ids)]))
+    vectors = np.take_along_axis(vectors, positions[..., None], 1)
+    predicted = numpy(scorer.get_layer("mlm_head")(vectors)).argmax(-1)
+    assert np.array_equal(scores[:, 1], old >= 0) and np.array_equal(scores[:, 0], (predicted == old) & (old >= 0))
+    assert 0 < scores[:, 0].sum() < scores[:, 1].sum(), "an untrained encoder is sometimes right"
 
 
 @pytest.mark.parametrize("variant", ["unshared", "scaled"])
@@ -112,6 +155,8 @@ def test_gains_are_paired_and_tasks_go_from_easy_to_hard():
 def test_wrong_flags_are_one_line(small, tmp_path):
     out = ["--preset", "smoke", "--out", tmp_path]
     assert "--width must be a multiple of 2" in error_line("albert/train.py", "--width", "7", *out)
+    assert "--depth 1 shares nothing" in error_line("albert/train.py", "--depth", "1", *out)
+    assert not list(tmp_path.rglob("config.json")), "refused before a run begins"
     assert "did you mean unshared?" in error_line("albert/train.py", "--variants", "unshard", *out)
     assert "did you mean reviews?" in error_line("albert/train.py", "--dataset", "review", *out)
     assert "task sort has only 8 labelled examples: lower --batch-size" in error_line(

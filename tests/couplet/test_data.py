@@ -165,6 +165,8 @@ def test_parallelism_by_hand():
     scores = prosody.parallelism([("平仄平平", "仄平平仄"), ("平平仄仄", "平a平平")], oblique, tags)
     assert scores == {"opposed tones": 1.0, "level end": 0.5, "same part of speech": 7 / 8}
     assert prosody.parallelism([("平", "仄")], None, None) == {}
+    assert prosody.parallelism([("平", "仄")], oblique, None) == {"level end": 0.0}, "no second character"
+    assert prosody.parallelism([("a", "b")], oblique, None) == {}, "no tone is known"
 
 
 def test_entering_tones_are_oblique():

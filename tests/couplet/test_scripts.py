@@ -40,6 +40,10 @@ def test_train_and_answer(model, tmp_path, capsys):
     answers = (folder / "answers.md").read_text(encoding="utf-8")
     assert answers.count("\n") == 22 and answers in capsys.readouterr().out
     assert_not_blank(folder / "figures/loss.png", least=10)
+    if model == "gated":
+        (folder / "held_out.json").write_text("")
+        assert run_here("couplet/train.py", "--resume", folder) == 0 and capsys.readouterr()
+        assert metrics_of(folder)["perplexity"] == metrics["perplexity"], "what is lost is measured again"
     upper = answers.splitlines()[2].split("|")[1].strip()
     assert run_here("couplet/answer.py", "--run", folder, upper, "囧" + upper) == 0
     said = capsys.readouterr().out.splitlines()

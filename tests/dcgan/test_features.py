@@ -47,6 +47,27 @@ def test_the_svm_is_as_good_as_the_exact_one():
     assert features.svm_error(shuffled, shuffled, split(700, 1500), 0) > 0.6
 
 
+def test_the_strength_of_the_svm_is_chosen_on_the_validation_images(monkeypatch):
+    """A stub that scores best where the exponent of its strength is the first label that it is shown."""
+
+    class Stub:
+        def __init__(self, alpha, **_):
+            self.alpha = alpha
+
+        def fit(self, x, y):
+            return self
+
+        def score(self, x, y):
+            return -abs(np.log10(self.alpha) - y[0])
+
+        def predict(self, x):
+            return np.full(len(x), round(np.log10(self.alpha)))
+
+    monkeypatch.setattr(features, "linear_svm", lambda: Stub)
+    error = lambda of_test: features.svm_error(([[0]], [0]), ([[0]], [-4]), ([[0]], np.array([of_test])), 0)
+    assert error(-4) == 0 and error(-2) == 1
+
+
 def test_without_scikit_learn_there_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn.linear_model", None)
     assert 'pip install -e ".[svm]"' in error_line("dcgan/features.py", tmp_path)
@@ -83,11 +104,19 @@ def test_the_reader_learns_glasses_and_smile():
     assert (np.sign(read[:, 0]) == factors[:, columns[0]]).mean() > 0.9
 
 
+def striped(n, seed=0):
+    """Return n images of noise with two white rows, at a height of its own for each class, and their labels."""
+    images, labels = digits(n, seed)
+    images //= 2
+    images[np.arange(n)[:, None], 2 * labels[:, None] + [4, 5]] = 255
+    return images, labels
+
+
 @pytest.fixture(scope="module")
 def runs(home, tmp_path_factory):
-    """The run directories of two trainings of seconds: on noise of the form of MNIST, and on drawn faces."""
+    """The run directories of two trainings of seconds: on stripes of the form of MNIST, and on drawn faces."""
     folder = tmp_path_factory.mktemp("runs")
-    write_idx(folder / "data/mnist", digits(600), digits(100, 1))
+    write_idx(folder / "data/mnist", striped(600), striped(100, 1))
     flags = ["--preset", "smoke", "--size", "32", "--features", "pixels", "--limit", "300", "--steps", "2"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KERAS_HOME", str(home / "cache"))
@@ -109,10 +138,14 @@ def test_features_of_a_run(home, runs, monkeypatch, capsys):
         "discriminator", "untrained network", "128 principal components", "raw pixels",
     }  # fmt: skip
     assert {name.split("/")[2] for name in metrics} == {"100 labels", "all 240 labels"}
-    assert all(70 < error <= 100 for error in metrics.values()), "there is nothing to learn from noise"
+    assert all(error < 40 for error in metrics.values()), "nine in ten are wrong by chance"
+    assert metrics["error/raw pixels/all 240 labels/0"] < 5
     assert_not_blank(run_dir / "features/figures/errors.png")
     assert (run_dir / "features/table.md").read_text() in capsys.readouterr().out
     assert "toy_faces has no classes" in error_line("dcgan/features.py", faces)
+    assert "3 images are too few to learn classes from: raise --limit" in error_line(
+        "dcgan/features.py", run_dir, "--limit", "3"
+    )
 
 
 def test_the_latent_space_of_a_run(home, runs, monkeypatch, capsys):

@@ -84,6 +84,11 @@ def test_a_wrong_flag_gets_one_line_and_no_run_directory(keras_home, tmp_path, f
     assert not (tmp_path / "runs").exists()
 
 
+def test_dense_layers_have_any_width(keras_home, tmp_path):
+    flags = ["--network", "mlp", "--width", "7", "--preset", "smoke", "--limit", "100", "--features", "pixels"]
+    assert run_here("dcgan/train.py", *flags, "--steps", "1", "--out", tmp_path) == 0
+
+
 def test_the_pictures_of_the_gradient(tmp_path, capsys):
     assert run_here("dcgan/saturation.py", "--out", tmp_path) == 0
     folder = tmp_path / "dcgan/saturation"

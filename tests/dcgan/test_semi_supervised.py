@@ -82,6 +82,19 @@ def test_the_loss_by_hand():
     np.testing.assert_array_equal(numpy(values["label_accuracy"]), labelled.argmax(1) == label)
 
 
+def test_labels_belong_to_the_labelled_images_and_all_others_have_none():
+    trainer, discriminator, _ = build()
+    restore = state_of(trainer)
+    outputs = {name: numpy(value) for name, value in trainer(IMAGES).items()}
+    restore()
+    drawn, label = next(layer for layer in trainer.layers if isinstance(layer, LabelledBatch))(IMAGES)
+    np.testing.assert_array_equal(outputs["label"], numpy(label))
+    np.testing.assert_allclose(outputs["labelled"], numpy(discriminator(drawn)[0]), rtol=1e-4, atol=1e-5)
+    logits, features = discriminator((IMAGES.reshape(10, -1) + 1) / 2)
+    np.testing.assert_allclose(outputs["real"], numpy(logits), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(outputs["real_features"], numpy(features), rtol=1e-4, atol=1e-5)
+
+
 def test_the_generator_matches_features_and_the_discriminator_ignores_that():
     trainer, discriminator, generator = build()
     restore, x = state_of(trainer), ops.convert_to_tensor(IMAGES)
@@ -125,6 +138,9 @@ def test_it_trains_and_goes_on(home, tmp_path, monkeypatch, data, flags):
     metrics = metrics_of(results.parent)
     assert 70 < metrics["test_errors"] <= 100, "there is nothing to learn from noise"
     assert (results.parent / "figures/samples.png").exists() != bool(flags)
+    (results.parent / "errors.json").write_text("")
+    assert run_here(*command, "--resume") == 0
+    assert metrics_of(results.parent)["test_errors"] == metrics["test_errors"], "measured again"
     if not flags:
         assert run_here(*command, "--resume", "--steps", "6") == 0
         assert metrics_of(results.parent)["steps"] == 6

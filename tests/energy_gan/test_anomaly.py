@@ -11,7 +11,7 @@ from sklearn.metrics import average_precision_score
 from common.data.images import Images
 from common.errors import UserError
 from common.experiments.sample_space import leave_out
-from common.files import write_json
+from common.files import read_json, write_json
 from energy_gan import anomaly
 from energy_gan.anomaly import average_precision, energy_and_slope
 from energy_gan.energy_maps import maps
@@ -91,6 +91,24 @@ def test_digit_that_no_test_image_shows_is_not_measured(tmp_path, monkeypatch, c
     assert "not measured: AUPRC without 1 (at least 1 are needed; there are only 0 test images of 1)" in printed
     assert "| without 4 | 0.333 |" in printed and "| without 1 |" not in printed
     assert "auprc.png" not in run("1"), "nothing to draw"
+
+
+@pytest.mark.parametrize(("sign", "least", "most"), [(-1, 1, 1), (1, 0, 0.2)])
+def test_a_high_energy_marks_the_digit(tmp_path, monkeypatch, sign, least, most):
+    """U = -critic grows with brightness, and the sevens are the brightest; with the other sign they come last."""
+    x = keras.Input((16, 16, 1))
+    write_json(tmp_path / "7-0/config.json", {"flags": {"size": 16}})
+    keras.Model(x, sign * ops.mean(x, (1, 2))).save(tmp_path / "7-0/critic.keras")
+    labels = np.arange(60) % 10
+    array = np.random.default_rng(0).integers(0, 120, (60, 16, 16, 1)) + 120 * (labels == 7)[:, None, None, None]
+    test = Images("mnist", array.astype("uint8"), list(map(str, labels)), labels, tuple("0123456789"), [])
+    monkeypatch.setattr("common.data.images.load_images", lambda *args, **kwargs: test)
+    monkeypatch.setattr(anomaly, "run_variants", lambda *args: {"7-0": tmp_path / "7-0"})
+    args = anomaly.make_parser().parse_args(["--seeds", "1", "--digits", "7", "--out", str(tmp_path)])
+    args.forwarded = []
+    anomaly.run(args)
+    (results,) = tmp_path.rglob("results.json")
+    assert least <= read_json(results)["metrics"]["AUPRC of U/without 7/0"] <= most
 
 
 def test_leave_out_a_class():

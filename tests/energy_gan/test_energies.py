@@ -10,6 +10,7 @@ from common.models.networks import mlp
 from energy_gan import energies, entropies, train
 from tests.energy_gan.helpers import plane_flags
 from tests.helpers.arrays import numpy64 as numpy
+from tests.helpers.arrays import state_of
 from tests.helpers.autodiff import gradient, weight_gradients
 
 
@@ -56,6 +57,27 @@ def test_the_penalty_is_taken_at_its_points():
     for energy in ("hinge", "ebgan"):
         trainer, _, _ = train.build(plane_flags("--energy", energy), (2,))
         assert set(trainer.critic(x)) == {"real", "fake"}
+
+
+@pytest.mark.parametrize("energy", train.ENERGIES)
+def test_the_energy_is_minus_the_critic_at_the_data_and_at_the_fakes(energy):
+    trainer, critic, generator = train.build(plane_flags("--energy", energy), (2,))
+    x = np.random.default_rng(0).standard_normal((5, 2)).astype("float32")
+    latent = lambda player: next(layer for layer in player.layers if "latent" in layer.name)(x)
+    restore = state_of(trainer.critic)
+    outputs = trainer.critic(x)
+    restore()
+    fake = numpy(generator(latent(trainer.critic))).astype("float32")
+    np.testing.assert_allclose(numpy(outputs["real"]), -numpy(critic(x)), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(numpy(outputs["fake"]), -numpy(critic(fake)), rtol=1e-4, atol=1e-6)
+    if "squared_norm_fake" in outputs:
+        slopes = gradient(lambda points: ops.sum(critic(points)), fake)
+        np.testing.assert_allclose(numpy(outputs["squared_norm_fake"]), np.sum(slopes**2, -1), rtol=1e-3)
+    restore = state_of(trainer.generator)
+    outputs = trainer.generator(x)
+    restore()
+    expected = -numpy(critic(generator(latent(trainer.generator))))
+    np.testing.assert_allclose(numpy(outputs["fake"]), expected, rtol=1e-4, atol=1e-6)
 
 
 def test_the_metrics_of_the_energy():

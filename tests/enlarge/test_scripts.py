@@ -1,11 +1,12 @@
 """The scripts of article 8444 from their flags to their files."""
 
 import re
+import shutil
 
 import numpy as np
 import pytest
 
-from common.files import write_json
+from common.files import read_json, write_json
 from enlarge import compare, corpus, symmetry, train
 from enlarge.exactness import BREAKS, MODELS
 from tests.helpers.arrays import assert_not_blank
@@ -104,11 +105,27 @@ def test_an_enlarged_model_goes_on_from_the_loss_of_the_small_one(runs):
     small, wide = (metrics_of(runs / f"enlarge/text-text.txt-16-smoke{end}-s0") for end in ("", "-factor-3-spread-0.4"))
     assert wide["held_out/step 0"] == pytest.approx(small["held_out"], abs=1e-5) == wide["held_out/small model"]
     assert small["held_out"] < small["held_out/step 0"] and wide["held_out"] < wide["held_out/step 0"]
+    assert wide["bits_per_character"] == pytest.approx(wide["held_out"] / np.log(2))
     assert wide["gap_of_copies"] > 0.1 and "gap_of_copies" not in small
     assert wide["parameters"] > 4 * small["parameters"]
     folder = runs / "enlarge/text-text.txt-16-smoke-factor-3-spread-0.4-s0"
     assert len((folder / "sample.txt").read_text(encoding="utf-8")) > 3 * train.CHARACTERS
     assert_not_blank(folder / "figures/loss.png", least=5)
+
+
+def test_an_enlarged_run_goes_on_without_its_history_but_not_from_another_model(runs, tmp_path):
+    folders = [runs / f"enlarge/text-text.txt-16-smoke{end}-s0" for end in ("", "-factor-3-spread-0.4")]
+    small, wide = (shutil.copytree(folder, tmp_path / folder.name) for folder in folders)
+    before = metrics_of(wide)
+    (wide / "held_out.json").write_text("")
+    assert run_here("enlarge/train.py", "--resume", wide) == 0
+    after = metrics_of(wide)
+    assert after["held_out"] == before["held_out"] and before.keys() - after.keys() == {"held_out/step 0"}
+
+    flags = read_json(wide / "config.json")
+    write_json(wide / "config.json", flags | {"flags": flags["flags"] | {"enlarge": str(small)}})
+    assert run_here("enlarge/train.py", "--resume", small, "--steps", "9") == 0
+    assert "was enlarged from other weights" in error_line("enlarge/train.py", "--resume", wide)
 
 
 def test_flags_that_do_not_go_together_are_one_line(runs):

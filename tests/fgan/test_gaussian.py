@@ -107,7 +107,9 @@ def test_script(home, tmp_path, capsys, backend):
     gaussian.run(gaussian.make_parser().parse_args(flags))
     assert "seed 0:" not in capsys.readouterr().out
     assert json.loads((output_dir / "results.json").read_text())["metrics"] == metrics
+    config = (output_dir / "config.json").read_text()
     assert "use another --out" in error_line("fgan/gaussian.py", *flags, "--steps", "7")
+    assert (output_dir / "config.json").read_text() == config, "it tells how the results beside it were made"
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from common.errors import UserError
 from fgan.estimate import pair_samples, three_splits
 from tests.helpers.arrays import assert_not_blank
-from tests.helpers.scripts import error_line, run_near, run_script
+from tests.helpers.scripts import error_line, run_here, run_near, run_script
 
 
 def test_train_on_images(home, tmp_path):
@@ -41,6 +41,19 @@ def test_estimate_measures_on_samples_that_the_critic_has_not_seen(home, tmp_pat
     assert max(bounds, key=lambda step: bounds[step][0]) == str(int(metrics["best_step"]))
     assert bounds[str(int(metrics["best_step"]))][1:] == [metrics["bound"], metrics["standard_error"]]
     assert_not_blank(results.parent / "figures/bound.png")
+
+
+def test_estimate_goes_on_without_its_histories(tmp_path):
+    flags = ["--preset", "smoke", "--dataset", "two_moons", "--against", "8gaussians", "--steps", "4", "--every", "2"]
+    assert run_here("fgan/estimate.py", *flags, "--out", tmp_path) == 0
+    (results,) = tmp_path.rglob("results.json")
+    before = json.loads(results.read_text())["metrics"]
+    (results.parent / "bounds.json").write_text("")
+    (results.parent / "log.csv").unlink()
+    assert run_here("fgan/estimate.py", "--resume", results.parent) == 0
+    after = json.loads(results.read_text())["metrics"]
+    assert after["bound/last_step"] == before["bound/last_step"] and after["best_step"] == 4
+    assert before.keys() - after.keys() == {"bound/training", "train_seconds"}, "what only the log knew"
 
 
 def test_estimate_refuses_too_few_held_out_images_before_it_trains(tmp_path, monkeypatch):

@@ -7,10 +7,13 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
-from common.cli import main
+from common.cli import apply_preset, main
+from common.errors import UserError
+from common.training.run_dir import open_run
 from flow import glow, nice, realnvp
+from flow.training import run_images
 from tests.helpers.arrays import assert_not_blank
-from tests.helpers.scripts import run_comparison, run_near
+from tests.helpers.scripts import run_comparison, run_here, run_near
 
 # few images, because the principal components of many take longer than the training
 IMAGES = ["--preset", "smoke", "--dataset", "toy_faces", "--limit", "20", "--batch-size", "8"]
@@ -49,6 +52,27 @@ def test_a_flow_on_images(home, tmp_path, backend, arguments):
     assert metrics["pca_frechet"] == metrics[f"pca_frechet/std_{0.75 if 'nice' in arguments[0] else 0.8}"]
     assert metrics["rescues"] == 0
     assert (results.parent / "flow.keras").exists() and (results.parent / "best.npz").exists()
+
+
+def test_nice_goes_on_with_the_run_that_resume_names(tmp_path):
+    """Its config.json has settings that NICE has no flags for."""
+    args = nice.make_parser().parse_args(["--out", str(tmp_path), *IMAGES])
+    apply_preset(args, nice.make_parser(), nice.PRESETS)
+    run_dir = open_run(args, nice.ARTICLE, 20)
+    again = nice.make_parser().parse_args(["--resume", str(run_dir), "--steps", "9"])
+    assert (again.steps, again.dataset, again.limit) == (9, "toy_faces", 20)
+    for name in ("ema", "levels", "variant", "out", "batch_size"):
+        assert getattr(again, name) == getattr(args, name), name
+
+
+@pytest.mark.parametrize("every", [1, 50, 500])
+def test_pictures_do_not_decide_when_a_training_has_collapsed(tmp_path, monkeypatch, every):
+    guards = []
+    monkeypatch.setattr(run_images, "CollapseGuard", lambda *args, **kwargs: guards.append(kwargs) or pytest.skip)
+    monkeypatch.setattr(run_images, "train", lambda *args, **kwargs: (_ for _ in ()).throw(UserError("enough")))
+    flags = [*IMAGES, "--every", str(every), "--steps", "1000", "--out", tmp_path]
+    assert run_here("flow/glow.py", *flags) != 0
+    assert guards[0]["limit"] == 0 and guards[0]["patience"] * every == run_images.PATIENCE
 
 
 def test_a_flow_in_the_plane(home, tmp_path):

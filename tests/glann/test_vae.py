@@ -46,11 +46,13 @@ def test_cross_entropy_is_least_where_the_decoded_image_is_the_image():
     assert loss(X) < loss(X * 0.9) and loss(np.float32([1])) < np.inf, "saturated pixels have a finite loss"
 
 
-def test_sharpness_falls_with_blur():
+def test_sharpness_falls_with_blur(monkeypatch):
     images = RNG.integers(0, 256, (5, 12, 12, 1))
     blurred = (images + np.roll(images, 1, 1) + np.roll(images, 1, 2) + np.roll(images, (1, 1), (1, 2))) / 4
     assert sharpness(np.full((2, 9, 9, 3), 7)) == 0
     assert sharpness(blurred) < 0.5 * sharpness(images)
+    monkeypatch.setattr("common.metrics.classifier.CHUNK_IMAGES", 3)
+    assert sharpness(images) == pytest.approx(np.mean([sharpness(image[None]) for image in images]))
     y, x = np.mgrid[:9, :9]
     parabola = (x**2 + 3 * y**2)[None, ..., None]
     assert sharpness(parabola) == 8**2, "its Laplacian is 2 + 6 everywhere"

@@ -3,14 +3,18 @@
 import json
 
 import keras
+import numpy as np
+import pytest
 from keras import layers
 
 from common.cli import apply_preset
 from common.data import toy_faces
+from common.data.images import load_images, to_float
 from common.losses.correlation import average, correlation
+from common.models.inference import load_model
 from common.models.layers import Latent
 from common.training.single_loss import SingleLoss
-from ogan import train
+from ogan import evaluate, train
 from ogan.experiment import run_ogan
 
 METRICS = {
@@ -47,7 +51,8 @@ def test_metrics_of_drawn_faces(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     parser = train.make_parser()
     flags = ["--preset", "smoke", "--steps", "1", "--limit", "40", "--no-flip", "--out", str(tmp_path / "runs")]
-    run_ogan(apply_preset(parser.parse_args(flags), parser, train.PRESETS), "ogan", build_small, {})
+    args = apply_preset(parser.parse_args(flags), parser, train.PRESETS)
+    run_ogan(args, "ogan", build_small, {})
 
     (results,) = tmp_path.rglob("results.json")
     metrics = json.loads(results.read_text())["metrics"]
@@ -56,3 +61,15 @@ def test_metrics_of_drawn_faces(tmp_path, monkeypatch, capsys):
     assert metrics["steps"] == 1
     printed = capsys.readouterr().out
     assert all(name in printed for name in metrics)
+
+    # the averaged networks, on images that they were not trained on, beside the mean of those that they were
+    encoder, generator = (load_model(results.parent / f"{name}.keras") for name in ("encoder", "generator"))
+    images, held_out = (load_images("toy_faces", args.size, split, limit=40).array for split in ("train", "test"))
+    mean = to_float(images.mean(0))
+    np.testing.assert_allclose(np.load(results.parent / "mean_image.npy"), mean, atol=1e-6)
+    for array, end in ((held_out, ""), (images, "/training_images")):
+        expected = evaluate.reconstruction_metrics(encoder, generator, np.asarray(array), mean)
+        for name in ("reconstruction_mse", "mean_image_mse"):
+            assert metrics[name + end] == pytest.approx(expected[name], rel=1e-4)
+    z_corr = evaluate.latent_metrics(encoder, generator, args.latent_dim, args.seed, 40)["z_corr"]
+    assert metrics["z_corr"] == pytest.approx(z_corr, abs=1e-5) != metrics["z_corr/without_ema"]

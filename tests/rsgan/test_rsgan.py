@@ -10,34 +10,22 @@ from keras import layers, ops
 from common.cli import apply_preset
 from common.data.batches import EndlessBatches
 from common.losses.adversarial import LOSSES, get_loss
-from common.losses.gradient_penalties import PENALTIES, RandomInterpolation, RandomNeighbour, consistency_penalty
-from common.models.layers import Latent
+from common.losses.gradient_penalties import (
+    PENALTIES,
+    consistency_penalty,
+)
 from common.models.spectral_norm import SpectralNormalized
 from rsgan import train
-from rsgan.losses import Clip, method_losses, penalty_of
+from rsgan.losses import Clip, method_losses
 from rsgan.methods import METHODS
 from tests.helpers.arrays import numpy, state_of
-from tests.helpers.autodiff import gradient, weight_gradients
-
-IMAGES = np.random.default_rng(0).integers(0, 256, (12, 32, 32, 1), dtype=np.uint8)
-
-
-def build(loss, *flags, shape=(32, 32, 1)):
-    """Return what `train.build` makes of a method: (trainer, critic, generator)."""
-    parser = train.make_parser()
-    args = apply_preset(parser.parse_args(["--preset", "smoke", "--loss", loss, *flags]), parser, train.PRESETS)
-    args.spectral_norm = METHODS[loss].spectral_norm if args.spectral_norm is None else args.spectral_norm
-    keras.utils.set_random_seed(1)
-    return train.build(args, shape)
+from tests.helpers.autodiff import weight_gradients
+from tests.rsgan.helpers import IMAGES, build, latent_of
 
 
 def head_of(model):
     """Return T-GAN's network that scores a pair, `None` if there is none."""
     return next((layer for layer in model._flatten_layers() if layer.name == "head"), None)
-
-
-def latent_of(model):
-    return next(layer for layer in model.layers if isinstance(layer, Latent))
 
 
 def test_every_loss_and_penalty_has_a_method():
@@ -58,56 +46,6 @@ def test_method_losses_by_hand():
     both = single(real, fake, fake, real, penalty=penalty)
     assert float(both["loss"]) == pytest.approx(4.5)
     assert float(np.mean(numpy(both["generator_loss"]))) == pytest.approx(0.5)
-
-
-def test_penalties_of_all_points_are_added():
-    norms = {"real": np.array([4.0], "f"), "fake": np.array([9.0], "f"), "between": np.array([0.25], "f")}
-    norms["near"] = norms["between"]
-    scores = {"real": np.array([[0.0]], "f"), "fake": np.array([[np.log(3.0)]], "f")}  # probabilities 1/2 and 3/4
-    assert penalty_of(METHODS["sgan"], norms.get, scores) is None
-    for name, expected in {"r3gan": 6.5, "sgan_r1": 2, "wgan_gp": 2.5, "wgan_gp_linear": 0, "wgan_div": 793}.items():
-        assert float(penalty_of(METHODS[name], norms.get, scores)[0]) == pytest.approx(expected, abs=1e-4), name
-    assert float(penalty_of(METHODS["r3gan"], norms.get, scores, 10.0)[0]) == pytest.approx(65)
-    assert float(penalty_of(METHODS["dragan"], norms.get, scores)[0]) == pytest.approx(2.5, abs=1e-4)
-    roth = 0.1 / 2 * (4 / 2**2 + 9 * (3 / 4) ** 2)
-    assert float(penalty_of(METHODS["sgan_roth"], norms.get, scores)[0]) == pytest.approx(roth, rel=1e-5)
-
-
-@pytest.mark.parametrize("name", ["sgan_r1", "r3gan", "wgan_div", "wgan_gp", "wgan_gp_linear", "dragan", "sgan_roth"])
-def test_penalties_are_taken_at_their_images(name):
-    """The penalty in the graph is that of gradients taken outside it, at images from the same random state."""
-    model, critic, generator = build(name)
-    restore, x = state_of(model), EndlessBatches(IMAGES, 8)[0]
-    values = {name: numpy(value) for name, value in model(x, training=True).items()}
-    restore()
-    fake = numpy(generator(latent_of(model)(x), training=True))
-    points = {"real": x, "fake": fake}
-    for layer in model.layers:
-        if isinstance(layer, RandomInterpolation):
-            points["between"] = numpy(layer(x, fake))
-        if isinstance(layer, RandomNeighbour):
-            points["near"] = numpy(layer(x))
-    squared_gradient_norm = lambda point: np.sum(
-        gradient(lambda images: ops.sum(critic(images)), points[point]) ** 2, axis=(1, 2, 3)
-    )
-    scores = {"real": values["real"], "fake": values["fake_ng"]}
-    expected = numpy(penalty_of(METHODS[name], squared_gradient_norm, scores))
-    assert values["penalty"].shape == (8,)
-    np.testing.assert_allclose(values["penalty"], expected, rtol=1e-3)
-
-
-# of the critic: one of the reals, one of the fakes, and one more for a penalty at fakes or at other points
-PASSES = {"rsgan": 2, "wgan": 2, "sgan_r1": 2, "rsgan_r1": 2, "r3gan": 3, "wgan_div": 3, "wgan_gp": 3, "dragan": 3}
-
-
-@pytest.mark.parametrize(("name", "count"), PASSES.items(), ids=PASSES)
-def test_a_penalty_at_the_reals_takes_no_further_pass_of_the_critic(name, count, monkeypatch):
-    model, critic, _ = build(name)
-    passes, call = [], type(critic).call
-    count_calls = lambda self, *a, **k: (self is critic and passes.append(1)) or call(self, *a, **k)
-    monkeypatch.setattr(type(critic), "call", count_calls)
-    model(EndlessBatches(IMAGES, 8)[0], training=True)
-    assert len(passes) == count
 
 
 @pytest.mark.parametrize("name", ["rasgan", "tsgan", "gan_qp_l2", "wgan_div", "wgan_gp"])

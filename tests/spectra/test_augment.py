@@ -98,4 +98,6 @@ def test_a_run_and_one_that_goes_on(monkeypatch, tmp_path, capsys):
 def test_too_few_quasars_get_one_line(tmp_path):
     flags = ["--preset", "smoke", "--limit", "8", "--seed", "2", "--out", tmp_path]
     assert "of 8 spectra are quasars, too few for a GAN: raise --limit" in error_line("spectra/augment.py", *flags)
+    quotas = ["--preset", "smoke", "--quotas", "1000", "1", "1", "1", "--out", tmp_path]
+    assert "raise --batch-size, or even --quotas" in error_line("spectra/augment.py", *quotas), "not after the GAN"
     assert not list(tmp_path.rglob("config.json"))

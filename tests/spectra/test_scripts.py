@@ -1,17 +1,20 @@
 """The scripts of article 5505 from their flags to their files."""
 
+import functools
 import json
 import shutil
 
 import numpy as np
 import pytest
 
+from common.training import loop
 from spectra import baselines, gallery
 from spectra.batches import QuotaBatches
-from spectra.best import BestWeights
+from spectra.best import BestWeights, score
+from spectra.dataset import Part, load, rows_of
 from spectra.network import build_network
 from spectra.simulator import CLASSES, QSO, STAR
-from spectra.train import LOSSES
+from spectra.train import LOSSES, build
 from tests.helpers.arrays import assert_not_blank, numpy
 from tests.helpers.scripts import error_line, metrics_of, run_comparison, run_here
 
@@ -31,6 +34,30 @@ def test_gallery(tmp_path):
     lines = gallery.lines_of(QSO, 2.0, 0.0)
     assert abs(lines["C IV"] - 3 * 1549.1) < 1e-9 and "Hα" not in lines, "beyond the range"
     assert "TiO" in gallery.lines_of(STAR, 0.0, 3600.0) and "Ca K" not in gallery.lines_of(STAR, 0.0, 9500.0)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_the_classifier_learns_to_tell_the_labels_apart(small, tmp_path, loss):
+    """Waves of four lengths; a label at the wrong column of a row would be learned as another class."""
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(4), 32)
+    waves = np.sin(2 * np.pi * (rng.random((128, 1)) + np.arange(128) / np.array([3, 6, 14, 60])[labels, None]))
+    part = Part(waves[..., None].astype("float32"), labels)
+    network = build_network(128, 8)
+    trainer = build(network, "cross_entropy" if loss == "cross_entropy" else "f1", 5e-3)
+    batches = functools.partial(QuotaBatches, labels=labels, quotas=(0.25,) * 4)
+    loop.train(
+        trainer, rows_of(part), tmp_path, batch_size=32, steps=150, save_every=150, seed=0,
+        on_interval=lambda step: None, batches=batches,
+    )  # fmt: skip
+    f1, _, _ = score(network, *part)
+    assert f1.min() > 0.8
+
+
+def test_no_spectrum_is_in_two_sets():
+    parts = load("simulated", 60, 128, 0)
+    spectra = [{x.tobytes() for x in part.x} for part in parts]
+    assert [len(part.x) for part in parts] == [60, 60, 60] and len(set.union(*spectra)) == 180
 
 
 def test_baselines(tmp_path, capsys):

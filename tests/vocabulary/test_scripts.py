@@ -47,8 +47,9 @@ def test_train_and_grow(tmp_path, capsys):
     assert run_here("vocabulary/grow.py", "--run", folder, "--seed-words", *seeds, "--s-min", 0.99) == 0
     assert set((folder / "grow/terms.txt").read_text(encoding="utf-8").split()) <= set(terms) | set(seeds)
     assert "no vector of 没有" in error_line("vocabulary/grow.py", "--run", folder, "--seed-words", "没有", seeds[0])
-    (folder / "words.npz").write_bytes(b"damaged")
-    assert "damaged" in error_line("vocabulary/grow.py", "--run", folder, "--seed-words", seeds[0])
+    for content in (b"damaged", b""):
+        (folder / "words.npz").write_bytes(content)
+        assert "damaged" in error_line("vocabulary/grow.py", "--run", folder, "--seed-words", seeds[0])
 
 
 @pytest.fixture
@@ -70,10 +71,18 @@ def test_own_texts_and_their_mistakes(reviews, tmp_path, capsys):
     assert "give" not in (line := error_line("vocabulary/train.py", *flags)) or "--against shopping couplet" in line
     language = ["--preset", "smoke", "--out", tmp_path / "other", "--against", general]
     assert "leave out --against" in error_line("vocabulary/train.py", *language)
+    assert "lower --min-proba" in error_line("vocabulary/train.py", *language[:-2], "--min-proba", "0.9")
+    assert "lower --min-pmi" in error_line("vocabulary/train.py", *language[:-2], "--min-pmi", "20")
     (tmp_path / "shop.csv").write_text("review\n太短\n", encoding="utf-8")
     assert "give a text of at least 1000" in error_line("vocabulary/train.py", *flags, "--against", general)
     (tmp_path / "shop.csv").write_bytes(b"")
     assert "shop.csv holds no text" in error_line("vocabulary/train.py", *flags, "--against", general)
+    (tmp_path / "shop.csv").write_text("review\n" + 2000 * "と、" + "\n", encoding="utf-8")
+    assert "has 0 characters" in error_line("vocabulary/train.py", *flags, "--against", general), "all of it is cuts"
+    (tmp_path / "shop.csv").write_text("review\n" + 600 * "ab cd" + "\n", encoding="utf-8")
+    (tmp_path / "hotel.csv").write_text("review\n" + 600 * "ab cd" + "\n", encoding="utf-8")
+    line = error_line("vocabulary/train.py", *flags, "--against", general)
+    assert "can be a term" in line, "no rule lets Latin letters pass"
     missing = ["--against", "couplet", "--data-dir", tmp_path / "runs"]
     assert "get couplet.tar.gz from https" in error_line("vocabulary/train.py", *flags, *missing)
     assert not (tmp_path / "other").exists()

@@ -5,6 +5,8 @@ import io
 import os
 import socket
 import sys
+import threading
+import time
 import types
 from pathlib import Path
 
@@ -15,6 +17,11 @@ from common.data import catalog, downloads
 from common.data.images import load_images
 from common.errors import UserError
 from tests.helpers.datasets import digits
+
+
+def visible(keras_home):
+    """Return the files of the cache but the lock files, which stay."""
+    return [name for name in os.listdir(keras_home / "datasets") if not name.startswith(".")]
 
 
 def test_half_a_download_is_never_taken_for_the_file(keras_home, monkeypatch):
@@ -38,10 +45,10 @@ def test_half_a_download_is_never_taken_for_the_file(keras_home, monkeypatch):
     monkeypatch.setattr(keras.utils, "get_file", get_file)
     with pytest.raises(UserError, match=r"hash does not match.*get mnist\.npz from"):
         load_images("mnist")
-    assert os.listdir(keras_home / "datasets") == []
+    assert visible(keras_home) == []
     (keras_home / "datasets" / "mnist.npz.part").write_bytes(b"of a process that was killed")
     np.testing.assert_array_equal(load_images("mnist").array[..., 0], x)
-    assert os.listdir(keras_home / "datasets") == ["mnist.npz"]
+    assert visible(keras_home) == ["mnist.npz"]
     download = catalog.DATASETS["mnist"].downloads[0]
     assert [call[:3] for call in calls] == 2 * [("mnist.npz.part", *download.urls, download.digest)]
     assert len(download.digest) == 64
@@ -53,13 +60,14 @@ def test_half_a_download_is_never_taken_for_the_file(keras_home, monkeypatch):
 def network(monkeypatch):
     """A network in place of the real one: `dead` addresses do not answer, `asked` lists (url, digest) of each try."""
     file = downloads.Download("x/set.zip", ("https://first.org/a.zip", "https://second.org/b.zip"), "0" * 32)
-    network = types.SimpleNamespace(file=file, asked=[], dead=set())
+    network = types.SimpleNamespace(file=file, asked=[], dead=set(), seconds=0.0)
 
     def fetch(target, url, digest):
         network.asked.append((url, digest))
         if url in network.dead:
             raise OSError(f"no answer\nfrom {url}")
-        target.parent.mkdir(parents=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        time.sleep(network.seconds)
         target.write_bytes(b"content")
 
     monkeypatch.setattr(downloads, "_fetch", fetch)
@@ -74,6 +82,24 @@ def test_addresses_are_tried_in_turn(network, keras_home):
     assert (keras_home / "datasets/x/set.zip").read_bytes() == b"content"
     downloads.download("set", (network.file,))  # it is there
     assert len(network.asked) == 2
+
+
+def test_two_processes_download_a_file_once(network, keras_home):
+    network.seconds = 0.2
+    threads = [threading.Thread(target=downloads.download, args=("set", (network.file,))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(network.asked) == 1 and (keras_home / "datasets/x/set.zip").read_bytes() == b"content"
+
+
+def test_a_cache_that_cannot_be_written_to_is_named(network, keras_home):
+    keras_home.parent.mkdir(parents=True, exist_ok=True)
+    keras_home.write_text("a file in place of the folder")
+    assert (
+        downloads.download("set", (network.file,)) == f"the download failed, {keras_home}/datasets/x: Not a directory"
+    )
 
 
 def test_the_second_address_is_not_asked_if_the_first_answers(network):
@@ -110,7 +136,7 @@ def test_a_dead_address_is_named_without_starting_keras(keras_home, monkeypatch,
     monkeypatch.setenv("KERAS_HOME", str(keras_home))
     monkeypatch.setattr(downloads.backend, "import_backend", lambda: pytest.fail("Keras was started"))
     dead = downloads.Download("set.zip", ((tmp_path / "no-such-file").as_uri(),), "0" * 32)
-    assert "o such file" in downloads.download("set", (dead,)) and not keras_home.exists()
+    assert "o such file" in downloads.download("set", (dead,)) and not visible(keras_home)
 
 
 def test_a_file_comes_from_an_address_that_answers(keras_home, monkeypatch, tmp_path):
@@ -123,7 +149,7 @@ def test_a_file_comes_from_an_address_that_answers(keras_home, monkeypatch, tmp_
     digest = hashlib.md5(b"content").hexdigest()
     file = downloads.Download("b.zip", ((tmp_path / "a.zip").as_uri(),), digest)
     assert downloads.download("set", (file,)) == "downloaded, but not readable"
-    assert os.listdir(keras_home / "datasets") == ["b.zip"]
+    assert visible(keras_home) == ["b.zip"]
     assert (keras_home / "datasets/b.zip").read_bytes() == b"content"
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -141,3 +142,9 @@ def test_checksum_tells_arrays_apart():
     different = [images[:-1], images[..., :1], images.astype(np.int64), images[::-1], images + np.uint8(1)]
     assert check not in map(cache.array_checksum, different)
     assert encode(images[0])  # a picture
+
+
+def test_a_temporary_file_that_another_process_renames_is_no_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(Path, "glob", lambda *_: [tmp_path / "renamed.tmp"])
+    array = storage.allocate(tmp_path / "a.tmp", (2, 3), "x")
+    assert isinstance(array, np.memmap)

@@ -160,7 +160,11 @@ def test_a_lost_log_costs_its_values_only(run, monkeypatch):
 def test_the_averaged_generator_is_measured_and_saved(run, monkeypatch):
     """A step of the average has momentum .1 at first: it moves nine tenths of the way."""
 
+    used, kept, predict = [], [], gan.predict
+    monkeypatch.setattr(gan, "predict", lambda model, z, *rest: used.append((model, z)) or predict(model, z, *rest))
+
     def train(*_, on_interval, averages, **__):
+        kept.append(averages)
         (generator,) = averages.sources
         generator.set_weights([w + 1 for w in generator.get_weights()])
         averages.update()
@@ -172,3 +176,15 @@ def test_the_averaged_generator_is_measured_and_saved(run, monkeypatch):
     (shift,) = {round(float(w.max()), 5) for w in load_model(run_dir / "generator.keras").get_weights() if w.ndim == 1}
     assert shift == pytest.approx(0.9)  # the biases began at 0
     assert json.loads((run_dir / "results.json").read_text())["network"].startswith("average over the steps")
+    assert len(used) > 2 and all(model is kept[0].models[0] for model, _ in used)
+
+
+def test_the_latents_depend_on_the_seed(run, monkeypatch):
+    used, predict = [], gan.predict
+    monkeypatch.setattr(gan, "predict", lambda model, z, *rest: used.append(z) or predict(model, z, *rest))
+    first = []
+    for seed in ("0", "1"):
+        used.clear()
+        run(flags=["--seed", seed])
+        first.append(used[0])
+    assert first[0].shape == first[1].shape and not np.array_equal(*first)

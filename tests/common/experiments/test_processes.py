@@ -4,12 +4,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from types import SimpleNamespace
 
 import pytest
 
-from common.experiments.processes import THREADS, collect_stop_signals, hold_lock, run_processes
+from common.experiments.processes import THREADS, collect_stop_signals, run_processes
+from common.locks import hold_lock, only_one_process
 from tests.helpers.scripts import ROOT
 
 # trains until it is told to stop; a second start finds it finished
@@ -92,6 +94,25 @@ def test_a_file_system_without_locks_gives_one_to_everybody(tmp_path, monkeypatc
     monkeypatch.setattr("fcntl.flock", refuse)
     with hold_lock(tmp_path / "lock") as first, hold_lock(tmp_path / "lock") as second:
         assert first and second
+
+
+def test_the_second_process_waits_for_the_first(tmp_path):
+    order, started = [], threading.Event()
+
+    def second():
+        started.set()
+        with only_one_process(tmp_path / "new/lock", "writing"):
+            order.append("second")
+
+    waiting = threading.Thread(target=second)
+    with only_one_process(tmp_path / "new/lock", "writing"):
+        waiting.start()
+        started.wait()
+        time.sleep(0.1)
+        assert order == []
+        order.append("first")
+    waiting.join()
+    assert order == ["first", "second"]
 
 
 def test_the_first_signal_asks_and_the_second_interrupts():

@@ -8,6 +8,7 @@ import pytest
 
 from common.data import toy_2d
 from common.experiments.sample_space import ImageSpace, PlaneSpace
+from common.metrics.wasserstein import laplacian_wasserstein
 
 
 def test_points_near_the_data_have_a_small_distance():
@@ -40,6 +41,9 @@ def test_training_images_as_samples_are_at_the_floor(faces):
     metrics = faces.evaluate(lambda n, seed_stream: np.asarray(faces.train.array[:n]))
     assert metrics["fid"] == pytest.approx(metrics["fid_floor"]) and metrics["recall"] > 0.5
     assert set(metrics) >= {"kid", "coverage", "swd_32", "swd_16"} and "modes" not in metrics
+    n = len(faces.test)
+    for size, value in laplacian_wasserstein(faces.test, np.asarray(faces.train.array[:n])).items():
+        assert metrics[f"swd_{size}"] == pytest.approx(1000 * value, rel=1e-5)
 
 
 def test_small_images_are_shown_nine_by_nine_at_twice_their_size(faces, tmp_path):

@@ -18,6 +18,7 @@ from common.experiments.sweep import (
     run_variants,
     sweep,
 )
+from common.files import write_json
 
 STUB = """
 import json, os, pathlib, sys
@@ -51,7 +52,7 @@ out = pathlib.Path(flags.pop("--out"))
 run = out / "article" / "-".join(f"{k[2:]}={v}" for k, v in flags.items())
 run.mkdir(parents=True, exist_ok=True)
 config = {"flags": {k[2:]: v for k, v in flags.items()}, "command": shlex.join(["python", *sys.argv])}
-for name, content in (("config", config), ("results", {"metrics": {}})):
+for name, content in (("config", config), ("results", {"metrics": {}, "command": config["command"]})):
     (run / "part").write_text(json.dumps(content))
     os.replace(run / "part", run / f"{name}.json")
 """
@@ -90,6 +91,26 @@ def test_the_command_of_a_finished_run_does_not_start_again(train, capsys):
     assert train("--loss", "y") == "loss=y"
     results.unlink()  # it was cut off before its end
     assert train("--loss", "x") == "loss=x" and results.exists()
+
+
+def test_results_of_a_shorter_training_are_not_those_of_a_longer_one_that_was_stopped(train, capsys):
+    """A run that goes on names the new command in `config.json` before it has trained."""
+    assert train("--loss", "x") == "loss=x"
+    run_dir = train.job_dir / "article/loss=x"
+    config = json.loads((run_dir / "config.json").read_text())
+    command = config["command"].replace("--loss x", "--loss x --steps 9")
+    write_json(run_dir / "config.json", config | {"command": command})
+    capsys.readouterr()
+    train("--loss", "x", "--steps", "9")
+    assert "ended before" not in capsys.readouterr().out
+
+
+def test_a_job_named_after_a_path_stays_in_the_folder_of_its_sweep(stub, tmp_path):
+    jobs = {name: ["--loss", "a", "--seed", i] for i, name in enumerate((f"{tmp_path}/a-0", "x" * 300, "plain-0"))}
+    run_dirs = sweep(stub, jobs, tmp_path / "out")
+    assert list(run_dirs) == list(jobs)
+    assert {run_dir.parents[1] for run_dir in run_dirs.values()} == {tmp_path / "out"}
+    assert run_dirs["plain-0"].parent.name == "plain-0" and len({r.parent for r in run_dirs.values()}) == 3
 
 
 def test_results_inside_a_run_are_not_a_run(train):

@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
+from common.metrics.distances import frechet_distance
 from common.metrics.pca import pca_codes, pca_frechet
+
+SETS = ((300, 1, 12), (300, 2, 0), (300, 3, 0))  # images, seed, shift: samples, training and held-out images
 
 
 def rng(seed=0):
@@ -45,6 +48,20 @@ def test_pca_refuses_too_many_components_and_other_shapes():
         pca_codes(np.zeros((5, 9)), np.zeros((5, 9)), 6)
     with pytest.raises(ValueError, match="one shape"):
         pca_codes(np.zeros((5, 9)), np.zeros((5, 8)), 2)
+
+
+def test_frechet_distance_is_that_of_codes_of_the_svd():
+    shapes = [np.clip(4 * images(n, seed) + shift, 0, 255).astype("uint8") for n, seed, shift in SETS]
+    fakes, train, test = shapes
+    flat = lambda x: x.reshape(len(x), -1) / 127.5
+    components = np.linalg.svd(flat(train) - flat(train).mean(0), full_matrices=False)[2][:8].T
+    codes = lambda x: (flat(x) - flat(train).mean(0)) @ components
+    expected = {
+        "pca_frechet": frechet_distance(codes(fakes), codes(test)),
+        "pca_frechet_floor": frechet_distance(codes(train), codes(test)),
+    }
+    assert expected["pca_frechet"] > 2 * expected["pca_frechet_floor"]
+    assert pca_frechet(fakes, train, test, 8) == pytest.approx(expected, rel=0.02)
 
 
 def test_frechet_distance_over_components_tells_the_data_from_a_constant():

@@ -1,7 +1,9 @@
 """Run directories: atomic files, settings that must not change on resume, finite results."""
 
 import argparse
+import errno
 import json
+import os
 import resource
 import shutil
 import subprocess
@@ -71,6 +73,32 @@ def test_other_versions_give_a_note(tmp_path, capsys):
 )
 def test_run_names_are_safe_as_folder_names(tmp_path, dataset, name):
     assert run_name(make_args(tmp_path, dataset=dataset)) == f"{name}-32-quick-s0"
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_long_name_of_the_data_makes_a_folder(tmp_path, resume):
+    """File systems take 255 bytes, and a Chinese character has three."""
+    runs = {
+        open_run(make_args(tmp_path, dataset=f"folder:/a/{100 * '照'}{end}", resume=resume), "ogan", 5).name
+        for end in "相片"
+    }
+    assert len(runs) == 2 and all(name.startswith("folder-照照") and name.endswith("-s0") for name in runs)
+
+
+def test_a_run_that_cannot_be_written_to_is_one_line(tmp_path, monkeypatch):
+    run_dir = open_run(make_args(tmp_path), "ogan", 5)
+    moved = tmp_path / "elsewhere"
+    shutil.copytree(run_dir, moved)  # a folder of which this process has no lock yet
+    real_open = os.open
+
+    def refuse(path, *args):
+        if str(path) == str(moved / ".lock"):
+            raise OSError(errno.EROFS, "Read-only file system")
+        return real_open(path, *args)
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(UserError, match=r"cannot write to .*elsewhere: read-only file system; copy the run"):
+        open_run(make_args(tmp_path, resume=str(moved)), "ogan", 5)
 
 
 def test_fixed_flags_must_not_change(tmp_path):
