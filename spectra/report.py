@@ -64,7 +64,7 @@ def draw(folder, results, first):
     """
     steps, values = results["first"].best.curve()
     start = steps[int(np.argmax(values))]  # where the further trainings begin
-    curves = {first: (steps, values)}
+    curves = {first: (steps[1:], values[1:])}
     for name, result in results.items():
         if name != "first":
             steps, values = result.best.curve()
