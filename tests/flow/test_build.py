@@ -58,6 +58,14 @@ def test_the_noise_of_nice_is_there_in_training_only():
     assert -0.01 - 1e-5 < noise.min() < -0.008 and -0.002 < noise.max() < 1e-5
 
 
+def test_the_noise_of_the_article_s_glow_is_half_a_grey_step_and_in_training_only():
+    trainer, flow = build(glow, "--noise", "article", "--input", "scaled")
+    restore = lambda training: ops.convert_to_numpy(flow.inverse(trainer(IMAGES, training=training)["z"])[0])
+    assert_close(restore(False), IMAGES / 255, 1e-4)
+    noise = restore(True) - IMAGES / 255
+    assert -1e-4 < noise.min() < 0.0005 and 0.0014 < noise.max() < 1 / 512 + 1e-4
+
+
 def test_the_decoder_of_nice_adds_what_is_never_negative():
     _, flow = build(nice)
     couplings = [layer for layer in flow.layers if isinstance(layer, AdditiveCoupling)]

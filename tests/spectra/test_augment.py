@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
+from keras import ops
 
 from spectra import augment, gan
 from spectra.dataset import Part
 from spectra.simulator import QSO
-from tests.helpers.arrays import assert_not_blank, numpy
-from tests.helpers.autodiff import gradient
+from tests.helpers.arrays import assert_not_blank, numpy, state_of
+from tests.helpers.autodiff import gradient, weight_gradients
 from tests.helpers.scripts import error_line, metrics_of, run_here
 
 RNG = np.random.default_rng(0)
@@ -40,6 +41,20 @@ def test_the_loss_is_that_of_rsgan_with_both_penalties():
     np.testing.assert_allclose(gradient(lambda v: of_loss(real, v, fake), fake), (sigmoid - 1) / 5, rtol=1e-5)
     np.testing.assert_allclose(gradient(lambda v: of_loss(real, fake, v), fake), sigmoid / 5, rtol=1e-5)
     np.testing.assert_allclose(gradient(lambda v: of_loss(v, fake, fake), real), -sigmoid / 5, rtol=1e-5)
+
+
+def test_the_penalties_are_of_the_critic_at_both_kinds_and_do_not_reach_the_generator():
+    trainer, generator = gan.build(128, 2, 1e-3, 0)
+    x = np.float32(RNG.standard_normal((5, 128, 1)))
+    critic = next(layer for layer in trainer._flatten_layers() if layer.name == "critic")
+    restore = state_of(trainer)
+    penalty = numpy(trainer(x)["penalty"])
+    restore()
+    fake = numpy(generator(next(layer for layer in trainer.layers if "latent" in layer.name)(x)))
+    slopes = [np.sum(gradient(lambda v: ops.sum(critic(v)), points) ** 2, (1, 2)) for points in (x, fake)]
+    np.testing.assert_allclose(penalty.ravel(), gan.PENALTY / 2 * sum(slopes), rtol=1e-3)
+    of_generator = weight_gradients(lambda: ops.mean(trainer(x)["penalty"]), generator.trainable_variables)
+    assert all(np.abs(g).max() == 0 for g in of_generator)
 
 
 def test_a_shifted_spectrum_is_moved_as_a_whole():
