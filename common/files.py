@@ -1,11 +1,19 @@
 """Atomic writes and JSON: a file appears complete or not at all."""
 
+import hashlib
 import json
 import os
 import tempfile
 from pathlib import Path
 
 from common.errors import UserError
+
+
+def shortened(name):
+    """Return a name that may be that of a folder: a long one ends in a hash. File systems allow 255 bytes."""
+    if len(name.encode()) <= 200:
+        return name
+    return f"{name[:40]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
 
 
 def atomic_write(path, write):

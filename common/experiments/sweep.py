@@ -1,7 +1,6 @@
 """Run one training script many times, once per variant and seed, each run in a folder of its own."""
 
 import functools
-import hashlib
 import os
 import re
 import shlex
@@ -12,7 +11,7 @@ from common.cli import Parser, add_format, dataset
 from common.errors import UserError
 from common.experiments.flags import has_flags, refuse_repeated
 from common.experiments.processes import GPU_SHARING_ENV, run_processes, start_process
-from common.files import read_json
+from common.files import read_json, shortened
 from common.flag_types import count_int, output_folder
 from common.keras_settings import check_chosen_backend
 from common.locks import hold_lock
@@ -73,7 +72,7 @@ def sweep(script, jobs, sweep_dir, workers=1, failed=None):
     sharing = GPU_SHARING_ENV if workers > 1 else {}
     waiting, run_dirs, before, started_at, seconds = list(jobs), {}, {}, {}, []
     arguments, elsewhere = {}, set()  # of the jobs; names of those that another process runs
-    dir_of = lambda name: Path(sweep_dir) / _folder(name)
+    dir_of = lambda name: Path(sweep_dir) / shortened(name.replace("/", "%2F"))  # a value may be a path
     log_of = lambda name: dir_of(name) / "log.txt"
     count_ended = lambda: len(run_dirs) + len(failed or ())
 
@@ -126,14 +125,6 @@ def sweep(script, jobs, sweep_dir, workers=1, failed=None):
     progress = lambda: f"{count_ended()} of {len(jobs)} trainings have ended"
     run_processes(lambda: list(waiting), start, end, workers, title, progress)
     return {name: run_dirs[name] for name in jobs if name in run_dirs}
-
-
-def _folder(name):
-    """Return the name of a job's folder: the job's, unless it is a path or long."""
-    if "/" in name or len(name.encode()) > 100:
-        safe = re.sub(r"[^\w.-]+", "_", name)
-        return f"{safe[-40:]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-    return name
 
 
 def find_run(job_dir, arguments, before):
@@ -250,7 +241,4 @@ def run_variants(script, flag, kinds, sweep_dir, args, failed=None):
 
 def comparison_dir(args, article, name):
     """Return the path `<out>/<article>/<name>-<dataset>`, with a last part that is safe as a folder name."""
-    folder = re.sub(r"[^\w.-]+", "_", f"{name}-{args.dataset}")
-    if len(folder.encode()) > 200:  # file systems allow 255 bytes
-        folder = f"{folder[:40]}-{hashlib.sha256(folder.encode()).hexdigest()[:16]}"
-    return Path(args.out) / article / folder
+    return Path(args.out) / article / shortened(re.sub(r"[^\w.-]+", "_", f"{name}-{args.dataset}"))

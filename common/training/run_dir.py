@@ -2,7 +2,6 @@
 
 import fcntl
 import glob
-import hashlib
 import os
 import platform
 import re
@@ -15,7 +14,7 @@ from pathlib import Path
 
 from common import backend
 from common.errors import UserError
-from common.files import read_json, write_json
+from common.files import read_json, shortened, write_json
 from common.flag_types import OWN
 from common.parsers import RESUMABLE_CHANGES
 from common.training.run_files import check_run_files, read_config
@@ -63,11 +62,7 @@ def run_name(args):
 
     The name of a script that makes its data itself begins with the variant.
     """
-    name, end = _safe(f"{_data_name(args)}{args.variant}"), f"-s{args.seed}"
-    if len(name.encode()) > LONGEST_NAME:
-        start = name.encode()[:100].decode(errors="ignore")
-        name = f"{start}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
-    return name + end
+    return shortened(_safe(f"{_data_name(args)}{args.variant}")) + f"-s{args.seed}"
 
 
 def _data_name(args):
@@ -140,7 +135,6 @@ def accept_run(run_dir):
         write_json(Path(run_dir) / "config.json", _PENDING.pop(Path(run_dir)))
 
 
-LONGEST_NAME = 200  # bytes; file systems allow 255
 _PENDING = {}  # run directory -> its new config.json
 _LOCKS = {}  # run directory -> descriptor of its open `.lock`; the lock goes with the process
 

@@ -10,10 +10,7 @@ from keras import layers, ops
 from common.cli import apply_preset
 from common.data.batches import EndlessBatches
 from common.losses.adversarial import LOSSES, get_loss
-from common.losses.gradient_penalties import (
-    PENALTIES,
-    consistency_penalty,
-)
+from common.losses.gradient_penalties import PENALTIES, consistency_penalty
 from common.models.spectral_norm import SpectralNormalized
 from rsgan import train
 from rsgan.losses import Clip, method_losses
