@@ -133,10 +133,11 @@ def judges(args, space):
     """Return {name: (function from uint8 images to features, those of the held-out images)}.
 
     With a classifier: "classifier", the one whose maps --distance features compares; "other_classifier", the same
-    network trained from another seed; and "pixels". Else "pixels" alone.
+    network trained from another seed; and "pixels". Without one, and with --features pixels, "pixels" alone.
     """
     spec = DATASETS.get(args.dataset)
-    seeds = {"classifier": 0, "other_classifier": OTHER_SEED} if spec and spec.classes else {}
+    classified = spec and spec.classes and args.features != "pixels"
+    seeds = {"classifier": 0, "other_classifier": OTHER_SEED} if classified else {}
 
     def get(kind, seed=0):
         if kind == args.features and not seed:  # as the space has it

@@ -48,6 +48,8 @@ TOY_MODE_SAMPLES = 2500  # for counting modes, as in VEEGAN
 class ImageSpace:
     """Images, measured in the features of `common.metrics.features`.
 
+    With the features "pixels" no classifier is trained, so no modes are counted.
+
     Args:
         args: flags `dataset`, `size`, `data_dir`, `limit`, `crop` and `features`.
         without: int, class to leave out of the training images (default: none).
@@ -59,7 +61,7 @@ class ImageSpace:
 
     def __init__(self, args, without=None):
         self.args = args
-        self.modes = MODES.get(args.dataset, 0)
+        self.modes = 0 if args.features == "pixels" else MODES.get(args.dataset, 0)  # counted by the classifier
         load = lambda split: load_images(
             args.dataset, args.size, split, args.data_dir, limit=args.limit, crop=args.crop
         )

@@ -1,4 +1,4 @@
-"""Codes of held-out images: where the descent begins, and the error that is reported (GLO, GLANN)."""
+"""Held-out images: where the descent to their codes begins, the error that is reported, and what judges samples."""
 
 from types import SimpleNamespace
 
@@ -8,8 +8,9 @@ import pytest
 
 from common.data.images import to_float
 from common.data.splits import fixed_random_subset
+from glann import experiment
 from glann.codes import HELD_OUT, held_out_pictures, nearest_codes, unit
-from glann.experiment import judge
+from glann.experiment import judge, judges
 from glann.representation import l2
 
 SHAPE = (16, 16, 1)
@@ -43,3 +44,24 @@ def test_sharpness_is_that_of_the_samples_over_that_of_the_held_out_images():
     space = SimpleNamespace(test=images(20, 1))
     metrics = judge(None, space, {}, lambda n, stream: space.test[:n] // 2)
     assert metrics == {"sharpness": pytest.approx(0.25, abs=0.01)}, "half the contrast, a quarter of its square"
+
+
+@pytest.mark.parametrize(
+    ("dataset", "features", "kinds"),
+    [
+        (
+            "mnist",
+            None,
+            {"classifier": ("classifier", 0), "other_classifier": ("classifier", 1), "pixels": ("pixels", 0)},
+        ),
+        ("mnist", "pixels", {"pixels": "of the space"}),
+        ("toy_faces", None, {"pixels": ("pixels", 0)}),
+    ],
+)
+def test_samples_are_measured_by_classifiers_where_there_are_classes_unless_pixels_are_wanted(
+    monkeypatch, dataset, features, kinds
+):
+    monkeypatch.setattr(experiment, "extractor", lambda kind, *data_and_seed: lambda x: (kind, data_and_seed[-1]))
+    space = SimpleNamespace(train=SimpleNamespace(array=None), test=images(30, 0), extract=lambda x: "of the space")
+    judged = judges(SimpleNamespace(dataset=dataset, size=16, features=features, data_dir=None), space)
+    assert {name: extract(None) for name, (extract, _) in judged.items()} == kinds

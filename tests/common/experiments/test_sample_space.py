@@ -54,3 +54,14 @@ def test_small_images_are_shown_nine_by_nine_at_twice_their_size(faces, tmp_path
     np.testing.assert_array_equal(pixels.repeat(2, 0).repeat(2, 1), grid)
     cells = pixels.reshape(9, 32, 9, 32, 3).swapaxes(1, 2).reshape(81, 32, 32, 3)
     np.testing.assert_array_equal(cells, faces.test[:81])
+
+
+def test_with_pixels_no_classifier_is_trained_and_no_modes_are_counted(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    images, labels = np.random.default_rng(0).integers(0, 256, (60, 28, 28), np.uint8), np.arange(60) % 10
+    np.savez(tmp_path / "mnist.npz", x_train=images[:40], y_train=labels[:40], x_test=images[40:], y_test=labels[40:])
+    flags = {"dataset": "mnist", "size": 32, "data_dir": tmp_path, "limit": None, "crop": "square"}
+    space = ImageSpace(argparse.Namespace(**flags, features="pixels"))
+    metrics = space.evaluate(lambda n, seed_stream: space.train.array[:n])
+    assert metrics["fid"] > 0 and not space.modes and "modes" not in metrics
+    assert not list(tmp_path.rglob("classifier*"))
