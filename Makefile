@@ -87,11 +87,15 @@ notebooks-run: $(VENV)/.ready-dev  ## run the notebooks in full and write their 
 notebooks-check: $(VENV)/.ready-dev  ## run every notebook with a few steps, and write nothing
 	$(PY) -m common.reproduce.notebooks --smoke
 
-bench: setup  ## measure speeds, as ratios within one run
+PEER = $(if $(PEERS),--peer .venv-peers/bin/python)
+
+bench: setup $(if $(PEERS),.venv-peers/.ready)  ## measure speeds, as ratios within one run; PEERS=1: also beside PyTorch
+	$(PY) bench/gan.py $(PEER)
 	$(PY) ogan/bench.py
-	$(PY) flow/bench.py
+	$(PY) flow/bench.py $(PEER)
 	$(PY) rsgan/bench.py
 	$(PY) fgan/bench.py
+	$(PY) energy_gan/bench.py $(PEER)
 
 # PyTorch and the libraries that these scripts compare with, which nothing else here needs
 .venv-peers/.ready: bench/peers/requirements.txt

@@ -77,13 +77,14 @@ def meg_plain(z, proposal, step_size):
 
 
 RULES = {"mala": mala, "langevin": langevin, "article": article, "meg": meg, "meg_plain": meg_plain}
+STEPS_AT_ONCE = 10
 
 
-class MarkovStep(keras.Model):
-    """One step of n chains at once.
+class MarkovSteps(keras.Model):
+    """`STEPS_AT_ONCE` steps of n chains at once, in one compiled loop.
 
-    It maps a state to the next one, with a further entry `accepted`, 0 or 1, (n, 1). A state carries its energy and
-    gradient, so a step computes a single gradient, that at the proposal.
+    It maps a state to the next ones, one after the other along a first axis, with a further entry `accepted`, 0 or 1,
+    (steps, n, 1). A state carries its energy and gradient, so a step computes a single gradient, that at the proposal.
 
     Args:
         energy: model or function, (n, d) -> (n, 1). Each row of its output depends on the same row of z alone.
@@ -103,14 +104,26 @@ class MarkovStep(keras.Model):
         energy, slope = backend.score_and_input_gradient(self.energy, z)
         return {"z": z, "energy": ops.cast(energy, "float32"), "slope": ops.cast(slope, "float32")}
 
+    def step(self, state, randomness):
+        """Return the next state, twice: as the carry and as the output of `keras.ops.scan`.
+
+        Args:
+            state: dict, see `RULES`, with an entry `accepted`, which is not read.
+            randomness: tuple (noise (n, d), standard normal; u (n, 1), uniform).
+        """
+        noise, u = randomness
+        proposal = self.state(state["z"] - self.step_size / 2 * state["slope"] + self.step_size**0.5 * noise)
+        accepted = ops.log(u) <= self.rule(state, proposal, self.step_size)  # False where the rule gives NaN
+        next_state = {name: ops.where(accepted, proposal[name], state[name]) for name in proposal}
+        next_state["accepted"] = ops.cast(accepted, "float32")
+        return next_state, next_state
+
     def call(self, state):
-        z = state["z"]
-        noise = keras.random.normal(ops.shape(z), seed=self.seed_generator)
-        proposal = self.state(z - self.step_size / 2 * state["slope"] + self.step_size**0.5 * noise)
-        log_u = ops.log(keras.random.uniform(ops.shape(state["energy"]), seed=self.seed_generator))
-        accepted = log_u <= self.rule(state, proposal, self.step_size)  # False where the rule gives NaN
-        next_state = {name: ops.where(accepted, proposal[name], state[name]) for name in state}
-        return next_state | {"accepted": ops.cast(accepted, "float32")}
+        draw = lambda sample, shape: sample((STEPS_AT_ONCE, *shape), seed=self.seed_generator)
+        noise = draw(keras.random.normal, ops.shape(state["z"]))
+        u = draw(keras.random.uniform, ops.shape(state["energy"]))
+        start = {**state, "accepted": ops.zeros_like(state["energy"])}
+        return ops.scan(self.step, start, (noise, u))[1]
 
 
 @stage("running Markov chains")
@@ -118,7 +131,7 @@ def sample_chain(energy, z, steps, step_size, rule="mala", seed=0, every=1, batc
     """Run chains side by side.
 
     Args:
-        energy: model or function, (n, d) -> (n, 1), as for `MarkovStep`.
+        energy: model or function, (n, d) -> (n, 1), as for `MarkovSteps`.
         z: array (n, d), start of the chains.
         steps: int, number of steps of each chain.
         step_size: float, variance of the noise.
@@ -135,30 +148,29 @@ def sample_chain(energy, z, steps, step_size, rule="mala", seed=0, every=1, batc
     Raises:
         UserError: if an energy or a position is NaN or infinite.
     """
-    step = MarkovStep(energy, step_size, rule, seed)
+    chains = MarkovSteps(energy, step_size, rule, seed)
     z = np.asarray(z, "float32")
     batches = np.array_split(z, -(-len(z) // batch_size))
-    states = [step.state(ops.convert_to_tensor(batch)) for batch in batches]
-    all_chains = lambda name: np.concatenate([ops.convert_to_numpy(state[name]) for state in states])
-    energies, acceptance, trajectory, saved_steps = [], [], [], []
+    states = [chains.state(ops.convert_to_tensor(batch)) for batch in batches]
+    energies = [np.concatenate([ops.convert_to_numpy(state["energy"]) for state in states])[:, 0]]
+    check_outputs(energy, z, energies[0])
+    acceptance, trajectory, saved_steps = [], [z], [0]
     progress_bar = keras.utils.Progbar(steps, verbose=verbose)
-    for t in range(steps + 1):
-        if t:
-            states = [
-                step.predict_on_batch({name: state[name] for name in ("z", "energy", "slope")}) for state in states
-            ]
-            acceptance.append(all_chains("accepted").mean())
-            progress_bar.update(t)
-        energies.append(all_chains("energy")[:, 0])
-        if t == 0:
-            check_outputs(energy, z, energies[0])
-        elif not np.isfinite(energies[-1]).all():
-            raise UserError(_diverged("the energy", energies[-1], t, step_size), topic="nan")
-        if t % every == 0 or t == steps:
-            trajectory.append(all_chains("z"))
-            saved_steps.append(t)
-            if not np.isfinite(trajectory[-1]).all():
-                raise UserError(_diverged("the position", trajectory[-1], t, step_size), topic="nan")
+    while (done := len(acceptance)) < steps:
+        parts = [chains.predict_on_batch(state) for state in states]
+        states = [{name: part[name][-1] for name in ("z", "energy", "slope")} for part in parts]
+        new = {name: np.concatenate([part[name] for part in parts], 1) for name in ("z", "energy", "accepted")}
+        for i, t in enumerate(range(done + 1, min(done + STEPS_AT_ONCE, steps) + 1)):
+            acceptance.append(new["accepted"][i].mean())
+            energies.append(new["energy"][i, :, 0])
+            if not np.isfinite(energies[-1]).all():
+                raise UserError(_diverged("the energy", energies[-1], t, step_size), topic="nan")
+            if t % every == 0 or t == steps:
+                trajectory.append(new["z"][i])
+                saved_steps.append(t)
+                if not np.isfinite(trajectory[-1]).all():
+                    raise UserError(_diverged("the position", trajectory[-1], t, step_size), topic="nan")
+        progress_bar.update(len(acceptance))
     chain = {
         "z": trajectory[-1],
         "energies": energies,

@@ -1,9 +1,22 @@
-"""Speed ratios: jobs timed in turn within one process, because seconds alone depend on the machine and its load."""
+"""Speed ratios: jobs timed in turn within one run, because seconds alone depend on the machine and its load.
 
+The jobs of a peer, another library in a Python environment of its own, are done there: `peer` starts its script, which
+ends with `serve(jobs)`, and gives functions that ask for one of them and wait.
+"""
+
+import contextlib
+import os
 import statistics
+import subprocess
+import sys
 import time
+from pathlib import Path
 
+from common.errors import UserError
 from common.streams import stage
+
+ROOT = Path(__file__).resolve().parents[2]
+READY, DONE = "ready", "done"  # what a peer answers
 
 
 @stage("timing steps in turn")
@@ -69,3 +82,76 @@ def random_image_batches(size, channels, batch_size):
 
     pixels = np.random.default_rng(0).integers(0, 256, (4 * batch_size, size, size, channels), dtype=np.uint8)
     return EndlessBatches(pixels, batch_size)
+
+
+@contextlib.contextmanager
+def peer(python, script, flags, names):
+    """Start the script of a peer, and give dict name -> function that has it do this job once.
+
+    Args:
+        python: path of the Python of the peer's environment.
+        script: str, path from the root of the repository; it ends with `serve`.
+        flags: list of str, its command line.
+        names: names of its jobs.
+
+    Raises:
+        UserError: if there is no such Python, or the peer ends early; what it wrote on standard error is seen above.
+    """
+    command = [str(python), str(ROOT / script), *flags]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    try:
+        process = subprocess.Popen(
+            command, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=1
+        )
+    except OSError as error:
+        raise UserError(
+            f"--peer {python} does not start ({error.strerror}): `make bench PEERS=1` installs it"
+        ) from None
+
+    def wait_for(answer):
+        while (line := process.stdout.readline()) != f"{answer}\n":
+            if not line:
+                raise UserError(f"{script} has ended with an error, which is above")
+            print(line, end="")
+
+    def ask(name):
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.write(f"{name}\n")
+        wait_for(DONE)
+
+    with process:  # closes the pipes and waits for its end
+        try:
+            wait_for(READY)
+            yield {name: lambda name=name: ask(name) for name in names}
+        finally:
+            process.kill()
+
+
+def serve(jobs):
+    """Do the jobs whose names come on standard input, one a line, and answer each (the other side of `peer`).
+
+    Args:
+        jobs: dict name -> function without arguments. What they print goes to standard error.
+    """
+    with contextlib.redirect_stdout(sys.stderr):
+        print(READY, file=sys.__stdout__, flush=True)
+        for line in sys.stdin:
+            jobs[line.strip()]()
+            print(DONE, file=sys.__stdout__, flush=True)
+
+
+def print_table(times, baselines, steps):
+    """Print a Markdown table of jobs: milliseconds per step, and the time as a ratio to that of another job.
+
+    Args:
+        times: list of dicts name -> seconds, as `time_interleaved` returns it.
+        baselines: dict name -> name of the job that it is compared with, itself for none.
+        steps: int, steps in one call of a job.
+    """
+    print("| | ms a step | ratio (least to greatest) | to |\n|---|---|---|---|")
+    for name, baseline in baselines.items():
+        milliseconds = 1000 * statistics.median(row[name] for row in times) / steps
+        median, least, greatest = ratio(times, name, baseline)
+        against = "1 | |" if name == baseline else f"{median:.2f} ({least:.2f} to {greatest:.2f}) | {baseline} |"
+        shown = f"{milliseconds:,.0f}" if milliseconds >= 100 else f"{milliseconds:.3g}"
+        print(f"| {name} | {shown} | {against}", flush=True)

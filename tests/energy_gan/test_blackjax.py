@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from energy_gan.langevin import RULES, MarkovStep
+from energy_gan.langevin import RULES, MarkovSteps
 from tests.helpers.energies import double_well
 
 if keras.backend.backend() != "jax":
@@ -25,7 +25,7 @@ def test_acceptance_is_that_of_blackjax(step_size):
     moved = np.asarray(info.is_accepted)
     assert 0.3 < moved.mean() < 1
     states = [
-        MarkovStep(double_well, 1.0).state(ops.convert_to_tensor(np.asarray(z)[moved])) for z in (start, end.position)
+        MarkovSteps(double_well, 1.0).state(ops.convert_to_tensor(np.asarray(z)[moved])) for z in (start, end.position)
     ]
     ours = np.exp(np.minimum(0, ops.convert_to_numpy(RULES["mala"](*states, step_size))[:, 0]))
     assert (ours < 0.99).mean() > 0.1

@@ -8,7 +8,7 @@ from keras import ops
 from common.errors import UserError
 from energy_gan.acceptance_rules import energy as normal_energy
 from energy_gan.acceptance_rules import stationary_variance
-from energy_gan.langevin import RULES, MarkovStep, sample_chain
+from energy_gan.langevin import RULES, MarkovSteps, sample_chain
 from tests.helpers.energies import double_well
 
 CHAINS = 6000
@@ -78,7 +78,7 @@ def test_detailed_balance_point_by_point(rule):
     """pi(z) q(z'|z) a(z, z') = pi(z') q(z|z') a(z', z), written out in numpy, holds for MALA alone."""
     rng, step_size = np.random.default_rng(2), 0.3
     here, there = (rng.normal(size=(40, 2)).astype("float32") for _ in range(2))
-    state_here, state_there = (MarkovStep(double_well, 1.0).state(ops.convert_to_tensor(z)) for z in (here, there))
+    state_here, state_there = (MarkovSteps(double_well, 1.0).state(ops.convert_to_tensor(z)) for z in (here, there))
 
     def probability_flow(start, end, log_acceptance):
         slope = 4 * start * (start**2 - 1)
@@ -118,7 +118,10 @@ def test_results_of_sample_chain():
     np.testing.assert_allclose(chain["energies"][[0, 4, 8, 10]], energies, rtol=1e-5)
     assert chain["energies"].shape == (11, 7) and chain["acceptance"].shape == (10,)
     assert energies[-1].mean() < energies[0].mean(), "chains that start too high fall"
-    assert len(np.unique(np.diff(trajectory[:, :, 0], axis=0))) == 21, "every step of every chain has its own noise"
+    longer = sample_chain(normal_energy, z, 23, 0.1, batch_size=3)
+    np.testing.assert_array_equal(longer["trajectory"][chain["saved_steps"]], trajectory)
+    moves = np.diff(sample_chain(normal_energy, z, 23, 0.1, "langevin", batch_size=3)["trajectory"][:, :, 0], axis=0)
+    assert len(np.unique(moves)) == 23 * 7, "every step of every chain has its own noise"
 
 
 def test_the_same_seed_gives_the_same_chains():
