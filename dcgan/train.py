@@ -127,7 +127,8 @@ def run(args):
         raise UserError("--trick none stands alone: leave out none, or the others")
     if "virtual_batch_norm" in args.trick and (in_plane or args.network == "mlp"):
         raise UserError("--trick virtual_batch_norm replaces the batch norm of DCGAN's generator: this one has none")
-    run_gan(apply_preset(args, make_parser(), PLANE_PRESETS if in_plane else PRESETS), ARTICLE, build, {})
+    apply_preset(args, make_parser(), PLANE_PRESETS if in_plane else PRESETS)
+    run_gan(args, ARTICLE, build, {}, any_width=args.network == "mlp")
 
 
 if __name__ == "__main__":

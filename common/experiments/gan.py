@@ -25,7 +25,7 @@ RECALIBRATION_STREAM = 6  # latents on which the batch statistics of the average
 N_RECALIBRATION = 2048
 
 
-def run_gan(args, article, build, references, fixed_flags=()):
+def run_gan(args, article, build, references, fixed_flags=(), any_width=False):
     """Train a GAN in its run directory, evaluate its samples and save the networks, metrics and figures.
 
     Args:
@@ -36,6 +36,7 @@ def run_gan(args, article, build, references, fixed_flags=()):
         references: dict of published numbers, for `results.json`.
         fixed_flags: names of flags that must not change on resume, e.g. "steps" when the learning-rate schedule
             depends on it.
+        any_width: bool, whether the networks for images take every --width, as dense ones do.
 
     Returns:
         (run directory, critic, generator). The generator is the averaged one if there are averages.
@@ -45,7 +46,7 @@ def run_gan(args, article, build, references, fixed_flags=()):
     """
     prepare(args, article)
     is_toy = args.dataset in TOYS
-    if not is_toy and getattr(args, "network", None) != "mlp":  # whose layers are dense
+    if not is_toy and not any_width:
         check_width(args)
 
     # data and networks

@@ -132,9 +132,8 @@ def test_the_first_signal_asks_and_the_second_interrupts():
     [("a", 2, [None]), ("abc", 1, [None] * 3), ("abc", 2, ["4", "4", None]), ("abcd", 3, ["2", "2", "2", None])],
 )
 def test_processes_that_run_together_share_the_cores(monkeypatch, tasks, workers, expected):
-    """On eight cores of a larger machine. All processes end before the next ones start, so the last one is alone."""
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
-    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    """On eight cores. All processes end before the next ones start, so the last one is alone."""
+    monkeypatch.setattr("common.experiments.processes.usable_cores", lambda: 8)
     for name in THREADS:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv(THREADS[0], "5")  # the user's own choice
