@@ -8,9 +8,13 @@ import numpy as np
 import pytest
 
 from common.cli import apply_preset, main
+from common.data.images import load_images
 from common.errors import UserError
+from common.models.inference import load_model
 from common.training.run_dir import open_run
+from common.training.run_files import read_flags
 from flow import glow, nice, realnvp
+from flow.layers.likelihood import log_normal
 from flow.training import run_images
 from tests.helpers.arrays import assert_not_blank
 from tests.helpers.scripts import run_comparison, run_here, run_near
@@ -52,6 +56,25 @@ def test_a_flow_on_images(home, tmp_path, backend, arguments):
     assert metrics["pca_frechet"] == metrics[f"pca_frechet/std_{0.75 if 'nice' in arguments[0] else 0.8}"]
     assert metrics["rescues"] == 0
     assert (results.parent / "flow.keras").exists() and (results.parent / "best.npz").exists()
+    if backend == "tensorflow":  # of the saved network, which is the averaged one
+        args = read_flags(results.parent, "dataset", "size", "data_dir", "limit")
+        bits = {
+            split: bits_of_saved_flow(results.parent, load_images(args.dataset, args.size, split, limit=args.limit))
+            for split in ("train", "test")
+        }
+        assert abs(metrics["bits_per_dim"] - bits["test"]) < abs(metrics["bits_per_dim"] - bits["train"]) / 5
+        assert metrics["bits_per_dim"] == pytest.approx(bits["test"], abs=0.01)
+        assert metrics["bits_per_dim/training_images"] == pytest.approx(bits["train"], abs=0.01)
+        assert metrics.get("bits_per_dim/test_last_step") != pytest.approx(bits["test"], abs=0.012)
+
+
+def bits_of_saved_flow(run_dir, images):
+    """Return the bits per dimension that the saved flow gives to images, with a noise of our own."""
+    flow = load_model(run_dir / "flow.keras")
+    noise = np.random.default_rng(7).random(images.array.shape)
+    z, log_det = flow.predict((np.asarray(images.array) + noise).astype("float32") / 256, verbose=0)
+    log_prob = np.asarray(log_normal(z)) + log_det
+    return float(np.mean(8 - log_prob / np.log(2) / z.shape[1]))
 
 
 def test_nice_goes_on_with_the_run_that_resume_names(tmp_path):
