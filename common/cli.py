@@ -150,7 +150,7 @@ def gan_parser(description, presets, plane_presets=None):
     add(
         "--features", choices=["classifier", "pixels", "inception"],
         help="features in which samples and data are compared "
-        "(default classifier for digits and garments, else pixels; pixels trains no classifier and counts no modes)",
+        "(default classifier for digits and garments, else pixels; pixels needs no classifier and counts no modes)",
     )  # fmt: skip
     add("--every", type=positive_int, help="number of steps between pictures, measurements and checkpoints")
     add(

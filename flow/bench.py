@@ -5,6 +5,7 @@
 
 The inverse of a coupling computes the same net as the forward pass, so sampling should cost as much as encoding. With
 --peer a Glow of as many levels, steps and channels made of the layers of nflows (PyTorch) is timed in turn with ours.
+Both compute the log-determinants too.
 """
 
 import contextlib
@@ -78,16 +79,19 @@ def measure(mixing, args, peer_python=None):
     flow.initialize_from_data(pixels[:n])
 
     x = keras.Input(shape)
-    encoder = keras.Model(x, flow(x)[0])
+    named = lambda outputs: dict(zip(("outputs", "log_det"), outputs, strict=True))
+    encoder = keras.Model(x, named(flow(x)))
     z = keras.Input((args.size * args.size * args.channels,))
-    decoder = keras.Model(z, flow.inverse(z)[0])
-    codes = predict(encoder, pixels, n)
+    decoder = keras.Model(z, named(flow.inverse(z)))
+    codes = predict(encoder, pixels, n)["outputs"]
     batches = EndlessBatches(images, n, dtype="uint8")
     jobs = {
         "forward": lambda: predict(encoder, pixels, n),
         "inverse": lambda: predict(decoder, codes, n),
         "step": lambda: trainer.fit(batches, steps_per_epoch=N_BATCHES, verbose=0, shuffle=False),
     }
+    if peer_python:
+        print(f"ours: {flow.count_params():,} weights")
     command = [str(number) for number in (*shape[1:], n, N_BATCHES, flags.levels, flags.depth, flags.width)]
     with contextlib.ExitStack() as stack:
         if peer_python:

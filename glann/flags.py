@@ -29,7 +29,7 @@ def image_parser(description, presets):
     p.add_argument(
         "--features", choices=["classifier", "pixels", "inception"],
         help="features in which samples are measured (default classifier for digits and garments, else pixels; "
-        "with pixels no classifier is trained)",
+        "with pixels no classifier is trained to measure)",
     )  # fmt: skip
     p.add_argument("--every", type=positive_int, help="steps between pictures, measurements and checkpoints")
     p.add_argument("--limit", type=sample_int, help="train on N images drawn by lot (default all)")

@@ -125,6 +125,8 @@ def peer(python, script, flags, names):
             yield {name: lambda name=name: ask(name) for name in names}
         finally:
             process.kill()
+            with contextlib.suppress(BrokenPipeError):  # of a name that a dead peer did not take
+                process.stdin.close()
 
 
 def serve(jobs):

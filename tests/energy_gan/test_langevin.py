@@ -120,8 +120,12 @@ def test_results_of_sample_chain():
     assert energies[-1].mean() < energies[0].mean(), "chains that start too high fall"
     longer = sample_chain(normal_energy, z, 23, 0.1, batch_size=3)
     np.testing.assert_array_equal(longer["trajectory"][chain["saved_steps"]], trajectory)
-    moves = np.diff(sample_chain(normal_energy, z, 23, 0.1, "langevin", batch_size=3)["trajectory"][:, :, 0], axis=0)
-    assert len(np.unique(moves)) == 23 * 7, "every step of every chain has its own noise"
+    np.testing.assert_allclose(longer["energies"], np.sum(longer["trajectory"] ** 2, -1) / 2, rtol=1e-5)
+    assert sample_chain(normal_energy, z, 23, 0.1, every=4)["saved_steps"].tolist() == [0, 4, 8, 12, 16, 20, 23]
+    path = sample_chain(normal_energy, z, 23, 0.1, "langevin", batch_size=3)["trajectory"]
+    noise = (path[1:] - 0.95 * path[:-1]) / 0.1**0.5  # z' = (1 - s/2) z + sqrt(s) a: each step begins where one ended
+    assert abs(noise).max() < 5 and noise.std() == pytest.approx(1, abs=0.15)
+    assert len(np.unique(noise)) == noise.size, "every step of every chain has its own noise"
 
 
 def test_the_same_seed_gives_the_same_chains():

@@ -57,7 +57,7 @@ def test_a_flow_on_images(home, tmp_path, backend, arguments):
     assert metrics["rescues"] == 0
     assert (results.parent / "flow.keras").exists() and (results.parent / "best.npz").exists()
     if backend == "tensorflow":  # of the saved network, which is the averaged one
-        args = read_flags(results.parent, "dataset", "size", "data_dir", "limit")
+        args = read_flags(results.parent, "dataset", "size", "limit")
         bits = {
             split: bits_of_saved_flow(results.parent, load_images(args.dataset, args.size, split, limit=args.limit))
             for split in ("train", "test")
@@ -65,7 +65,8 @@ def test_a_flow_on_images(home, tmp_path, backend, arguments):
         assert abs(metrics["bits_per_dim"] - bits["test"]) < abs(metrics["bits_per_dim"] - bits["train"]) / 5
         assert metrics["bits_per_dim"] == pytest.approx(bits["test"], abs=0.01)
         assert metrics["bits_per_dim/training_images"] == pytest.approx(bits["train"], abs=0.01)
-        assert metrics.get("bits_per_dim/test_last_step") != pytest.approx(bits["test"], abs=0.012)
+        if "realnvp" in arguments[0]:  # NICE's own loss is no likelihood
+            assert metrics["bits_per_dim/test_last_step"] < bits["test"] - 0.015, "the average is behind"
 
 
 def bits_of_saved_flow(run_dir, images):

@@ -1,6 +1,8 @@
 """Train steps of SGAN in PyTorch, as a user would write them, for `bench/gan.py`, which starts this script.
 
-The networks are those of `common/models/networks.py`, in memory format channels last; the loop is DCGAN's.
+The networks are those of `common/models/networks.py`, in memory format channels last; the loop is DCGAN's, in eager
+mode. As users write it, the generator's step computes gradients of the critic too, which nothing uses; "critic frozen"
+does not.
 """
 
 import sys
@@ -44,7 +46,7 @@ def main():
     widths = [width // 2**i for i in reversed(range(size.bit_length() - 3))]
     pixels = np.random.default_rng(0).integers(0, 256, (4 * batch_size, size, size, channels), dtype=np.uint8)
 
-    def trainer(shared, half):
+    def trainer(shared, half=False, frozen=False):
         critic = make_critic(size, channels, widths, kernel, batch_norm == "True")
         generator = make_generator(channels, widths, kernel)
         for network in (critic, generator):
@@ -70,16 +72,17 @@ def main():
                 score = critic(fake).float()
             generator_loss = softplus(-score).mean()
             generator_optimizer.zero_grad()
-            generator_loss.backward()
+            generator_loss.backward(inputs=list(generator.parameters()) if frozen else None)
             generator_optimizer.step()
 
         return lambda: [step(i) for i in range(steps)]
 
     serve(
         {
-            "PyTorch, shared fakes": trainer(shared=True, half=False),
-            "PyTorch, fresh fakes": trainer(shared=False, half=False),
-            "PyTorch, shared fakes, bfloat16": trainer(shared=True, half=True),
+            "PyTorch, fresh fakes": trainer(shared=False),
+            "PyTorch, shared fakes": trainer(shared=True),
+            "PyTorch, shared fakes, critic frozen": trainer(shared=True, frozen=True),
+            "PyTorch, shared fakes, critic frozen, bfloat16": trainer(shared=True, half=True, frozen=True),
         }
     )
 

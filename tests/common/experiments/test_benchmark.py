@@ -2,6 +2,7 @@
 
 import re
 import sys
+import time
 
 import keras
 import numpy as np
@@ -83,6 +84,15 @@ def test_a_peer_does_its_job_when_it_is_asked_and_says_when_it_ends(tmp_path, ca
         assert out == "of the library\n" and err.count("again\n") == 2
         jobs["work"]()
     assert "no memory" in capfd.readouterr().err
+
+
+def test_a_peer_that_ends_between_two_jobs_is_told_too(tmp_path):
+    script = tmp_path / "peer.py"
+    script.write_text("print('ready', flush=True)\ninput()\nprint('done', flush=True)\n")
+    with pytest.raises(UserError, match=r"peer\.py has ended"), peer(sys.executable, script, [], ["work"]) as jobs:
+        jobs["work"]()
+        time.sleep(0.5)
+        jobs["work"]()
 
 
 def test_a_peer_without_its_environment_is_refused_in_one_line(tmp_path):
