@@ -83,15 +83,11 @@ def our_jobs(case, batch_size, half):
     """
     import keras
 
-    from common.experiments.benchmark import random_image_batches
+    from common.experiments.benchmark import fit_job, random_image_batches
     from rsgan import train
 
     batches = random_image_batches(case.size, case.channels, batch_size)
     shape = (case.size, case.size, case.channels)
-
-    def fit(trainer, calls_per_step=1):
-        steps = calls_per_step * case.steps
-        return lambda: trainer.fit(batches, steps_per_epoch=steps, verbose=0, shuffle=False)
 
     def flags_of(trainer):
         parser = train.make_parser()
@@ -100,13 +96,13 @@ def our_jobs(case, batch_size, half):
         return apply_preset(parser.parse_args(command), parser, train.PRESETS, spectral_norm=lambda flags: False)
 
     jobs = {
-        "one loss": fit(train.build(flags_of("single"), shape)[0]),
-        "two passes (6387)": fit(two_passes(flags_of("single"), shape)),
-        "alternating": fit(train.build(flags_of("alternating"), shape)[0], calls_per_step=2),
+        "one loss": fit_job(train.build(flags_of("single"), shape)[0], batches, case.steps),
+        "two passes (6387)": fit_job(two_passes(flags_of("single"), shape), batches, case.steps),
+        "alternating": fit_job(train.build(flags_of("alternating"), shape)[0], batches, 2 * case.steps),
     }
     if half:
         keras.mixed_precision.set_global_policy("mixed_bfloat16")
-        jobs["one loss" + BFLOAT16] = fit(train.build(flags_of("single"), shape)[0])
+        jobs["one loss" + BFLOAT16] = fit_job(train.build(flags_of("single"), shape)[0], batches, case.steps)
         keras.mixed_precision.set_global_policy("float32")
     return jobs
 

@@ -5,7 +5,7 @@
     KERAS_BACKEND=jax python energy_gan/bench.py --peer .venv-peers/bin/python        # both on JAX
 
 The energy is that of `energy_gan/sample.py` with untrained networks of the size of `--preset quick`. With --peer
-BlackJAX runs as many chains on the same energy, in turn with ours. `sample_chain` compiles at the begin of each call,
+BlackJAX runs as many chains on the same energy, in turn with ours. `sample_chain` compiles once in each call,
 so BlackJAX is timed with and without its compilation.
 """
 

@@ -52,7 +52,7 @@ def build_single_loss(args, shape, critic, generator):
 
 
 def run(args):
-    from common.experiments.benchmark import print_ratios, random_image_batches, time_interleaved
+    from common.experiments.benchmark import fit_job, print_ratios, random_image_batches, time_interleaved
     from fgan import train
 
     train_parser = train.make_parser()
@@ -63,8 +63,8 @@ def run(args):
     trainers = {"one pass": trainer, "two passes": build_single_loss(train_args, shape, *networks)}
 
     batches = random_image_batches(args.size, 1, args.batch_size)
-    fit = lambda model: lambda: model.fit(batches, steps_per_epoch=STEPS, verbose=0, shuffle=False)
-    print_ratios(time_interleaved({name: fit(model) for name, model in trainers.items()}, ROUNDS), "one pass", STEPS)
+    jobs = {name: fit_job(model, batches, STEPS) for name, model in trainers.items()}
+    print_ratios(time_interleaved(jobs, ROUNDS), "one pass", STEPS)
 
 
 if __name__ == "__main__":

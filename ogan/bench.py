@@ -20,7 +20,7 @@ def make_parser():
 
 
 def run(args):
-    from common.experiments.benchmark import print_ratios, random_image_batches, time_interleaved
+    from common.experiments.benchmark import fit_job, print_ratios, random_image_batches, time_interleaved
     from ogan import train
 
     def build_trainer(kind):
@@ -28,14 +28,11 @@ def run(args):
         flags = parser.parse_args(["--preset", "quick", "--size", str(args.size), "--trainer", kind])
         return train.build(apply_preset(flags, parser, train.PRESETS), channels=3)[0]
 
-    def timed_fit(model, steps):
-        return lambda: model.fit(batches, steps_per_epoch=steps, verbose=0, shuffle=False)
-
     batches = random_image_batches(args.size, 3, args.batch_size)
     jobs = {
-        "single loss": timed_fit(build_trainer("single"), STEPS),
+        "single loss": fit_job(build_trainer("single"), batches, STEPS),
         # a round of alternating, one step of each player, counts as two steps
-        "alternating": timed_fit(build_trainer("alternating"), 2 * STEPS),
+        "alternating": fit_job(build_trainer("alternating"), batches, 2 * STEPS),
     }
     print_ratios(time_interleaved(jobs, ROUNDS), "single loss", STEPS)
 

@@ -27,7 +27,7 @@ def make_parser():
 
 
 def run(args):
-    from common.experiments.benchmark import print_ratios, random_image_batches, time_interleaved
+    from common.experiments.benchmark import fit_job, print_ratios, random_image_batches, time_interleaved
     from rsgan import train
 
     def build_trainer(name):
@@ -37,11 +37,8 @@ def run(args):
         flags.spectral_norm = METHODS[name].spectral_norm
         return train.build(flags, (args.size, args.size, 1))[0]
 
-    def timed_fit(model):
-        return lambda: model.fit(batches, steps_per_epoch=STEPS, verbose=0, shuffle=False)
-
     batches = random_image_batches(args.size, 1, args.batch_size)
-    jobs = {name: timed_fit(build_trainer(name)) for name in ("sgan", *args.methods)}
+    jobs = {name: fit_job(build_trainer(name), batches, STEPS) for name in ("sgan", *args.methods)}
     print_ratios(time_interleaved(jobs, ROUNDS), "sgan", STEPS)
 
 

@@ -71,6 +71,17 @@ def print_ratios(times, baseline, steps):
             print(f"{name} / {baseline}: {median:.2f} (from {least:.2f} to {greatest:.2f})")
 
 
+def fit_job(trainer, batches, steps):
+    """Return a function that trains for some steps, a job of `time_interleaved`.
+
+    Args:
+        trainer: compiled `SingleLoss`, or `Alternating`.
+        batches: `EndlessBatches`.
+        steps: int, steps of `fit`; a step of alternating trains one player.
+    """
+    return lambda: trainer.fit(batches, steps_per_epoch=steps, verbose=0, shuffle=False)
+
+
 def random_image_batches(size, channels, batch_size):
     """Return `EndlessBatches` of four batches of uint8 noise (size, size, channels).
 

@@ -17,7 +17,7 @@ from common.experiments.benchmark import serve
 LATENT_DIM = 100
 
 
-def make_critic(size, channels, widths, kernel, batch_norm):
+def make_critic(channels, widths, kernel, batch_norm):
     layers, inputs = [], channels
     for i, width in enumerate(widths):
         layers.append(nn.Conv2d(inputs, width, kernel, 2, (kernel - 1) // 2))
@@ -47,7 +47,7 @@ def main():
     pixels = np.random.default_rng(0).integers(0, 256, (4 * batch_size, size, size, channels), dtype=np.uint8)
 
     def trainer(shared, half=False, frozen=False):
-        critic = make_critic(size, channels, widths, kernel, batch_norm == "True")
+        critic = make_critic(channels, widths, kernel, batch_norm == "True")
         generator = make_generator(channels, widths, kernel)
         for network in (critic, generator):
             network.to(memory_format=torch.channels_last)
