@@ -26,7 +26,7 @@ def unshare(model):
     if not _is_functional(model):
         raise ValueError(f"unshare needs a functional model. Received: model={model}")
     copies = []  # (layer, its copy)
-    unshared = _clone(model, copies)
+    unshared = _clone(model, copies, {})
     if len({id(layer) for layer, _ in copies}) == len(copies):
         raise ValueError(f"No layer with weights is called twice, so nothing is shared. Received: model={model}")
     for layer, copy in copies:
@@ -38,18 +38,32 @@ def _is_functional(layer):
     return isinstance(layer, keras.Model) and bool(getattr(layer, "operations", None))
 
 
-def _clone(model, copies):
-    """Return a clone of a functional model with a new layer for each call; add (layer, copy) for those with weights."""
+def _clone(model, copies, embeddings):
+    """Return a clone of a functional model with a new layer for each call.
+
+    Args:
+        model: functional model.
+        copies: list; (layer, copy) of those with weights is added.
+        embeddings: dict id of an embedding -> its copy; added to. A layer that was made with an embedding, such as the
+            head of a masked language model, gets that copy.
+    """
     calls = {}  # id of the clone of a layer -> [the layer, number of its calls]
 
     def copy_of(layer, name):
         if _is_functional(layer):
-            copy = _clone(layer, copies)
+            copy = _clone(layer, copies, embeddings)
             copy.name = name
+        elif id(layer) in embeddings:
+            copy = embeddings[id(layer)]
         else:
-            copy = layer.__class__.from_config(layer.get_config() | {"name": name})
+            config = layer.get_config() | {"name": name}
+            parts = {key: id(getattr(layer, key, None)) for key in config}
+            tied = {key: embeddings[part] for key, part in parts.items() if part in embeddings}
+            copy = layer.__class__(**config | tied) if tied else layer.__class__.from_config(config)
             if getattr(layer, "weights", None):
                 copies.append((layer, copy))
+            if isinstance(layer, keras.layers.Embedding):
+                embeddings[id(layer)] = copy
         return copy
 
     def clone(layer):

@@ -27,6 +27,16 @@ def albert(**more):
     return model
 
 
+def test_the_embedding_of_a_masked_language_model_stays_tied_to_its_head():
+    shared = keras_hub.models.AlbertMaskedLM(albert())
+    free = unshare(shared)
+    inputs = INPUTS | {"mask_positions": np.array([[1, 2], [0, 3]])}
+    assert np.array_equal(numpy(shared(inputs)), numpy(free(inputs)))
+    assert free.count_params() - shared.count_params() == (L - 1) * BLOCK
+    tables = {id(weight) for weight in free.weights if weight.path.startswith("token_embedding")}
+    assert len(tables) == 1
+
+
 @pytest.mark.parametrize("groups", [1, 2])
 def test_every_layer_gets_its_own_weights(groups):
     shared = albert(num_groups=groups, num_inner_repetitions=2)
