@@ -34,13 +34,14 @@ def run(args):
     from common.errors import UserError
     from common.files import read_json
     from common.models.inference import load_model
+    from couplet.data import LEAST_ALPHABET
     from couplet.decoding import answers, checked, unknown
 
     if (args.top_k or args.answers > 1) and not args.temperature:
         raise UserError("without --temperature there is one answer: give e.g. --temperature 0.8")
     lines = [checked(line) for line in args.lines]
     alphabet = read_json(f"{args.run}/alphabet.json")
-    if not isinstance(alphabet, str) or len(alphabet) < 2:
+    if not isinstance(alphabet, str) or len(alphabet) < LEAST_ALPHABET:
         raise UserError(f"{args.run}/alphabet.json is damaged: train again or restore it")
     tagger = load_model(f"{args.run}/tagger.keras", (None,), (None, len(alphabet)))
     rng = np.random.default_rng(args.seed)

@@ -16,6 +16,7 @@ LONGEST = 16  # characters of a line; longer ones are left out, as in the articl
 UNKNOWN = "\ufffd"  # character number 0: every character that occurs once
 MOST_TEST = 3000  # couplets for measuring
 N_NAMED = 3
+LEAST_ALPHABET = 3  # the unknown character, one to stand above and one to answer it
 MAX_LINE = 64  # characters of a line that a network can take
 
 
@@ -47,7 +48,8 @@ def load_couplets(dataset, data_dir=None, limit=None):
         limit: int, train on the first couplets only (default all).
 
     Raises:
-        UserError: if the source is missing or damaged, holds no couplets, or more than half of them cannot be used.
+        UserError: if the source is missing or damaged, holds too few couplets, or more than half of them cannot be
+            used.
     """
     if dataset == GRAMMAR:
         train, test = (
@@ -68,6 +70,8 @@ def load_couplets(dataset, data_dir=None, limit=None):
     counts = Counter(c for couplet in train for line in couplet for c in line)
     known = sorted((c for c, count in counts.items() if count > 1), key=lambda c: (-counts[c], c))
     alphabet = UNKNOWN + "".join(known)
+    if len(alphabet) < LEAST_ALPHABET:
+        raise UserError(f"{dataset} has fewer than two characters that occur twice: give more couplets")
     return Couplets(to_numbers(train, alphabet), to_numbers(test, alphabet), alphabet)
 
 

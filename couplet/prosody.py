@@ -14,8 +14,8 @@ ENTERING = set(
     "一七八十吉直石白伯百柏泊薄博帛拍迫责泽择择宅窄格革隔阁国帼德得竹竺烛逐菊局曲屈屋哭读独毒牍犊熟叔淑足族俗服伏福幅蝠佛"
     "谷学觉角脚夺脱拨钵活滑猾杀察插答达搭塔踏发伐罚阀筏滞节结洁杰截劫接捷睫歇蝎叶协胁侠狭峡匣辖瞎狎压押鸭切贴跌叠蝶谍碟牒"
     "席习袭媳昔惜夕析息熄悉锡吸滴敌笛狄嫡涤积迹绩击激疾集急级及极籍辑即极棘脊籍职执植殖值织汁湿失识十什拾实食蚀石只掷"
-    "出突忽惚哭窟骨勃渤没凸督卜扑仆濮璞朴缩刷说卓捉琢啄浊酌灼着缴托郭锅活合盒鸽割葛渴喝核鹤壳雪薛穴绝决诀掘橛爵嚼约削"
-    "摘贼黑塞鸟墨勺芍夹颊荚揭秸憋瞥别撇铁捏贴绰戳接摺折哲辙辄舌涉"
+    "出突忽惚哭窟骨勃渤没凸督卜扑仆濮璞朴缩刷说卓捉琢啄浊酌灼着缴托郭活合盒鸽割葛渴喝核鹤壳雪薛穴绝决诀掘橛爵嚼约削"
+    "摘贼黑塞鸟墨勺芍夹颊荚揭秸憋瞥别撇铁捏贴绰戳接摺折哲辙辄舌涉拔缺则拂吃昨杂漆"
 )
 PARTS = "nvadmrqpcut"  # parts of speech by the first letter of jieba's tags; the others are one
 
@@ -37,7 +37,7 @@ def _tones():
     def oblique(line):
         """Return a list with True for oblique, False for level and None for a character without a reading."""
         tones = lazy_pinyin(list(line), style=Style.TONE3, neutral_tone_with_five=True, errors=lambda c: list(c))
-        known = [tone[-1] if tone[-1:] in set("12345") else None for tone in tones]
+        known = [tone[-1] if len(tone) > 1 and tone[-1] in "12345" else None for tone in tones]
         return [
             None if tone in (None, "5") else c in ENTERING or tone in "34" for c, tone in zip(line, known, strict=True)
         ]

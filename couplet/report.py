@@ -5,7 +5,7 @@ import numpy as np
 from common.files import atomic_write
 from common.streams import stage
 from couplet import grammar, prosody
-from couplet.data import GRAMMAR
+from couplet.data import GRAMMAR, by_length
 from couplet.measure import distinct, measure_tables, measure_tagger
 from couplet.tables import CountTables
 
@@ -41,7 +41,8 @@ def measure_all(tagger, couplets, dataset):
         rows[name], all_answers[name] = measure_tables(tables, test, order)
         metrics |= {f"{name}/{key}": value for key, value in rows[name].items()}
     all_answers["held-out lines"] = [line[:n] for line, n in zip(test[:, 1], lengths, strict=True)]
-    rows["held-out lines"] = {}
+    all_answers["held-out lines of other couplets"] = lines_of_others(test)
+    rows |= {"held-out lines": {}, "held-out lines of other couplets": {}}
     oblique, tags = prosody.load() if dataset != GRAMMAR else (None, None)
     for name, lines in all_answers.items():
         more = {f"distinct-{n}": distinct(lines, n) for n in (1, 2)}
@@ -55,6 +56,22 @@ def measure_all(tagger, couplets, dataset):
     missing = [package for package, f in (("pypinyin", oblique), ("jieba", tags)) if f is None and dataset != GRAMMAR]
     note = f'\nnot measured without {" and ".join(missing)}: `.venv/bin/pip install -e ".[verse]"`\n' if missing else ""
     return metrics, table(rows) + note
+
+
+def lines_of_others(couplets):
+    """Return for each couplet the lower line of another one of its length, if there is one: how well chance matches.
+
+    Args:
+        couplets: int (n, 2, longest), -1 after the end of a line.
+
+    Returns:
+        List of n int arrays.
+    """
+    lines = [None] * len(couplets)
+    for rows, same_length in by_length(couplets):
+        for row, line in zip(rows, np.roll(same_length[:, 1], 1, axis=0), strict=True):
+            lines[row] = line
+    return lines
 
 
 def last_words(test, answers):

@@ -9,7 +9,7 @@ import pytest
 
 from common.data.couplets import read_couplets
 from common.errors import UserError
-from couplet import data, grammar, measure, prosody
+from couplet import data, grammar, measure, prosody, report
 from couplet.tables import CountTables
 
 
@@ -66,7 +66,7 @@ def test_the_public_form_as_folder_and_archive(public, tmp_path):
         assert loaded.alphabet[0] == "\ufffd" and set(loaded.alphabet[1:]) == set("春风秋月海日生残夜江入旧年")
         lines = ["".join(loaded.alphabet[i] for i in row if i >= 0) for row in loaded.train[1]]
         assert lines == ["海日生残夜", "江春入旧年"]
-        assert data.load_couplets(f"text:{path}", limit=2).train.shape == (2, 2, 5)
+        assert data.load_couplets(f"text:{path}", limit=4).train.shape == (4, 2, 5)
 
 
 def test_an_upper_line_that_comes_second_is_still_the_upper_one(tmp_path):
@@ -88,11 +88,26 @@ def test_rows_that_cannot_be_used_are_skipped_and_named(tmp_path, capsys):
     upper, lower = ["春风"] * 9 + ["春风秋", "", "长" * 17], ["秋月"] * 9 + ["秋月", "无上", "短" * 17]
     write(tmp_path, **{"in": upper, "out": lower})
     loaded = data.load_couplets(f"text:{tmp_path}")
-    printed = capsys.readouterr().out
-    assert len(loaded.train) + len(loaded.test) == 9 and printed.count("\n") == 1
+    first, printed = capsys.readouterr().out.splitlines()
+    assert first == "left out what has no other half: line 11 of out.txt"
+    assert len(loaded.train) + len(loaded.test) == 9
     assert "skipped 2 of 11 couplets: 春风秋 / 秋月 (3 and 2 characters), 长" in printed
     write(tmp_path, **{"in": upper[9:], "out": lower[9:]})
     with pytest.raises(UserError, match=r"cannot be used for 2 of 2 couplets.*two lines need equal lengths"):
+        data.load_couplets(f"text:{tmp_path}")
+
+
+@pytest.mark.parametrize(("upper", "lower"), [(80, 79), (10, 80)])
+def test_files_that_end_at_different_lines_are_refused(tmp_path, upper, lower):
+    """A line that is missing in one of them would give all couplets below it the wrong other half."""
+    write(tmp_path / "couplet/train", **{"in": ["春风"] * upper + ["", ""], "out": ["秋月"] * lower})
+    with pytest.raises(UserError, match=rf"{upper} lines in train/in\.txt, but {lower} lines in train/out\.txt"):
+        read_couplets(tmp_path / "couplet")
+
+
+def test_two_characters_are_needed_to_answer(tmp_path):
+    write(tmp_path, **{"in": ["春"] * 60, "out": ["春"] * 60})
+    with pytest.raises(UserError, match="fewer than two characters that occur twice"):
         data.load_couplets(f"text:{tmp_path}")
 
 
@@ -159,6 +174,12 @@ def test_scores_and_distinct_by_hand():
     assert measure.distinct(["abc", "abd"], 1) == 4 / 6 and measure.distinct(["abc", "abd"], 2) == 3 / 4
 
 
+def test_lines_of_other_couplets_have_the_length_of_the_upper_line():
+    couplets = np.array([[[1, 2, -1], [3, 4, -1]], [[5, 6, 7], [8, 9, 9]], [[1, 1, -1], [2, 5, -1]]])
+    lines = report.lines_of_others(couplets)
+    assert [line.tolist() for line in lines] == [[2, 5], [8, 9, 9], [3, 4]]
+
+
 def test_parallelism_by_hand():
     oblique = lambda line: [{"平": False, "仄": True}.get(c) for c in line]
     tags = lambda line: ["n" if c in "平仄" else "x" for c in line]
@@ -172,4 +193,5 @@ def test_parallelism_by_hand():
 def test_entering_tones_are_oblique():
     pytest.importorskip("pypinyin")
     oblique, _ = prosody.load()
-    assert oblique("白日依山尽黄") == [True, True, False, False, True, False] and oblique("a") == [None]
+    assert oblique("白日依山尽黄") == [True, True, False, False, True, False] and oblique("a3") == [None, None]
+    assert oblique("锅拔") == [False, True]
