@@ -52,18 +52,22 @@ def read_spectra(path):
         path: a folder or an archive, or a folder that holds archives too. Only .csv and .txt files are read.
 
     Raises:
-        UserError: if there is no index or no spectrum, if a file is damaged, or if most rows or spectra cannot be used.
-            Others are left out and named in a printed line.
+        UserError: if there is no index or no spectrum, if two spectra have one id, if a file is damaged, or if most
+            rows or spectra cannot be used. Others are left out and named in a printed line.
     """
     path, source = Path(path), printable(Path(path).name)
     types, left_out = read_index(path), LeftOut()
     advance = progress_bar(len(types), "reading spectra:")
-    fluxes, labels, without_type = [], [], 0
+    fluxes, labels, without_type, seen = [], [], 0, set()
     for name, lines in _files(path, ".txt"):
-        label = types.pop(Path(name).stem, None)
+        stem = Path(name).stem
+        if stem in seen:
+            raise UserError(f"{source} has two files {printable(stem)}.txt: an id must be of one spectrum")
+        label = types.pop(stem, None)
         if label is None:
             without_type += 1
             continue
+        seen.add(stem)
         try:
             fluxes.append(parse_flux(b" ".join(lines)))
             labels.append(label)
@@ -85,8 +89,13 @@ def read_spectra(path):
     return np.stack([flux for flux in fluxes if len(flux) == usual]), np.array(labels)
 
 
-def read_index(path):
-    """Return {id: class index} of all .csv files of a source that have a column of types."""
+def read_index(path, needed=True):
+    """Return {id: class index} of all .csv files of a source that have a column of types.
+
+    Args:
+        path: Path of the source.
+        needed: bool, refuse a source without such a file; else it gives {}.
+    """
     source = printable(path.name)
     types, left_out, headers = {}, LeftOut(), []
     for name, lines in _files(path, ".csv"):
@@ -107,7 +116,7 @@ def read_index(path):
                     left_out.add(f"{name} line {number}", f"type {printable(kind)[:20]!r}, not {', '.join(CLASSES)}")
                 elif types.setdefault(key, CLASSES.index(kind.lower())) != CLASSES.index(kind.lower()):
                     left_out.add(f"{name} line {number}", f"a second type for {printable(key)[:20]}")
-    if not types and not left_out.n:
+    if needed and not types and not left_out.n:
         received = f"; its .csv begins with {printable(headers[0])[:60]}" if headers else ""
         raise UserError(f"{source} has no index{received}: give {FORM}")
     left_out.tell(source, len(types), "rows of the index")

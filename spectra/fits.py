@@ -1,5 +1,6 @@
 """Read spectra in FITS files, as LAMOST and SDSS publish them, with the extra `fits` (astropy)."""
 
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +48,7 @@ def read_fits(path, points, types=None):
                 label = _label(hdus, file.name.split(".")[0], types)
                 fluxes.append(on_grid(*_curve(hdus), points))
             labels.append(label)
-        except (ValueError, OSError, KeyError, TypeError, IndexError) as error:
+        except (ValueError, OSError, KeyError, TypeError, IndexError, EOFError, zlib.error) as error:
             left_out.add(file.name, one_line(error)[:60])
         advance(1)
     left_out.tell(printable(Path(path).name), len(labels))

@@ -51,7 +51,11 @@ def lines_of(kind, redshift, temperature):
     of_star = {} if temperature > 8000 else dict.fromkeys((3933.7, 4304.0, 5172.7, 5890.0, 8542.1))
     of_star |= {7054.0: None} if temperature < 4000 else {}
     of_star |= dict.fromkeys((4340.5, 4861.3, 6562.8)) if temperature > 5500 else {}
-    lines = {s.STAR: of_star, s.GALAXY: {**s.NARROW, 3933.7: None, 5172.7: None, 5890.0: None}, s.QSO: s.BROAD}[kind]
+    lines = {
+        s.STAR: of_star,
+        s.GALAXY: {**s.NARROW, 3933.7: None, 5172.7: None, 5890.0: None},
+        s.QSO: {**s.BROAD, **s.OXYGEN},
+    }[kind]
     seen = {s.NAMES[line]: line * (1 + redshift) for line in sorted(lines) if line in s.NAMES}
     return {name: place for name, place in seen.items() if s.RANGE[0] < place < s.RANGE[1]}
 

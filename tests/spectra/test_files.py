@@ -64,6 +64,15 @@ def test_bad_spectra_and_rows_are_named(tmp_path, capsys):
     assert "1 spectra have no type" in lines[2] and len(labels) == 9
 
 
+def test_two_spectra_of_one_id_are_refused(tmp_path):
+    """Else the first of them would get the type, whichever of them it belongs to."""
+    folder, _ = write(tmp_path / "x", n=4)
+    (folder / "a_test_set").mkdir()
+    (folder / "a_test_set/2.txt").write_text("1,2,3")
+    with pytest.raises(UserError, match=r"two files 2\.txt: an id must be of one spectrum"):
+        read_spectra(folder)
+
+
 def test_sources_that_cannot_be_used_are_one_line(tmp_path):
     folder, _ = write(tmp_path / "x")
     index = folder / "index.csv"
@@ -148,9 +157,12 @@ def test_fits_as_tables_and_as_lamost_s_image(tmp_path, capsys):
     assert [CLASSES[i] for i in labels] == ["unknown", "star", "qso"]
     np.testing.assert_allclose(got, np.tile(np.sin(wavelengths(300) / 500), (3, 1)), atol=2e-4)
     assert "left out 1 of 4 spectra: odd.fits (CLASS is 'comet'" in capsys.readouterr().out
+    (tmp_path / "catalogue.csv").write_text("obsid,ra\n1,2.5\n")
+    assert len(dataset.read_own(tmp_path, 300)[1]) == 3, "a table without types is no index"
     (tmp_path / "index.csv").write_text("id,type\nold,galaxy\nnew,qso\nsdss,star\n")
     assert [CLASSES[i] for i in dataset.read_own(tmp_path, 300)[1]] == ["qso", "galaxy", "star"]
+    (tmp_path / "old.fits.gz").write_bytes((tmp_path / "old.fits.gz").read_bytes()[:-500])
     (tmp_path / "new.fits").write_bytes(b"no FITS")
     (tmp_path / "sdss.fits").write_bytes(b"")
-    with pytest.raises(UserError, match="cannot be used for 3 of 4 spectra"):
+    with pytest.raises(UserError, match="cannot be used for 4 of 4 spectra"):
         read_fits(tmp_path, 300)

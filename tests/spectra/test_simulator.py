@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import constants
 
-from spectra import simulator
+from spectra import gallery, simulator
 from spectra.dataset import scaled
 from spectra.simulator import CLASSES, GALAXY, QSO, STAR, UNKNOWN, draw, optical_depth, planck, wavelengths
 
@@ -66,6 +66,13 @@ def test_the_lines_stand_where_the_class_has_them():
     flux, z, _ = simulator.quasars(200, rng, grid)
     forest = [(f[at(1100 * (1 + s))], f[at(1300 * (1 + s))]) for f, s in zip(flux, z, strict=True) if s > 2.9]
     assert np.median([a / b for a, b in forest]) < 1, "less flux blueward of Lyman alpha, where the continuum rises"
+
+
+def test_lines_are_marked_where_they_are_seen():
+    """[O III] of quasars too, which the simulator draws."""
+    assert gallery.lines_of(simulator.QSO, 0.7, 0)["[O III]"] == pytest.approx(5006.8 * 1.7)
+    assert "Hα" not in gallery.lines_of(simulator.GALAXY, 0.5, 0), "beyond the range"
+    assert {"TiO", "Mg b"} <= gallery.lines_of(simulator.STAR, 0, 3500).keys()
 
 
 def test_scaling_is_robust():
