@@ -19,7 +19,7 @@ def make_parser():
     p.add_argument(
         "--seed-words", type=nonempty, nargs="+", required=True, metavar="WORD", help="words that are terms for sure"
     )
-    p.add_argument("--s-min", type=float_in(-1, 1), default=S_MIN, help=f"threshold at the seeds (default {S_MIN})")
+    p.add_argument("--s-min", type=float_in(-1, 1), help="threshold at the seeds, a cosine (default: that of the run)")
     p.add_argument("--alpha", type=float_in(0, 100), default=ALPHA, help=f"how fast it rises (default {ALPHA})")
     return p
 
@@ -33,7 +33,9 @@ def run(args):
     from vocabulary.report import candidates, load_words, terms
     from vocabulary.rules import read_rules
 
-    rules = None if read_config(args.run)["flags"].get("dataset") == LANGUAGE else read_rules()
+    flags = read_config(args.run)["flags"]
+    rules = None if flags.get("dataset") == LANGUAGE else read_rules()
+    s_min = flags.get("s_min", S_MIN) if args.s_min is None else args.s_min
     found = load_words(args.run)
     unknown = [word for word in args.seed_words if word not in found["words"]]
     if unknown:
@@ -41,7 +43,7 @@ def run(args):
         raise UserError(f"the run has no vector of {' '.join(unknown)}: give other seeds, such as {known}")
     folder = Path(args.run) / "grow"
     folder.mkdir(exist_ok=True)
-    text, metrics = terms(folder, found, args.seed_words, args.s_min, args.alpha, rules)
+    text, metrics = terms(folder, found, args.seed_words, s_min, args.alpha, rules)
     print(text, *(f"{name:30s}{value:g}" for name, value in metrics.items()), folder / "terms.txt", sep="\n")
 
 

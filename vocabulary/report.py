@@ -41,7 +41,7 @@ def known_lexicon(run_dir, language, codes, domain, general, found):
             words = [w for w in find_words(codes[0], min_pmi, 1e-6, pruned)[0] if len(w) > 1]
             scores = scores_of(words, lexicon)
             name = f"min_pmi {min_pmi:g}, {'pruned' if pruned else 'not pruned'}"
-            metrics |= {f"discovery/{name}/{key}": scores[key] for key in ("precision", "recall")}
+            metrics |= {f"discovery/{name}/{key}": score for key, score in scores.items()}
             metrics[f"discovery/{name}/recall of terms"] = scores_of(words, terms)["recall"]
 
     filled, (published, a) = contrast(domain, general), contrast_as_published(domain, general)
@@ -66,8 +66,10 @@ def known_lexicon(run_dir, language, codes, domain, general, found):
         for s_min in S_MINS:
             grown = grow(vectors, seeds, s_min, 1.0, alpha)
             words = [found["words"][i] for i in grown if len(found["words"][i]) > 1]
-            values.append(scores_of(words, terms)["F1"])
-            metrics[f"growth/{prefix}alpha {alpha:g}/s_min {s_min:g}"] = values[-1]
+            scores = scores_of(words, terms)
+            name = f"growth/{prefix}alpha {alpha:g}/s_min {s_min:g}"
+            metrics |= {name: scores["F1"]} | {f"{name}/{key}": scores[key] for key in ("precision", "recall")}
+            values.append(scores["F1"])
         curves[f"{prefix}alpha = {alpha:g}" + " (constant)" * (not alpha)] = (S_MINS, values)
     title = "Growth from eight terms, by the schedule of the threshold"
     plot_curves(run_dir / "figures/growth.png", curves, "threshold at the seeds (cosine)", "F1 of the terms", title)
@@ -91,7 +93,7 @@ def terms(run_dir, found, seeds, s_min, alpha, rules=None):
     """Grow terms from seeds, write `terms.txt` and `table.md`, and return (text of the table, dict of numbers).
 
     The vectors are centred first. A grown word is a term if it obeys the rules and the domain has more of it than a
-    general text: its contrast is above 1/2. The terms are sorted by their contrast.
+    general text: its contrast is above 1/2. A seed is a term in any case. The terms are sorted by their contrast.
 
     Args:
         run_dir: path of the folder to write to.
@@ -106,7 +108,8 @@ def terms(run_dir, found, seeds, s_min, alpha, rules=None):
     grown = {found["words"][i] for i in depths}
     by_contrast = candidates(found, rules)
     above = set(found["words"][found["scores"] > 0.5].tolist())
-    final = [word for word in by_contrast if word in grown and word in above]
+    kept = (grown & above & set(by_contrast)) | set(seeds)
+    final = [found["words"][i] for i in np.argsort(-found["scores"], kind="stable") if found["words"][i] in kept]
     in_lines = lambda words: " ".join(words) or "none"
     parts = {
         f"The first {SHOWN} words by contrast": candidates(found)[:SHOWN],

@@ -29,6 +29,7 @@ PRESETS = {
 }
 MIN_PROBA = 1e-6
 S_MIN, ALPHA = 0.6, 0.35  # the article's schedule of the threshold
+S_MIN_OF_TEXT = 0.7  # of real text, where 0.6 takes in too much
 SEEDS = 8  # words from which the set of terms grows
 
 
@@ -47,6 +48,10 @@ def make_parser():
         "--min-proba", type=float_in(0, 1), default=MIN_PROBA,
         help=f"least relative frequency of such a pair, and of a word (default {MIN_PROBA:g})",
     )  # fmt: skip
+    p.add_argument(
+        "--s-min", type=float_in(-1, 1),
+        help=f"threshold at the seeds, a cosine (default {S_MIN_OF_TEXT}; language: {S_MIN}, the article's)",
+    )  # fmt: skip
     p.add_argument("--window", type=count_int, help="greatest distance of two neighbours in a text, in words")
     p.add_argument("--dimensions", type=width_int, help="length of the vectors")
     p.add_argument("--negatives", type=count_int, help="noise words drawn for each neighbour")
@@ -59,6 +64,11 @@ def make_parser():
 def default_min_pmi(args):
     """Return the default of --min-pmi. The language has few symbols, so more of its pairs meet by chance."""
     return 2.0 if args.dataset == LANGUAGE else 1.0
+
+
+def default_s_min(args):
+    """Return the default of --s-min."""
+    return S_MIN if args.dataset == LANGUAGE else S_MIN_OF_TEXT
 
 
 def run(args):
@@ -77,7 +87,7 @@ def run(args):
     from vocabulary.discovery import divide, find_words
     from vocabulary.rules import read_rules
 
-    apply_preset(args, make_parser(), PRESETS, min_pmi=default_min_pmi)
+    apply_preset(args, make_parser(), PRESETS, min_pmi=default_min_pmi, s_min=default_s_min)
     prepare(args, ARTICLE)
 
     # words
@@ -124,7 +134,7 @@ def run(args):
         metrics = {"words of the domain": len(domain), "general words": len(general)}
         if language:
             metrics |= report.known_lexicon(run_dir, language, codes, domain, general, arrays)
-        text, more = report.terms(run_dir, arrays, seeds, S_MIN, ALPHA, rules)
+        text, more = report.terms(run_dir, arrays, seeds, args.s_min, ALPHA, rules)
         metrics |= more | train_seconds(rows) | {"steps": args.steps}
         write_results(run_dir, metrics)
         print(text, *(f"{name:40s}{value:.6g}" for name, value in metrics.items()), sep="\n")

@@ -98,7 +98,8 @@ def test_only_the_nearest_words_are_looked_at(monkeypatch):
     ("word", "good"),
     [
         ("早餐", True), ("标准间", True), ("wifi信号", True), ("wifi", False), ("房", False), ("3楼", False),
-        ("哈哈", False), ("干干净", False), ("很干净", False), ("在大堂", False), ("大堂里", False), 
+        ("哈哈", False), ("干干净", False), ("很干净", False), ("在大堂", False), ("大堂里", False), ("大堂", True),
+        ("大床房", True), ("首都机场", True), ("不锈钢", True), ("大房间", False), ("我家大堂", False),
         ("酒店管理", False), ("王先生", False), ("我们", False),
     ],
 )  # fmt: skip

@@ -36,7 +36,8 @@ def test_train_and_grow(tmp_path, capsys):
     assert metrics["discovery/min_pmi 2, pruned/recall of terms"] > 0.9
     filled, published = (metrics[f"contrast/{name}/precision at 80"] for name in ("zero fill", "as published"))
     assert filled > published + 0.2 and metrics["contrast/zero fill/terms with a score"] > 70
-    assert 0 < metrics["growth/alpha 0.35/s_min 0.6"] <= 1
+    f1, p, r = (metrics["growth/alpha 0.35/s_min 0.6" + end] for end in ("", "/precision", "/recall"))
+    assert 0 < f1 <= 1 and f1 == pytest.approx(2 * p * r / (p + r))
     assert 0 < metrics["grown words"] <= metrics["grown words, as published"], "one schedule, with and without the mean"
     table = (folder / "table.md").read_text(encoding="utf-8")
     assert table in capsys.readouterr().out
@@ -45,7 +46,8 @@ def test_train_and_grow(tmp_path, capsys):
 
     seeds = toy_language.make_language().terms[:2]
     assert run_here("vocabulary/grow.py", "--run", folder, "--seed-words", *seeds, "--s-min", 0.99) == 0
-    assert set((folder / "grow/terms.txt").read_text(encoding="utf-8").split()) <= set(terms) | set(seeds)
+    grown = set((folder / "grow/terms.txt").read_text(encoding="utf-8").split())
+    assert set(seeds) <= grown <= set(terms) | set(seeds)
     assert "no vector of 没有" in error_line("vocabulary/grow.py", "--run", folder, "--seed-words", "没有", seeds[0])
     for content in (b"damaged", b""):
         (folder / "words.npz").write_bytes(content)
