@@ -4,7 +4,9 @@ CONDA = $(if $(filter-out base,$(CONDA_DEFAULT_ENV)),$(CONDA_PREFIX))
 VENV ?= $(or $(VIRTUAL_ENV),$(CONDA),.venv)
 PY = $(VENV)/bin/python
 ON_JAX = tests/common/training tests/common/test_backend.py tests/common/losses/test_gradient_penalties.py tests/flow/test_training.py tests/dynamics/test_optimizers.py \
-  tests/energy_gan/test_blackjax.py tests/couplet/test_networks.py
+  tests/energy_gan/test_blackjax.py tests/couplet/test_networks.py tests/dcgan/test_scripts.py::test_dcgan_trains_and_goes_on \
+  tests/flow/test_scripts.py::test_a_flow_on_images tests/glann/test_scripts.py::test_glann_trains tests/fgan/test_gaussian.py::test_script \
+  tests/rsgan/test_scripts.py::test_a_gan_trains_and_goes_on
 IS_YOURS = test $(VENV) != .venv -a -x $(PY)
 # an environment that uv has made has no pip
 INSTALL = if $(PY) -m pip --version >/dev/null 2>&1; then $(PY) -m pip install --quiet --disable-pip-version-check -r $(1); \
@@ -15,7 +17,7 @@ REPRODUCE_FLAGS = $(if $(PRESET),--preset "$(PRESET)") $(if $(DATASET),--dataset
   $(if $(FORMAT),--format "$(FORMAT)")
 OUT_FLAG = $(if $(OUT),--out "$(OUT)")
 
-.PHONY: help setup demo play reproduce-all compare site figures article test test-cluster lint format notebooks notebooks-run notebooks-check bench peers clean
+.PHONY: help setup demo play reproduce-all compare site figures article test test-cluster test-extras lint format notebooks notebooks-run notebooks-check bench peers clean
 .DEFAULT_GOAL := help
 
 help:  ## list these commands
@@ -68,6 +70,12 @@ test: lint  ## run ruff and all tests: formulas, and the scripts end to end on T
 
 test-cluster: $(VENV)/.ready-dev  ## train in two processes, as on a cluster, and compare with one: one to two minutes
 	$(PY) tests/cluster.py
+
+test-extras: $(VENV)/.ready-dev  ## install the extras hub, fits and verse, and run the tests that need them
+	@if $(PY) -m pip --version >/dev/null 2>&1; then $(PY) -m pip install --quiet -e ".[hub,fits,verse]" pandas; \
+	else uv pip install --quiet --python $(PY) -e ".[hub,fits,verse]" pandas; fi
+	$(PY) -m pytest tests/albert/test_hub.py tests/enlarge/test_hub.py tests/spectra/test_files.py tests/couplet/test_data.py \
+	  tests/vocabulary/test_contrast.py
 
 lint: $(VENV)/.ready-dev  ## check the style: ruff check and ruff format --check
 	$(PY) -m ruff check .
