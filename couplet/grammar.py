@@ -102,3 +102,20 @@ def ceilings(couplets, answers):
         right = answers[:, rows, 2 * n - 1 : 2 * n + 1] == couplets[rows, 1, 2 * n - 1 : 2 * n + 1]
         result[n] = (float(right[0].mean()), float(right.mean()))
     return result
+
+
+def whole_ceilings(couplets, answers):
+    """Return what the best answers with the key and without it reach on all couplets together, as `ceilings` does.
+
+    Args:
+        couplets: int (n, 2, 11).
+        answers: int (2, n, 11), see `write_couplets`.
+
+    Returns:
+        dict "ceiling" and "ceiling without the key" -> {"top-1": share of characters, "whole lines": share of lines}.
+    """
+    there = couplets[:, 1] >= 0
+    right = answers == couplets[:, 1]
+    top_1, whole = right[:, there].mean(1), (right | ~there).all(2).mean(1)
+    score = lambda some: {"top-1": float(top_1[some].mean()), "whole lines": float(whole[some].mean())}
+    return {"ceiling": score([0]), "ceiling without the key": score([0, 1])}

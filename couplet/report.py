@@ -33,7 +33,10 @@ def measure_all(tagger, couplets, dataset):
     rows = {"network": scores}
     metrics = dict(scores)
     if dataset == GRAMMAR:
-        metrics |= last_words(test, answers)
+        best = grammar.write_couplets(len(test), grammar.TEST_SEED)[1]
+        metrics |= last_words(test, answers, best)
+        rows |= grammar.whole_ceilings(test, best)
+        metrics |= {f"{name}/{key}": value for name in list(rows)[1:] for key, value in rows[name].items()}
     tables = CountTables(couplets.train, len(alphabet))
     lengths = (test[:, 0] >= 0).sum(1)
     all_answers = {"network": answers}
@@ -74,11 +77,10 @@ def lines_of_others(couplets):
     return lines
 
 
-def last_words(test, answers):
+def last_words(test, answers, best):
     """Return the accuracy of the last word's characters by the number of words, beside the ceilings of the grammar."""
-    best = grammar.ceilings(test, grammar.write_couplets(len(test), grammar.TEST_SEED)[1])
     lengths, metrics = (test[:, 0] >= 0).sum(1), {}
-    for n, (with_key, without) in best.items():
+    for n, (with_key, without) in grammar.ceilings(test, best).items():
         rows = np.flatnonzero(lengths == 1 + 2 * n)
         right = [answers[row][-2:] == test[row, 1, 2 * n - 1 : 2 * n + 1] for row in rows]
         metrics[f"last word/{n} words"] = float(np.mean(right))

@@ -37,6 +37,14 @@ def test_ceilings_with_and_without_the_key():
         assert with_key == pytest.approx(0.98, abs=0.01)
         # the other partner has the same character by chance
         assert without == pytest.approx(0.56, abs=0.03)
+    both = grammar.whole_ceilings(couplets, answers)
+    # the key is never wrong, and the 2 to 5 words of a line each with probability 0.02 * 11/12
+    words = np.mean([(1 - 0.02 * 11 / 12) ** n for n in (2, 3, 4, 5)])
+    assert both["ceiling"]["whole lines"] == pytest.approx(words, abs=0.008)
+    assert both["ceiling"]["top-1"] == pytest.approx(1 - 0.02 * 10 / 11 * 7 / 8, abs=0.004)
+    assert both["ceiling without the key"]["whole lines"] == pytest.approx(words / 2, abs=0.02)
+    # one of 8 characters is of the last word's, and half of these are wrong but by chance
+    assert both["ceiling without the key"]["top-1"] == pytest.approx(0.982 - 2 * 0.42 / 8, abs=0.02)
 
 
 def write(folder, **files):

@@ -23,11 +23,11 @@ def test_a_model_with_the_distributions_of_a_table_has_its_scores():
 
 
 def test_the_last_word_counts_by_its_characters():
-    test, _ = grammar.write_couplets(60, grammar.TEST_SEED)
+    test, best = grammar.write_couplets(60, grammar.TEST_SEED)
     perfect = [lower[: (upper >= 0).sum()] for upper, lower in test]
     last_wrong = [np.append(answer[:-1], -7) for answer in perfect]
     earlier_wrong = [np.append(np.full(len(answer) - 2, -7), answer[-2:]) for answer in perfect]
     for answers, expected in ((perfect, 1), (last_wrong, 0.5), (earlier_wrong, 1)):
-        metrics = report.last_words(test, answers)
+        metrics = report.last_words(test, answers, best)
         of_words = [value for name, value in metrics.items() if name.endswith("words")]
         assert len(of_words) == 4 and of_words == [expected] * 4

@@ -106,7 +106,7 @@ def test_couplets_of_ones_own(tmp_path, capsys):
     assert metrics_of(folder)["table of neighbours/top-1"] == 1
     (tmp_path / "in.txt").write_bytes(b"")
     flags[-1] = tmp_path / "other"
-    assert "holds no couplets" in error_line("couplet/train.py", *flags)
+    assert "0 lines in in.txt, but 80 lines in out.txt" in error_line("couplet/train.py", *flags)
     missing = [
         "--preset",
         "smoke",
