@@ -86,13 +86,14 @@ def build(args, shape):
 
     # loss: minus the log-likelihood
     log_prior = PRIORS[args.prior]
+    # the article leaves out the constant of the normal density
+    left_out = dims / 2 * math.log(2 * math.pi) if args.prior == "normal" else 0.0
 
     def nice_loss(z, log_det):
         log_prob = log_prior(z) + log_det
         if args.noise == "uniform":
             return {"loss": -log_prob, "bits_per_dim": bits_per_dim(log_prob, dims)}
-        # the article leaves out the constant of the normal density
-        return {"loss": -log_prob - dims / 2 * math.log(2 * math.pi)}
+        return {"loss": -log_prob - left_out}
 
     trainer = SingleLoss(x, {"z": z, "log_det": log_det}, nice_loss)
     trainer.compile(keras.optimizers.Adam(args.learning_rate))

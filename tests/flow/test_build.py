@@ -50,6 +50,14 @@ def test_the_loss_of_nice_is_the_article_s():
     assert_close(z, flow(IMAGES / np.float32(255))[0])
 
 
+def test_only_the_normal_density_has_a_constant_to_leave_out():
+    trainer, flow = build(nice, "--noise", "none", "--prior", "logistic")
+    randomise(flow)
+    metrics, z, _ = loss_and_outputs(trainer, IMAGES)
+    k = ops.convert_to_numpy(flow.layers[-1].k)
+    assert_close(metrics["loss"], (np.log1p(np.exp(z)) + np.log1p(np.exp(-z))).sum(1) - k.sum())
+
+
 def test_the_noise_of_nice_is_there_in_training_only():
     trainer, flow = build(nice, "--noise", "article")
     restore = lambda training: ops.convert_to_numpy(flow.inverse(trainer(IMAGES, training=training)["z"])[0])
