@@ -1,4 +1,4 @@
-"""Measure what one pass of a zero-sum GAN saves over the single loss for any GAN, as a ratio within one run.
+"""Measure what a reversed gradient saves a zero-sum GAN over the single loss for any GAN, as a ratio within one run.
 
     python fgan/bench.py            (or `make bench`)
 
@@ -60,7 +60,7 @@ def run(args):
     train_args = apply_preset(train_parser.parse_args(train_flags), train_parser, train.PRESETS)
     shape = (args.size, args.size, 1)
     trainer, *networks = train.build(train_args, shape)
-    trainers = {"one pass": trainer, "two passes": build_single_loss(train_args, shape, *networks)}
+    trainers = {"one pass": trainer, "one pass, gradient split": build_single_loss(train_args, shape, *networks)}
 
     batches = random_image_batches(args.size, 1, args.batch_size)
     jobs = {name: fit_job(model, batches, STEPS) for name, model in trainers.items()}

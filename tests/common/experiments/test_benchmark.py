@@ -149,7 +149,7 @@ def bench(monkeypatch, capsys):
     [
         (["ogan/bench.py"], ("single loss", "alternating", 2)),  # two alternating steps train both players once
         (["rsgan/bench.py", "--methods", "wgan_gp"], ("sgan", "wgan_gp", 1)),
-        (["fgan/bench.py", "--divergence", "kl"], ("one pass", "two passes", 1)),
+        (["fgan/bench.py", "--divergence", "kl"], ("one pass", "one pass, gradient split", 1)),
     ],
     ids=lambda value: value[0].partition("/")[0],
 )
