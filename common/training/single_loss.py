@@ -80,8 +80,9 @@ def reverse_gradient(x, weight=1.0):
     """Return x unchanged, but multiply the gradient that flows back through it by -weight.
 
     If the generator's loss is minus the critic's (`Loss.zero_sum`), one pass of the fakes through the critic serves
-    both networks: use critic(reverse_gradient(x_fake)) in the critic's loss. Any other loss needs the two passes of
-    `generator_only` (6387 shows it for LSGAN). It is made of `stop_gradient`, so it works on every backend.
+    both networks: use critic(reverse_gradient(x_fake)) in the critic's loss. Any other loss needs `SplitGradient`, or
+    the two passes of `generator_only` (6387 shows it for LSGAN). It is made of `stop_gradient`, so it works on every
+    backend.
 
     Args:
         x: tensor.
