@@ -88,8 +88,9 @@ def run(args):
     first = results[next(iter(kinds))][0]
     for table in ("table of characters", "table of neighbours"):
         rows[table] = {c: [first[f"{table}/{c}"]] for c in ("perplexity", "top-1", "whole lines")}
-    for ceiling in ("ceiling", "ceiling without the key") if args.dataset == GRAMMAR else ():
-        rows[ceiling] = {c: [first[f"{ceiling}/{c}"]] for c in ("top-1", "whole lines")}
+    for ceiling in ("ceiling", "ceiling without the key"):
+        if f"{ceiling}/top-1" in first:  # the grammar has them
+            rows[ceiling] = {c: [first[f"{ceiling}/{c}"]] for c in ("top-1", "whole lines")}
     path = output_dir / "figures" / ("staircase.png" if lengths else "perplexity.png")
     if lengths:
         ceilings = {

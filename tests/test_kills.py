@@ -7,7 +7,7 @@ from tests.helpers.scripts import environment
 from tests.helpers.threads import ONE_THREAD
 
 SEED = 1  # its first signal is kill -9
-COMMAND = "energy_gan/train.py --dataset 25gaussians --preset smoke --steps 288 --every 24 --n-energy 2"
+COMMAND = "energy_gan/train.py --dataset 25gaussians --preset smoke --steps 120 --every 24 --n-energy 2"
 
 
 def test_a_kill_changes_no_file(tmp_path, home, monkeypatch):
