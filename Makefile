@@ -17,7 +17,7 @@ REPRODUCE_FLAGS = $(if $(PRESET),--preset "$(PRESET)") $(if $(DATASET),--dataset
   $(if $(FORMAT),--format "$(FORMAT)")
 OUT_FLAG = $(if $(OUT),--out "$(OUT)")
 
-.PHONY: help setup demo play reproduce-all compare site figures article test test-cluster extras test-extras lint format notebooks notebooks-run notebooks-check bench peers clean
+.PHONY: help setup demo play reproduce-all compare site figures article test test-cluster extras test-extras test-of-extras lint format notebooks notebooks-run notebooks-check bench peers clean
 .DEFAULT_GOAL := help
 
 help:  ## list these commands
@@ -75,7 +75,9 @@ extras: $(VENV)/.ready-dev  ## install the extras hub, fits and verse, and panda
 	@if $(PY) -m pip --version >/dev/null 2>&1; then $(PY) -m pip install --quiet -e ".[hub,fits,verse]" pandas; \
 	else uv pip install --quiet --python $(PY) -e ".[hub,fits,verse]" pandas; fi
 
-test-extras: extras  ## run the tests that need these extras
+test-extras: extras test-of-extras  ## install the extras and run the tests that need them
+
+test-of-extras:
 	$(PY) -m pytest tests/albert/test_hub.py tests/enlarge/test_hub.py tests/spectra/test_files.py tests/couplet/test_data.py \
 	  tests/vocabulary/test_contrast.py
 

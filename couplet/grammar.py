@@ -83,14 +83,43 @@ def write_couplets(n, seed):
     return couplets, answers
 
 
-def ceilings(couplets, answers):
-    """Return the accuracy of the best answers with the key and without it, by number of words.
+def best_answers(couplets):
+    """Return the best lower lines that can be known from each upper line, with the key and without it, int (2, n, 11).
 
-    Without the key one of two partners is as likely as the other: the mean of both answers is the expected accuracy.
+    Each word gets its most probable partner. Two classes may have a word in common, with different partners: so even
+    with the key no answer is sure. Of partners that are equally likely the first is taken.
+
+    Args:
+        couplets: int (n, 2, 11), -1 after the end of a line; only the upper lines are looked at.
+    """
+    grammar = Grammar()
+    chances = {}  # (characters of an upper word, kind of the key) -> chances of the lower characters, (2, characters)
+    for kind, cls, word in np.ndindex(2, CLASSES, WORDS):
+        chance = chances.setdefault((*grammar.upper[cls, word].tolist(), kind), np.zeros((2, grammar.size)))
+        # decides between partners that are equally likely, and so that both characters are of one of them
+        tie = (0.02 - 0.01 * kind) * (not chance.any())
+        for place, partners in enumerate(grammar.lower[kind, cls].T):
+            chance[place, partners[word]] += 1 - NOISE + tie
+            np.add.at(chance[place], partners, NOISE / WORDS)
+    key_of = {upper: i for i, upper in enumerate(grammar.keys[:, 0].tolist())}
+    answers = np.full((2, *couplets[:, 0].shape), -1, "int32")
+    for row, upper in enumerate(couplets[:, 0].tolist()):
+        key, end = key_of[upper[0]], sum(c >= 0 for c in upper)
+        answers[:, row, 0] = grammar.keys[key, 1]
+        for i in range(1, end, 2):
+            of_kinds = [chances[(*upper[i : i + 2], kind)] for kind in (0, 1)]
+            is_last = i + 2 == end
+            answers[0, row, i : i + 2] = of_kinds[is_last and key >= KEYS // 2].argmax(1)
+            answers[1, row, i : i + 2] = (sum(of_kinds) if is_last else of_kinds[0]).argmax(1)
+    return answers
+
+
+def ceilings(couplets, best):
+    """Return the accuracy of the best answers with the key and without it, by number of words.
 
     Args:
         couplets: int (n, 2, 11).
-        answers: int (2, n, 11), see `write_couplets`.
+        best: int (2, n, 11), their `best_answers`.
 
     Returns:
         dict number of words -> (accuracy of the last word's characters with the key, and without it).
@@ -99,23 +128,25 @@ def ceilings(couplets, answers):
     result = {}
     for n in NUMBERS_OF_WORDS:
         rows = lengths == 1 + 2 * n
-        right = answers[:, rows, 2 * n - 1 : 2 * n + 1] == couplets[rows, 1, 2 * n - 1 : 2 * n + 1]
-        result[n] = (float(right[0].mean()), float(right.mean()))
+        right = best[:, rows, 2 * n - 1 : 2 * n + 1] == couplets[rows, 1, 2 * n - 1 : 2 * n + 1]
+        result[n] = tuple(right.mean((1, 2)).tolist())
     return result
 
 
-def whole_ceilings(couplets, answers):
+def whole_ceilings(couplets, best):
     """Return what the best answers with the key and without it reach on all couplets together, as `ceilings` does.
 
     Args:
         couplets: int (n, 2, 11).
-        answers: int (2, n, 11), see `write_couplets`.
+        best: int (2, n, 11), their `best_answers`.
 
     Returns:
         dict "ceiling" and "ceiling without the key" -> {"top-1": share of characters, "whole lines": share of lines}.
     """
     there = couplets[:, 1] >= 0
-    right = answers == couplets[:, 1]
-    top_1, whole = right[:, there].mean(1), (right | ~there).all(2).mean(1)
-    score = lambda some: {"top-1": float(top_1[some].mean()), "whole lines": float(whole[some].mean())}
-    return {"ceiling": score([0]), "ceiling without the key": score([0, 1])}
+    right = best == couplets[:, 1]
+    scores = zip(right[:, there].mean(1).tolist(), (right | ~there).all(2).mean(1).tolist(), strict=True)
+    names = ("ceiling", "ceiling without the key")
+    return {
+        name: dict(zip(("top-1", "whole lines"), score, strict=True)) for name, score in zip(names, scores, strict=True)
+    }

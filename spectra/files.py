@@ -62,7 +62,9 @@ def read_spectra(path):
     for name, lines in _files(path, ".txt"):
         stem = Path(name).stem
         if stem in seen:
-            raise UserError(f"{source} has two files {printable(stem)}.txt: an id must be of one spectrum")
+            raise UserError(
+                f"{source} has two files {printable(stem)}.txt, {printable(name)} is one: keep one of each id"
+            )
         label = types.pop(stem, None)
         if label is None:
             without_type += 1

@@ -9,6 +9,7 @@ from common.data.text_files import text_files
 from common.errors import UserError
 
 HALVES = ("in.txt", "out.txt")
+BLANK = b" \t\r\n\v\f\xe3\x80\x80\xa1\xef\xbb\xbf"  # the wide blank in UTF-8 and in GB18030, the mark of UTF-8
 
 
 def read_couplets(path) -> list[tuple[str, str, str]]:
@@ -42,7 +43,7 @@ def read_couplets(path) -> list[tuple[str, str, str]]:
     ]
     if couplets and alone:
         more = f", and {len(alone) - N_NAMED} more" * (len(alone) > N_NAMED)
-        print(f"left out what has no other half: {', '.join(alone[:N_NAMED])}{more}", flush=True)
+        print(f"left out {len(alone)} without another half: {', '.join(alone[:N_NAMED])}{more}", flush=True)
     if not couplets:
         raise UserError(
             f"{printable(Path(path).name)} holds no couplets: give a folder or archive with in.txt and out.txt"
@@ -59,7 +60,7 @@ def refuse_unequal_lengths(path):
     for file, lines in text_files(Path(os.path.expanduser(path))):
         folder, name = os.path.split(file)
         if name.lower() in HALVES:
-            number = max((n for n, line in enumerate(lines, 1) if line.strip()), default=0)
+            number = max((n for n, line in enumerate(lines, 1) if line.strip(BLANK)), default=0)
             ends.setdefault(folder, {})[name.lower()] = number
     for folder, numbers in ends.items():
         if len(set(numbers.values())) > 1:

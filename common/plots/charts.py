@@ -13,6 +13,7 @@ from common.plots.words import in_words
 
 DPI = 120
 LETTERS = 9  # of the names below a bar chart, per inch of its width: they do not touch
+MOST_INSIDE = 7  # names of a legend inside the axes; more would lie over the curves
 COLOURS = ("#2f6c8f", "#d9643f", "#5c9c76", "#a8405c", "#d9a04e", "#6a5fa8", "#4a4a55")
 
 
@@ -208,6 +209,8 @@ def _check_references(references):
 
 
 def _save_figure(path, figure, axes):
-    for text in axes.legend(frameon=False, fontsize=9).get_texts():
+    many = len(axes.get_legend_handles_labels()[1]) > MOST_INSIDE
+    place = {"loc": "center left", "bbox_to_anchor": (1, 0.5)} if many else {}
+    for text in axes.legend(frameon=False, fontsize=9, **place).get_texts():
         text.set_parse_math(False)
     write_figure(path, figure)

@@ -31,20 +31,44 @@ def test_the_grammar_is_what_it_says():
     assert len(words.characters()) == words.size == couplets.max() + 1
 
 
+def test_no_answer_is_better_than_the_best():
+    """Against the most frequent character below each pair of characters, counted in many couplets."""
+    couplets, _ = grammar.write_couplets(60_000, 5)
+    best = grammar.best_answers(couplets)
+    assert np.array_equal(best >= 0, np.stack([couplets[:, 1] >= 0] * 2))
+    lengths, key = (couplets[:, 0] >= 0).sum(1), couplets[:, 0, 0]
+    is_second = np.isin(key, grammar.Grammar().keys[grammar.KEYS // 2 :, 0])
+    for which in (0, 1):
+        counts = {}
+        for i in range(1, 11, 2):
+            for row in np.flatnonzero(lengths > i):
+                last = lengths[row] == i + 2
+                known = (last, last and is_second[row] and which == 0)
+                word = (*couplets[row, 0, i : i + 2].tolist(), *known)
+                counts.setdefault(word, Counter())[int(couplets[row, 1, i])] += 1
+                counts[word]["best"] = int(best[which, row, i])
+        for word, counter in counts.items():
+            chosen = counter.pop("best")
+            assert counter[chosen] > 0.8 * max(counter.values()), word
+
+
 def test_ceilings_with_and_without_the_key():
-    couplets, answers = grammar.write_couplets(8000, 2)
-    for with_key, without in grammar.ceilings(couplets, answers).values():
-        assert with_key == pytest.approx(0.98, abs=0.01)
+    couplets, truth = grammar.write_couplets(8000, 2)
+    best = grammar.best_answers(couplets)
+    for with_key, without in grammar.ceilings(couplets, best).values():
+        # 5 of the 120 words belong to two classes: 10 of 120 are right half of the time, or by chance
+        assert with_key == pytest.approx(0.982 - 10 / 120 / 2 * 0.9, abs=0.012)
         # the other partner has the same character by chance
-        assert without == pytest.approx(0.56, abs=0.03)
-    both = grammar.whole_ceilings(couplets, answers)
-    # the key is never wrong, and the 2 to 5 words of a line each with probability 0.02 * 11/12
-    words = np.mean([(1 - 0.02 * 11 / 12) ** n for n in (2, 3, 4, 5)])
-    assert both["ceiling"]["whole lines"] == pytest.approx(words, abs=0.008)
-    assert both["ceiling"]["top-1"] == pytest.approx(1 - 0.02 * 10 / 11 * 7 / 8, abs=0.004)
-    assert both["ceiling without the key"]["whole lines"] == pytest.approx(words / 2, abs=0.02)
-    # one of 8 characters is of the last word's, and half of these are wrong but by chance
-    assert both["ceiling without the key"]["top-1"] == pytest.approx(0.982 - 2 * 0.42 / 8, abs=0.02)
+        assert without == pytest.approx(with_key - 0.4, abs=0.03)
+    both = grammar.whole_ceilings(couplets, best)
+    right = (best[0] == couplets[:, 1])[couplets[:, 1] >= 0].mean()
+    assert both["ceiling"]["top-1"] == pytest.approx(right)
+    assert right < (truth[0] == couplets[:, 1])[couplets[:, 1] >= 0].mean()
+    # of the 2 to 5 words of a line each is right with this probability; the key always is
+    word = (1 - 0.02 * 11 / 12) * (1 - 10 / 120 / 2)
+    whole = np.mean([word**n for n in (2, 3, 4, 5)])
+    assert both["ceiling"]["whole lines"] == pytest.approx(whole, abs=0.02)
+    assert both["ceiling without the key"]["whole lines"] == pytest.approx(whole / 2, abs=0.03)
 
 
 def write(folder, **files):
@@ -97,7 +121,7 @@ def test_rows_that_cannot_be_used_are_skipped_and_named(tmp_path, capsys):
     write(tmp_path, **{"in": upper, "out": lower})
     loaded = data.load_couplets(f"text:{tmp_path}")
     first, printed = capsys.readouterr().out.splitlines()
-    assert first == "left out what has no other half: line 11 of out.txt"
+    assert first == "left out 1 without another half: line 11 of out.txt"
     assert len(loaded.train) + len(loaded.test) == 9
     assert "skipped 2 of 11 couplets: 春风秋 / 秋月 (3 and 2 characters), 长" in printed
     write(tmp_path, **{"in": upper[9:], "out": lower[9:]})
@@ -108,7 +132,7 @@ def test_rows_that_cannot_be_used_are_skipped_and_named(tmp_path, capsys):
 @pytest.mark.parametrize(("upper", "lower"), [(80, 79), (10, 80)])
 def test_files_that_end_at_different_lines_are_refused(tmp_path, upper, lower):
     """A line that is missing in one of them would give all couplets below it the wrong other half."""
-    write(tmp_path / "couplet/train", **{"in": ["春风"] * upper + ["", ""], "out": ["秋月"] * lower})
+    write(tmp_path / "couplet/train", **{"in": ["春风"] * upper + ["", "\u3000"], "out": ["秋月"] * lower})
     with pytest.raises(UserError, match=rf"{upper} lines in train/in\.txt, but {lower} lines in train/out\.txt"):
         read_couplets(tmp_path / "couplet")
 

@@ -69,7 +69,7 @@ def test_two_spectra_of_one_id_are_refused(tmp_path):
     folder, _ = write(tmp_path / "x", n=4)
     (folder / "a_test_set").mkdir()
     (folder / "a_test_set/2.txt").write_text("1,2,3")
-    with pytest.raises(UserError, match=r"two files 2\.txt: an id must be of one spectrum"):
+    with pytest.raises(UserError, match=r"two files 2\.txt, .* keep one of each id"):
         read_spectra(folder)
 
 
