@@ -72,6 +72,7 @@ test-cluster: $(VENV)/.ready-dev  ## train in two processes, as on a cluster, an
 	$(PY) tests/cluster.py
 
 extras: $(VENV)/.ready-dev  ## install the extras hub, fits and verse, and pandas for a test
+	@echo "installing the extras into $(VENV) (half a minute)"
 	@if $(PY) -m pip --version >/dev/null 2>&1; then $(PY) -m pip install --quiet -e ".[hub,fits,verse]" pandas; \
 	else uv pip install --quiet --python $(PY) -e ".[hub,fits,verse]" pandas; fi
 
