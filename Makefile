@@ -9,8 +9,9 @@ ON_JAX = tests/common/training tests/common/test_backend.py tests/common/losses/
   tests/rsgan/test_scripts.py::test_a_gan_trains_and_goes_on
 IS_YOURS = test $(VENV) != .venv -a -x $(PY)
 # an environment that uv has made has no pip
-INSTALL = if $(PY) -m pip --version >/dev/null 2>&1; then $(PY) -m pip install --quiet --disable-pip-version-check -r $(1); \
-  else uv pip install --quiet --python $(PY) -r $(1); fi
+INSTALL = if $(PY) -m pip --version >/dev/null 2>&1; then $(PY) -m pip install --quiet --disable-pip-version-check $(1); \
+  else uv pip install --quiet --python $(PY) $(1); fi
+EXTRAS = -e ".[hub,fits,verse]" pandas
 
 REPRODUCE_FLAGS = $(if $(PRESET),--preset "$(PRESET)") $(if $(DATASET),--dataset "$(DATASET)") $(if $(ONLY),--only "$(ONLY)") \
   $(if $(PART),--part "$(PART)") $(if $(DATA_DIR),--data-dir "$(DATA_DIR)") $(if $(JOBS),--jobs "$(JOBS)") $(if $(IMAGES),--images "$(IMAGES)") \
@@ -31,16 +32,16 @@ $(VENV)/.ready: requirements.txt pyproject.toml
 	  || { echo "Python 3.11, 3.12 or 3.13 is needed: make PYTHON=/path/to/python3.11 ..."; exit 2; }
 	@echo "installing into $(VENV) (a minute or two)"
 	@$(IS_YOURS) || "$(PYTHON)" -m venv $(VENV)
-	@$(call INSTALL,requirements.txt)
+	@$(call INSTALL,-r requirements.txt)
 	@touch $@
 
 $(VENV)/.ready-dev: requirements-dev.txt $(VENV)/.ready
-	@$(call INSTALL,requirements-dev.txt)
+	@$(call INSTALL,-r requirements-dev.txt)
 	@touch $@
 
 $(VENV)/.ready-play: requirements-play.txt $(VENV)/.ready
 	@echo "installing gradio (a minute)"
-	@$(call INSTALL,requirements-play.txt)
+	@$(call INSTALL,-r requirements-play.txt)
 	@touch $@
 
 play: $(VENV)/.ready-play  ## open a local page to try the articles on, without training: HOST= PORT=
@@ -73,8 +74,7 @@ test-cluster: $(VENV)/.ready-dev  ## train in two processes, as on a cluster, an
 
 extras: $(VENV)/.ready-dev  ## install the extras hub, fits and verse, and pandas for a test
 	@echo "installing the extras into $(VENV) (half a minute)"
-	@if $(PY) -m pip --version >/dev/null 2>&1; then $(PY) -m pip install --quiet -e ".[hub,fits,verse]" pandas; \
-	else uv pip install --quiet --python $(PY) -e ".[hub,fits,verse]" pandas; fi
+	@$(call INSTALL,$(EXTRAS))
 
 test-extras: extras test-of-extras  ## install the extras and run the tests that need them
 
@@ -91,7 +91,7 @@ format: $(VENV)/.ready-dev  ## fix the style: ruff check --fix and ruff format
 	$(PY) -m ruff format .
 
 notebooks: setup  ## open the notebooks, in the browser
-	@$(call INSTALL,notebooks/requirements.txt)
+	@$(call INSTALL,-r notebooks/requirements.txt)
 	$(PY) -m jupyterlab notebooks
 
 notebooks-run: $(VENV)/.ready-dev  ## run the notebooks in full and write their outputs: about 10 minutes on 2 CPU cores

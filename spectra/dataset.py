@@ -67,8 +67,7 @@ def load(dataset, limit, points, seed):
 def read_own(path, points):
     """Return flux, float32 (n, length), and labels, int (n,), of the user's spectra without those that are constant."""
     if fits_files(path):
-        has_tables = path.is_dir() and any(path.rglob("*.csv"))
-        flux, labels = read_fits(path, points, (read_index(path, needed=False) if has_tables else None) or None)
+        flux, labels = read_fits(path, points, read_index(path, needed=False) or None)
     elif path.is_file() and path.suffix.lower() in (".csv", ".txt"):
         raise UserError(f"{printable(path.name)} is a file: give the folder or archive that holds {FORM}")
     else:

@@ -23,7 +23,8 @@ def test_a_model_with_the_distributions_of_a_table_has_its_scores():
 
 
 def test_the_last_word_counts_by_its_characters():
-    test, best = grammar.write_couplets(60, grammar.TEST_SEED)
+    test, _ = grammar.write_couplets(60, grammar.TEST_SEED)
+    best = grammar.best_answers(test)
     perfect = [lower[: (upper >= 0).sum()] for upper, lower in test]
     last_wrong = [np.append(answer[:-1], -7) for answer in perfect]
     earlier_wrong = [np.append(np.full(len(answer) - 2, -7), answer[-2:]) for answer in perfect]
