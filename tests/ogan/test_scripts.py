@@ -1,10 +1,8 @@
 """O-GAN's scripts end to end, as a user starts them: on TensorFlow, and on JAX with TensorFlow hidden."""
 
 import json
-import signal
 import subprocess
 import sys
-import time
 
 import imageio.v3 as iio
 import numpy as np
@@ -88,35 +86,6 @@ def test_without_images_those_are_reconstructed_that_were_held_out(home, trained
     assert results["images"] == "held-out images" and results["count"] == 4  # of 100
     whole = json.loads((run_dir / "results.json").read_text())["metrics"]
     assert results["metrics"]["reconstruction_mse"] == pytest.approx(whole["reconstruction_mse"], rel=1e-3)
-
-
-@pytest.mark.parametrize("trained", ["tensorflow"], indirect=True)
-def test_a_killed_run_resumes_to_the_same_weights(home, tmp_path, faces, trained):
-    _, whole, run_dir = trained
-    assert whole.returncode == 0, whole.stderr
-    arguments = [*SMOKE, *faces, "--steps", "12", "--out", str(tmp_path / "cut")]
-    process = subprocess.Popen(
-        [sys.executable, *arguments],
-        cwd=ROOT,
-        env=environment(home, "tensorflow"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    checkpoint = tmp_path / "cut/ogan" / run_dir.name / "checkpoint.npz"
-    while process.poll() is None and not checkpoint.exists():
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.stdout.close()
-    process.wait()
-    assert process.returncode == -signal.SIGKILL, "it ended before it could be killed"
-    resumed = run_script(home, "tensorflow", *arguments, "--resume")
-    assert resumed.returncode == 0, resumed.stderr
-    assert "from step" in resumed.stdout
-    with np.load(run_dir / "checkpoint.npz") as a, np.load(checkpoint) as b:
-        assert a.files == b.files and int(a["step"]) == 12
-        for name in sorted({*a.files} - {"extra-seconds"}):  # the time differs
-            np.testing.assert_array_equal(a[name], b[name])
 
 
 def test_random_mirroring_is_the_default_but_not_for_digits(monkeypatch):

@@ -22,7 +22,7 @@ def smoke(tmp_path_factory):
 
 def test_a_gan_trains_and_goes_on(home, tmp_path, smoke, monkeypatch, capsys):
     backend = keras.backend.backend()
-    losses = {"tensorflow": ["--loss", "tsgan", "--trainer", "alternating"], "jax": ["--loss", "r3gan"]}
+    losses = {"tensorflow": ["--loss", "rasgan", "--trainer", "alternating"], "jax": ["--loss", "r3gan"]}
     flags = losses[backend]
     command = ["rsgan/train.py", *smoke, *flags, "--out", tmp_path]
     done = run_near(home, backend, *command)
