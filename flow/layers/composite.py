@@ -19,6 +19,14 @@ class _Composed(InvertibleLayer):
             raise ValueError(f"{type(self).__name__} needs at least one layer. Received: {layers}")
         self.layers = list(layers)
 
+    def compute_output_spec(self, x, inverse=False):
+        # all shapes are known, and to find them by a pass through the layers takes seconds in a Glow
+        shape = (
+            (x.shape[0], *self.get_build_config()["input_shape"][1:]) if inverse else self.transformed_shape(x.shape)
+        )
+        of_float = lambda shape: keras.KerasTensor(shape, dtype=self.compute_dtype)
+        return of_float(shape), of_float(x.shape[:1])
+
     def get_config(self):
         layers = [keras.saving.serialize_keras_object(layer) for layer in self.layers]
         return {**super().get_config(), self.argument: layers}

@@ -20,7 +20,7 @@ def keras_home(home, monkeypatch):
 def test_dcgan_trains_and_goes_on(home, tmp_path, keras_home, capsys):
     backend = keras.backend.backend()
     trick = {
-        "tensorflow": ["minibatch_discrimination", "virtual_batch_norm"],
+        "tensorflow": ["virtual_batch_norm"],
         "jax": ["feature_matching", "one_sided_labels", "historical_averaging"],
     }[backend]
     flags = ["--preset", "smoke", "--limit", "200", "--out", tmp_path]

@@ -201,7 +201,9 @@ def test_symbolic_call_saving_and_loading(case, shape, tmp_path):
     built.build(*[symbolic.shape for symbolic in inputs])
     assert len(built.weights) == len(layer.weights), "all weights are made in build"
     codes = [keras.Input(array.shape[1:]) for array in (y, *condition(1))]
-    decoder = keras.Model(codes, loaded.layers[-1].inverse(*codes))
+    decoded = loaded.layers[-1].inverse(*codes)
+    assert decoded[0].shape == (None, *shape) and decoded[1].shape == (None,)
+    decoder = keras.Model(codes, decoded)
     for n, function in product((3, 1), (model, loaded)):
         actual, actual_log_det = function([x[:n], *condition(n)])
         assert_close(actual, y[:n])

@@ -208,12 +208,13 @@ def test_several_draws_average_probabilities_not_logarithms():
     assert metrics["log_likelihood"] == pytest.approx(expected)
 
 
-@pytest.mark.parametrize(("name", "largest_fraction"), [("8gaussians", 0.5), ("25gaussians", 0.7)])
-def test_training_brings_a_flow_closer_to_a_mixture_than_a_normal_density_is(name, largest_fraction, tmp_path):
+def test_training_brings_a_flow_closer_to_a_mixture_than_a_normal_density_is(tmp_path):
     """Compare KL(mixture || flow) with KL(mixture || normal); it must not be below 0.
 
     The modes are wider than those of the toys, so that a short training is enough.
     """
+    # one mixture on each backend
+    name, largest_fraction = {"tensorflow": ("25gaussians", 0.7)}.get(keras.backend.backend(), ("8gaussians", 0.5))
     centres, _ = toy_2d.modes(name)
     std, rng = 0.14, np.random.default_rng(0)
 
