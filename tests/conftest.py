@@ -27,9 +27,7 @@ from common.backend import import_backend
 from tests.helpers.scripts import HIDE
 
 import_backend()
-# the collector need not walk what is there for good, and seldom what a test builds: a seventh less time
-gc.freeze()
-gc.set_threshold(100_000, 20, 20)
+gc.set_threshold(100_000, 20, 20)  # the collector need seldom walk what a test builds: a seventh less time
 
 
 def pytest_unconfigure():

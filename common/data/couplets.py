@@ -28,9 +28,10 @@ def read_couplets(path) -> list[tuple[str, str, str]]:
         UserError: as `read_texts` does, if the two files of a folder end at different lines, or if no two lines belong
             together.
     """
-    refuse_unequal_lengths(path)
     halves = {}  # (folder, number) -> {"in": line, "out": line}
-    for text in read_texts(path, HALVES):
+    texts = list(read_texts(path, HALVES))  # first, because a wrong encoding has wrong ends of lines
+    refuse_unequal_lengths(path)
+    for text in texts:
         folder, name = os.path.split(text.file)
         halves.setdefault((folder, text.number), {})[name.lower()] = "".join(text.text.split())
     couplets = [

@@ -137,6 +137,14 @@ def test_files_that_end_at_different_lines_are_refused(tmp_path, upper, lower):
         read_couplets(tmp_path / "couplet")
 
 
+def test_a_half_in_utf_16_is_named_by_its_encoding(tmp_path):
+    """Not by its number of lines, which is wrong: 上 holds the byte that ends a line."""
+    (tmp_path / "in.txt").write_text("海上明月\n" * 30, encoding="utf-16")
+    (tmp_path / "out.txt").write_text("江南落花\n" * 30, encoding="utf-8")
+    with pytest.raises(UserError, match=r"in\.txt is in UTF-16: save it in UTF-8"):
+        read_couplets(tmp_path)
+
+
 def test_two_characters_are_needed_to_answer(tmp_path):
     write(tmp_path, **{"in": ["春"] * 60, "out": ["春"] * 60})
     with pytest.raises(UserError, match="fewer than two characters that occur twice"):
