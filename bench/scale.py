@@ -3,10 +3,10 @@
     python bench/scale.py                                            # drawn faces of 32, 64 and 128 pixels
     python bench/scale.py --dataset mnist --data-dir ~/Downloads --sizes 32 --images 1000 10000 60000
 
-Each training is `ogan/train.py --preset quick` in a process of its own, with two intervals of pictures and checkpoints.
-`whole` is the time from its start to its last file, `training` the part in training steps. `bare` is that of as many
-steps on noise with neither log nor averages, timed before and after the training. `rest` is whole minus training:
-Keras, data, pictures and measurements. The machine must be quiet.
+Each training is `ogan/train.py --preset quick` in a process of its own, on prepared data, with two intervals of
+pictures and checkpoints. `whole` is the time from its start to its last file, `training` that of its steps, at the pace
+of the second interval. `bare` is that of as many steps on noise with neither log nor averages, timed before and after
+it. `rest` is whole minus training: Keras, data, compiling, pictures and measurements. It is for a quiet CPU.
 """
 
 import subprocess
@@ -21,6 +21,7 @@ from common.flag_types import data_folder, positive_int, sample_int
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZE = 32  # pixels at which --steps are made
+BARE_STEPS = 10  # at least
 
 
 def make_parser():
@@ -45,10 +46,10 @@ def whole_run(command):
     Raises:
         UserError: if it fails; what it wrote on standard error is seen above.
     """
-    run = lambda: subprocess.run([sys.executable, *command], cwd=ROOT, stdout=subprocess.DEVNULL).returncode
+    run = lambda: subprocess.run([sys.executable, *command], stdout=subprocess.DEVNULL).returncode
     duration, code = seconds(run)
     if code:
-        raise UserError(f"{' '.join(command)} has failed, see above")
+        raise UserError(f"{' '.join(command)} has failed with exit code {code}")
     return duration
 
 
@@ -73,53 +74,59 @@ def seconds(function):
     return time.perf_counter() - start, result
 
 
-def measure(args, size, images):
-    """Train once and return {column: number} of the table.
+def measure(args, size, n_images):
+    """Train once and return {column: value} of the table.
 
     Args:
         args: flags of this script.
         size: int, pixels.
-        images: int, number of training images.
+        n_images: int, number of training images, or more than there are.
+
+    Raises:
+        UserError: if there are fewer images than a batch has, or the training fails.
     """
     from common.data.images import load_images
+    from common.training.log import read_log
     from common.training.run_files import read_metrics
     from ogan import train
 
     steps = max(4, round(args.steps * (SIZE / size) ** 2))
-    command = ["--preset", "quick", "--dataset", args.dataset, "--size", str(size), "--limit", str(images)]
+    command = ["--preset", "quick", "--dataset", args.dataset, "--size", str(size), "--limit", str(n_images)]
     command += ["--steps", str(steps), "--every", str(-(-steps // 2))]
     command += ["--data-dir", str(args.data_dir)] if args.data_dir else []
     parser = train.make_parser()
     flags = apply_preset(parser.parse_args(command), parser, train.PRESETS)
-    # the whole training finds its data prepared
-    channels = load_images(flags.dataset, size, "train", flags.data_dir, limit=images).array.shape[-1]
-    bare_steps = -(-steps // 5)
-    bare = bare_job(flags, channels, bare_steps)
+    images, _ = (
+        load_images(flags.dataset, size, split, flags.data_dir, limit=flags.limit).array for split in ("train", "test")
+    )
+    if len(images) < flags.batch_size:
+        raise UserError(f"{len(images)} images are fewer than a batch of {flags.batch_size}: raise --images")
+    bare_steps = max(BARE_STEPS, steps // 5)
+    bare = bare_job(flags, images.shape[-1], bare_steps)
     bare()  # compiles
     with tempfile.TemporaryDirectory() as out:
         before, _ = seconds(bare)
-        whole = whole_run(["ogan/train.py", *command, "--out", out])
+        whole = whole_run([str(ROOT / "ogan/train.py"), *command, "--out", out])
         after, _ = seconds(bare)
         (results,) = Path(out).rglob("results.json")
-        metrics = read_metrics(results.parent, with_memory=True)
-    training = metrics["train_seconds"]
-    bare_seconds = (before + after) / 2 * steps / bare_steps
+        memory = read_metrics(results.parent, with_memory=True)["peak_memory_mb"]
+        first, last = read_log(results.parent / "log.csv")
+    training = steps * (last["seconds"] - first["seconds"]) / (last["step"] - first["step"])
+    bare_seconds = steps * (before + after) / 2 / bare_steps
     return {
-        "steps": steps, "whole, s": whole, "training, s": training, "bare, s": bare_seconds,
-        "training / bare": training / bare_seconds, "whole / bare": whole / bare_seconds,
-        "rest, s": whole - training, "peak, MiB": metrics["peak_memory_mb"],
+        "pixels": size, "images": len(images), "steps": steps, "whole, s": whole, "training, s": training,
+        "bare, s": bare_seconds, "training / bare": training / bare_seconds, "rest, s": whole - training,
+        "peak, MiB": memory,
     }  # fmt: skip
 
 
 def run(args):
-    from common.experiments.tables import table
-
-    rows = {}
-    for size in args.sizes:
-        for images in args.images:
-            row = measure(args, size, images)
-            rows[f"{size} px, {images:,} images"] = {column: [number] for column, number in row.items()}
-    print(table("", rows))
+    for i, (size, n_images) in enumerate((size, n) for size in args.sizes for n in args.images):
+        row = measure(args, size, n_images)
+        if not i:
+            print(f"| {' | '.join(row)} |\n|{'---|' * len(row)}")
+        cells = (f"{value:,}" if isinstance(value, int) else f"{value:.4g}" for value in row.values())
+        print(f"| {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -80,6 +80,6 @@ if os.environ["KERAS_BACKEND"] == "tensorflow":
     # two logical devices for the tests of --distribute; TensorFlow accepts them only before its first operation
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-    # Keras draws without TensorFlow's own seed, and setting it again drops every kernel: a tenth more time
+    # Keras shuffles arrays by TensorFlow's own seed; setting it for each test drops every kernel: a tenth more time
     tf.random.set_seed(0)
     tf.random.set_seed = lambda seed: None

@@ -29,11 +29,10 @@ def read_couplets(path) -> list[tuple[str, str, str]]:
             together.
     """
     halves = {}  # (folder, number) -> {"in": line, "out": line}
-    texts = list(read_texts(path, HALVES))  # first, because a wrong encoding has wrong ends of lines
-    refuse_unequal_lengths(path)
-    for text in texts:
+    for text in read_texts(path, HALVES):
         folder, name = os.path.split(text.file)
         halves.setdefault((folder, text.number), {})[name.lower()] = "".join(text.text.split())
+    refuse_unequal_lengths(path)  # after the encoding, because a wrong one has wrong ends of lines
     couplets = [
         (folder, both["in.txt"], both["out.txt"])
         for (folder, _), both in halves.items()

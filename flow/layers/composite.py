@@ -20,12 +20,13 @@ class _Composed(InvertibleLayer):
         self.layers = list(layers)
 
     def compute_output_spec(self, x, inverse=False):
-        # all shapes are known, and to find them by a pass through the layers takes seconds in a Glow
-        shape = (
-            (x.shape[0], *self.get_build_config()["input_shape"][1:]) if inverse else self.transformed_shape(x.shape)
-        )
+        # all shapes of the size it was built for are known; a pass through the layers of a Glow takes seconds
+        given = (x.shape[0], *self.get_build_config()["input_shape"][1:])
+        returned = tuple(self.transformed_shape(given))
+        if tuple(x.shape) != (returned if inverse else given):
+            return super().compute_output_spec(x, inverse=inverse)
         of_float = lambda shape: keras.KerasTensor(shape, dtype=self.compute_dtype)
-        return of_float(shape), of_float(x.shape[:1])
+        return of_float(given if inverse else returned), of_float(x.shape[:1])
 
     def get_config(self):
         layers = [keras.saving.serialize_keras_object(layer) for layer in self.layers]

@@ -228,6 +228,15 @@ def test_half_precision_keeps_log_det_in_float32(case, shape):
     assert half(*[keras.Input(array.shape[1:]) for array in (x, *condition(1))])[1].dtype == "float32"
 
 
+def test_a_flow_is_wired_at_another_size_than_it_was_built_for():
+    chain = Chain([Squeeze(), Actnorm()])
+    chain.build((None, 8, 8, 3))
+    assert chain(keras.Input((16, 16, 3)))[0].shape == (None, 8, 8, 12)
+    assert chain.inverse(keras.Input((8, 8, 12)))[0].shape == (None, 16, 16, 3)
+    with pytest.raises(ValueError):
+        chain(keras.Input((8, 8, 5)))
+
+
 def test_the_inverse_of_a_layer_without_weights_is_refused():
     with pytest.raises(ValueError, match="has no weights yet: call it forward, or build it"):
         Actnorm().inverse(random_array(2, 6))
