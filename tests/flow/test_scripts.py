@@ -101,9 +101,11 @@ def test_pictures_do_not_decide_when_a_training_has_collapsed(tmp_path, monkeypa
 
 
 def test_a_flow_in_the_plane(home, tmp_path):
-    done = run_near(home, "tensorflow", "flow/realnvp.py", "--preset", "smoke", "--out", tmp_path)
+    done = run_near(
+        home, "tensorflow", "flow/realnvp.py", "--preset", "smoke", "--coupling", "affine", "--out", tmp_path
+    )
     assert done.returncode == 0, done.stderr
-    run_dir = tmp_path / "flow/realnvp/two_moons-2-smoke-s0"
+    run_dir = tmp_path / "flow/realnvp/two_moons-2-smoke-coupling-affine-s0"
     metrics = json.loads((run_dir / "results.json").read_text())["metrics"]
     assert metrics["kl"] > 0.2, "six steps do not learn two moons"
     assert metrics["nats/fresh"] == pytest.approx(metrics["entropy"] + metrics["kl"], abs=0.02)
