@@ -39,10 +39,8 @@ def faces(tmp_path_factory):
 def trained(home, tmp_path_factory, faces, request):
     """(backend, finished process, run directory) of a training of twelve steps, shared by the tests of this module."""
     backend, out = request.param, tmp_path_factory.mktemp(request.param)
-    flags = [*faces, "--steps", "12", "--export-samples", "2", *(["--ema", "0"] if backend == "jax" else [])]
-    done = run_script(home, backend, *SMOKE, *flags, "--out", out)
-    (run_dir,) = (out / "ogan").glob("*") if done.returncode == 0 else (None,)
-    return backend, done, run_dir
+    done = run_script(home, backend, *SMOKE, *faces, "--steps", "12", "--export-samples", "2", "--out", out)
+    return backend, done, out / "ogan/folder-faces-16-smoke-s0"
 
 
 def test_train_then_reconstruct(home, tmp_path, trained):
@@ -58,7 +56,7 @@ def test_train_then_reconstruct(home, tmp_path, trained):
     results = json.loads((run_dir / "results.json").read_text())
     expected = {"z_corr", "critic_gap", "reconstruction_mse", "mean_image_mse", "images_per_second"}
     assert expected <= results["metrics"].keys()
-    assert ("z_corr/without_ema" in results["metrics"]) == (backend == "tensorflow")
+    assert "z_corr/without_ema" in results["metrics"]
     assert "probe_r2_mean" not in results["metrics"], "the factors of photos are unknown"
     assert results["metrics"]["images_per_second"] > 0
     assert results["versions"]["backend"] == backend
@@ -76,7 +74,7 @@ def test_train_then_reconstruct(home, tmp_path, trained):
     metrics = json.loads((run_dir / "reconstruct/results.json").read_text())["metrics"]
     assert {"reconstruction_mse", "mean_image_mse"} <= metrics.keys()
     # noise is far from the mean face, and no generator of faces comes closer to it than a third of it
-    assert metrics["mean_image_mse"] > 0.2 and metrics["reconstruction_mse"] > metrics["mean_image_mse"] / 3
+    assert metrics["mean_image_mse"] > 0.2 and metrics["reconstruction_mse"] > 0.1
 
 
 @pytest.mark.parametrize("trained", ["tensorflow"], indirect=True)
