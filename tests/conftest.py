@@ -24,7 +24,7 @@ import numpy as np
 import pytest
 
 from common.backend import import_backend
-from tests.helpers.scripts import HIDE
+from tests.helpers.scripts import HIDE, write_pngs
 
 import_backend()
 gc.set_threshold(100_000, 20, 20)  # the collector need seldom walk what a test builds: a seventh less time
@@ -72,6 +72,16 @@ def home(tmp_path_factory):
     folder = tmp_path_factory.mktemp("keras")
     (folder / "sitecustomize.py").write_text(HIDE)
     return folder
+
+
+@pytest.fixture(scope="session")
+def small_faces(tmp_path_factory):
+    """The flags of a data set that needs no drawing and little compiling: 240 drawn faces at 16 pixels."""
+    from common.data import toy_faces
+
+    images = toy_faces.draw(toy_faces.sample_factors(240, seed=0), 32)
+    folder = write_pngs(tmp_path_factory.mktemp("data") / "faces", images)
+    return ["--dataset", f"folder:{folder}", "--size", "16"]
 
 
 if os.environ["KERAS_BACKEND"] == "tensorflow":

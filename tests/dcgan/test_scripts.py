@@ -17,18 +17,18 @@ def keras_home(home, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(home / "cache"))
 
 
-def test_dcgan_trains_and_goes_on(home, tmp_path, keras_home, capsys):
+def test_dcgan_trains_and_goes_on(home, tmp_path, keras_home, small_faces, capsys):
     backend = keras.backend.backend()
     trick = {
         "tensorflow": ["virtual_batch_norm"],
         "jax": ["feature_matching", "one_sided_labels", "historical_averaging"],
     }[backend]
-    flags = ["--preset", "smoke", "--limit", "200", "--out", tmp_path]
+    flags = ["--preset", "smoke", *small_faces, "--limit", "200", "--out", tmp_path]
     done = run_near(home, backend, "dcgan/train.py", *flags, "--trick", *trick)
     assert done.returncode == 0, done.stderr
     assert not done.stderr.strip(), "the script prints no warnings"
     (results,) = tmp_path.rglob("results.json")
-    assert results.parent.name == f"toy_faces-32-smoke-limit-200-trick-{'-'.join(trick)}-s0"
+    assert results.parent.name == f"folder-faces-16-smoke-limit-200-trick-{'-'.join(trick)}-s0"
     for name in ("samples.png", "distance.png", "curves.png"):
         assert_not_blank(results.parent / "figures" / name, least=3)
     metrics = metrics_of(results.parent)

@@ -10,8 +10,8 @@ from tests.helpers.datasets import write_idx
 from tests.helpers.scripts import error_line, run_comparison, run_near
 
 
-def test_train_on_images(home, tmp_path):
-    flags = ["--preset", "smoke", "--limit", "100", "--energy", "ebgan", "--entropy", "infogan"]
+def test_train_on_images(home, tmp_path, small_faces):
+    flags = ["--preset", "smoke", *small_faces, "--limit", "100", "--energy", "ebgan", "--entropy", "infogan"]
     process = run_near(home, "tensorflow", "energy_gan/train.py", *flags, "--out", tmp_path)
     assert process.returncode == 0, process.stderr
     assert not process.stderr.strip(), "no warnings"

@@ -13,8 +13,8 @@ from tests.helpers.arrays import assert_not_blank
 from tests.helpers.scripts import error_line, run_here, run_near
 
 
-def test_train_on_images(home, tmp_path):
-    flags = ["--preset", "smoke", "--limit", "100", "--divergence", "hellinger", "--swap-roles"]
+def test_train_on_images(home, tmp_path, small_faces):
+    flags = ["--preset", "smoke", *small_faces, "--limit", "100", "--divergence", "hellinger", "--swap-roles"]
     process = run_near(home, "tensorflow", "fgan/train.py", *flags, "--out", tmp_path)
     assert process.returncode == 0, process.stderr
     assert not process.stderr.strip(), "no warnings"

@@ -7,17 +7,14 @@ import keras
 import numpy as np
 import pytest
 
-from common.data import toy_faces
 from tests.helpers.arrays import assert_not_blank
-from tests.helpers.scripts import error_line, metrics_of, run_comparison, run_near, write_pngs
+from tests.helpers.scripts import error_line, metrics_of, run_comparison, run_near
 
 
 @pytest.fixture(scope="module")
-def smoke(tmp_path_factory):
-    """The flags of a training of seconds: on 120 drawn faces at 16 pixels."""
-    faces = toy_faces.draw(toy_faces.sample_factors(120, seed=0), 32)
-    folder = write_pngs(tmp_path_factory.mktemp("data") / "faces", faces)
-    return ["--preset", "smoke", "--dataset", f"folder:{folder}", "--size", "16"]
+def smoke(small_faces):
+    """The flags of a training of seconds."""
+    return ["--preset", "smoke", *small_faces, "--limit", "120"]
 
 
 @pytest.mark.skipif(keras.backend.backend() != "jax", reason="on TensorFlow the comparison trains it")

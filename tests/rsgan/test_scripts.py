@@ -6,18 +6,15 @@ import imageio.v3 as iio
 import keras
 import pytest
 
-from common.data import toy_faces
 from rsgan import train
 from tests.helpers.arrays import assert_not_blank
-from tests.helpers.scripts import error_line, run_comparison, run_here, run_near, write_pngs
+from tests.helpers.scripts import error_line, run_comparison, run_here, run_near
 
 
 @pytest.fixture(scope="module")
-def smoke(tmp_path_factory):
-    """The flags of a training of seconds: on 240 drawn faces at 16 pixels."""
-    faces = toy_faces.draw(toy_faces.sample_factors(240, seed=0), 32)
-    folder = write_pngs(tmp_path_factory.mktemp("data") / "faces", faces)
-    return ["--preset", "smoke", "--dataset", f"folder:{folder}", "--size", "16"]
+def smoke(small_faces):
+    """The flags of a training of seconds."""
+    return ["--preset", "smoke", *small_faces]
 
 
 def test_a_gan_trains_and_goes_on(home, tmp_path, smoke, monkeypatch, capsys):
