@@ -17,7 +17,7 @@ MOST_INSIDE = 7  # names of a legend inside the axes; more would lie over the cu
 COLOURS = ("#2f6c8f", "#d9643f", "#5c9c76", "#a8405c", "#d9a04e", "#6a5fa8", "#4a4a55")
 
 
-def plot_curves(path, series, xlabel, ylabel, title="", logy=False, references=None):
+def plot_curves(path, series, xlabel, ylabel, title="", logx=False, logy=False, references=None):
     """Draw a line chart into a PNG.
 
     Args:
@@ -28,6 +28,7 @@ def plot_curves(path, series, xlabel, ylabel, title="", logy=False, references=N
         xlabel: str, label of the x axis.
         ylabel: str, label of the y axis.
         title: str.
+        logx: bool, whether the x axis is logarithmic; its values must be positive.
         logy: bool, whether the y axis is logarithmic. It stays linear if no value, or not every reference, is positive.
         references: dict name -> value, drawn as dashed horizontal lines that the legend names, e.g. a published number.
 
@@ -52,7 +53,9 @@ def plot_curves(path, series, xlabel, ylabel, title="", logy=False, references=N
         axes.set_yscale("log")
     elif all(_is_whole(ys) for _, ys in curves.values()):
         axes.yaxis.get_major_locator().set_params(integer=True)
-    if all(_is_whole(x) for x, _ in curves.values()):
+    if logx:
+        axes.set_xscale("log")
+    elif all(_is_whole(x) for x, _ in curves.values()):
         axes.xaxis.get_major_locator().set_params(integer=True)
     _draw_references(axes, references)
     _save_figure(path, figure, axes)

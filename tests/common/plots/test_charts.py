@@ -15,6 +15,7 @@ from common.plots.charts import plot_bars, plot_curves
 from tests.helpers.arrays import assert_not_blank
 
 X = np.arange(5.0)
+T = np.linspace(0, 3, 50)
 
 
 def drawn(path):
@@ -43,11 +44,13 @@ def test_curves_draw_lines_bands_and_references(tmp_path):
     assert dark(referenced) > dark(line) + 300
 
 
-@pytest.mark.parametrize(("logy", "expected"), [(True, 0.0), (False, 0.336)])
-def test_an_exponential_is_a_straight_line_on_a_logarithmic_axis(tmp_path, logy, expected):
+@pytest.mark.parametrize(
+    ("x", "y", "axes", "expected"),
+    [(T, np.exp(T), {"logy": True}, 0.0), (np.exp(T), T, {"logx": True}, 0.0), (T, np.exp(T), {}, 0.336)],
+)
+def test_an_exponential_is_a_straight_line_on_a_logarithmic_axis(tmp_path, x, y, axes, expected):
     """On a linear axis e^3x sags below the chord over (0, 1) by max x - (e^3x - 1) / (e^3 - 1) = .336."""
-    x = np.linspace(0, 3, 50)
-    plot_curves(tmp_path / "curve.png", {"a": (x, np.exp(x))}, "", "", logy=logy)
+    plot_curves(tmp_path / "curve.png", {"a": (x, y)}, "", "", **axes)
     image, coloured = drawn(tmp_path / "curve.png")
     coloured[: len(image) // 4, : image.shape[1] // 3] = False  # the legend
     columns = np.flatnonzero(coloured.any(0))
