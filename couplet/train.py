@@ -19,11 +19,11 @@ from common.parsers import add_text_flags
 
 ARTICLE = "couplet"
 MODELS = ("gated", "plain", "bilstm", "transformer")
-COMMON = {"width": 128, "depth": 6, "batch_size": 128, "learning_rate": 1e-3}
+COMMON = {"width": 128, "depth": 6, "batch_size": 128, "learning_rate": 1e-3, "ema": 0.999}
 PRESETS = {
     "smoke": COMMON | {"width": 16, "depth": 2, "batch_size": 32, "steps": 30, "every": 15, "limit": 500},
     "quick": COMMON | {"steps": 8000, "every": 1000},
-    "paper": COMMON | {"batch_size": 64, "steps": 100_000, "every": 1000},
+    "paper": COMMON | {"batch_size": 64, "steps": 100_000, "every": 1000, "ema": 0.0},
 }
 DROPOUT = 0.25  # after the embedding, as in the article
 SHOWN = 20  # answers
@@ -40,6 +40,7 @@ def make_parser():
     p.add_argument("--width", type=width_int, help="length of the vectors of characters")
     p.add_argument("--depth", type=count_int, help="number of gated blocks; other models get as many parameters")
     p.add_argument("--learning-rate", type=float_in(1e-8, 1), help="learning rate of Adam")
+    p.add_argument("--ema", type=float_in(0, 0.99999), help="momentum of the averages of all weights; 0 turns them off")
     p.add_argument("--every", type=positive_int, help="steps between measurements and checkpoints")
     p.add_argument("--limit", type=sample_int, help="train on the first N couplets only (default all)")
     return p
@@ -75,6 +76,7 @@ def run(args):
     from common.experiments.setup import begin_run, prepare
     from common.files import atomic_write, write_json
     from common.streams import stage
+    from common.training.ema import WeightEMA, measured_network
     from common.training.log import log_curves, train_seconds
     from common.training.loop import train
     from common.training.run_dir import write_results
@@ -95,13 +97,15 @@ def run(args):
     # network and training
     with devices, stage("building the network"):
         trainer, tagger = build(args, len(couplets.alphabet))
+        averages = WeightEMA([tagger], args.ema) if args.ema else None
+    tagger = averages.models[0] if averages else tagger
     history = MetricHistory(run_dir / "held_out.json")
     measure = lambda step: history.record(
         step, float(np.log(measure_tagger(tagger, couplets.test[:MEASURED])[0]["perplexity"]))
     )
     rows = train(
         trainer, couplets.train, run_dir, batch_size=args.batch_size, steps=args.steps, save_every=args.every,
-        seed=args.seed, on_interval=measure, devices=devices, batches=SameLengthBatches,
+        seed=args.seed, on_interval=measure, devices=devices, averages=averages, batches=SameLengthBatches,
     )  # fmt: skip
 
     # results
@@ -111,7 +115,7 @@ def run(args):
         metrics, text = report.measure_all(tagger, couplets, args.dataset)
         metrics |= {"parameters": tagger.count_params(), "parameters of the blocks": report.block_parameters(tagger)}
         metrics |= train_seconds(rows) | {"steps": args.steps}
-        write_results(run_dir, metrics)
+        write_results(run_dir, metrics, network=measured_network(averages))
         report.write_answers(run_dir / "answers.md", tagger, couplets, SHOWN)
         report.draw_training(run_dir / "figures/loss.png", log_curves(rows, "loss"), history)
         print((run_dir / "answers.md").read_text(encoding="utf-8"), text, sep="\n")

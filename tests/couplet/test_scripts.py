@@ -1,5 +1,7 @@
 """The scripts of article 6270 from their flags to their files."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -34,6 +36,7 @@ def test_train_and_answer(model, tmp_path, capsys):
     assert run_here("couplet/train.py", "--preset", "smoke", "--model", model, "--out", tmp_path) == 0
     (folder,) = (tmp_path / "couplet").iterdir()
     metrics = metrics_of(folder)
+    assert json.loads((folder / "results.json").read_text())["network"].startswith("average over the steps")
     assert 1 < metrics["perplexity"] < 93 and 0 <= metrics["whole lines"] < metrics["top-1"] < 1
     assert metrics["table of characters/perplexity"] > metrics["table of neighbours/perplexity"] > 1
     assert metrics["last word/3 words, ceiling"] > metrics["last word/3 words, ceiling without the key"] > 0.4
