@@ -9,8 +9,8 @@ The article (https://kexue.fm/archives/6270) needs no seq2seq: both lines have o
 character, so each position of the upper line is tagged with the character below it. Gated convolutions of kernel 3
 see `--depth` characters to each side. All lines of a batch have one length, so none is padded.
 
-The run directory gets the model (`tagger.keras`, `alphabet.json`), answers to twenty held-out lines (`answers.md`), the
-scores beside those of count tables, and the curves.
+The run directory gets the model (`tagger.keras`, averaged over the steps unless `--ema` is 0; `alphabet.json`), answers
+to twenty held-out lines (`answers.md`), the scores beside those of count tables, and the curves.
 """
 
 from common.cli import apply_preset, float_in, main, parser, positive_int

@@ -1,10 +1,10 @@
-"""How much gradient penalty? Samples against the weight of the penalty, for several methods and seeds.
+"""How much penalty on the critic? Samples against its weight, for several methods and seeds.
 
     python rsgan/penalty.py                                          # 25 Gaussians of the plane, three seeds
     python rsgan/penalty.py --dataset mnist --preset quick --every 500 --seeds 2
 
 Networks, seeds and all other settings are equal; only --penalty-weight differs. For each method a table, the grid of
-samples and the curves go to `<out>/rsgan/penalty-<method>-<dataset>/`, and the curve over the weights to
+samples and the curves go to `<out>/rsgan/penalty-<method>-<dataset>/`, and the curves over the weights to
 `<out>/rsgan/penalty-<dataset>/`. Flags that it does not know are passed to `rsgan/train.py`. Finished runs are not
 repeated.
 """
@@ -15,11 +15,11 @@ from common.experiments.sweep import sweep_parser
 from rsgan.methods import METHODS
 
 PENALISED = tuple(name for name, method in METHODS.items() if method.penalty)
-# columns of the tables, of which the first that was measured is drawn -> label of its axis
-AXES = {
-    "FID": "Frechet distance",
-    "near a mode": "share near a mode",
-    "sliced Wasserstein": "sliced Wasserstein distance",
+# column of the table -> name of a figure and label of its axis; those that were measured are drawn
+CURVES = {
+    "FID": ("distance", "Frechet distance"),
+    "sliced Wasserstein": ("distance", "sliced Wasserstein distance"),
+    "near a mode": ("near", "share of samples near a mode"),
 }
 
 
@@ -37,36 +37,48 @@ def make_parser():
 
 
 def run(args):
+    from common.errors import UserError
     from common.experiments.compare_gans import compare_gans
     from common.experiments.sweep import comparison_dir
     from common.plots.charts import plot_curves
     from common.plots.words import in_words, seeds_in_words
     from common.training.run_files import read_metrics
 
-    weights = [f"{weight:g}" for weight in sorted(set(args.weights))]
-    metrics = {}
+    weights = sorted({f"{weight:.12g}" for weight in args.weights}, key=float)
+    metrics, errors = {}, []
     for method in dict.fromkeys(args.methods):
-        compare_gans(
-            args, "rsgan", "--penalty-weight", weights, name=f"penalty-{method}", train_flags=["--loss", method]
-        )
-        metrics[method] = read_metrics(comparison_dir(args, "rsgan", f"penalty-{method}"))
+        name = f"penalty-{method}"
+        try:
+            compare_gans(args, "rsgan", "--penalty-weight", weights, name=name, train_flags=["--loss", method])
+            metrics[method] = read_metrics(comparison_dir(args, "rsgan", name))
+        except UserError as error:  # the other methods are trained, and drawn
+            errors.append(f"{method}: {error}")
+    figures = comparison_dir(args, "rsgan", "penalty") / "figures"
+    title = f"{in_words(args.dataset)}, {seeds_in_words(args.seeds)}"
+    for column, (name, label) in CURVES.items():
+        curves = {method: curve(values, column, weights, args.seeds) for method, values in metrics.items()}
+        if curves := {method: seeds for method, seeds in curves.items() if seeds}:
+            path = figures / f"{name}.png"
+            plot_curves(path, curves, "weight of the penalty", label, title, logx=True, logy=name == "distance")
+            print(path)
+    if errors:
+        raise UserError("; ".join(errors))
 
-    measured = {key.split("/")[0] for of_method in metrics.values() for key in of_method}
-    column = next(name for name in AXES if name in measured)
-    curves = {}
-    for method, of_method in metrics.items():
-        values = [[of_method.get(f"{column}/{weight}/{seed}") for weight in weights] for seed in range(args.seeds)]
-        trained = [i for i, of_weight in enumerate(zip(*values, strict=True)) if None not in of_weight]
-        if trained:  # with every seed
-            x = [float(weights[i]) for i in trained]
-            curves[method] = [(x, [of_seed[i] for i in trained]) for of_seed in values]
-    if curves:
-        path = comparison_dir(args, "rsgan", "penalty") / "figures/weights.png"
-        title = f"{in_words(args.dataset)}, {seeds_in_words(args.seeds)}"
-        plot_curves(
-            path, curves, "weight of the gradient penalty", AXES[column], title, logx=True, logy=column == "FID"
-        )
-        print(path)
+
+def curve(metrics, column, weights, seeds):
+    """Return a list of (weights, values), one per seed, of the weights that have a value with every seed.
+
+    Args:
+        metrics: dict "<column>/<weight>/<seed>" -> number, of a comparison of the weights.
+        column: str.
+        weights: list of str.
+        seeds: int, number of seeds.
+    """
+    values = {weight: [metrics.get(f"{column}/{weight}/{seed}") for seed in range(seeds)] for weight in weights}
+    whole = {weight: of_weight for weight, of_weight in values.items() if None not in of_weight}
+    if whole and len(whole) < len(weights):
+        print(f"not drawn, because a seed has no {column}: weights {', '.join(w for w in weights if w not in whole)}")
+    return [([float(w) for w in whole], list(of_seed)) for of_seed in zip(*whole.values(), strict=True)]
 
 
 if __name__ == "__main__":

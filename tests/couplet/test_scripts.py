@@ -10,6 +10,7 @@ from common.cli import apply_preset
 from common.data.batches import SameLengthBatches
 from common.files import write_json
 from common.training import loop
+from common.training.ema import WeightEMA
 from couplet import compare, data, train
 from tests.helpers.arrays import assert_not_blank
 from tests.helpers.scripts import error_line, metrics_of, run_comparison, run_here
@@ -31,12 +32,15 @@ def test_batches_have_one_length_each_and_lengths_in_proportion():
     assert np.array_equal(later[2], batches[9]) and not np.array_equal(batches[0], batches[1])
 
 
-@pytest.mark.parametrize("model", ["gated", "transformer"])
-def test_train_and_answer(model, tmp_path, capsys):
-    assert run_here("couplet/train.py", "--preset", "smoke", "--model", model, "--out", tmp_path) == 0
+@pytest.mark.parametrize(
+    ("model", "flags", "network"),
+    [("gated", [], "average over the steps"), ("transformer", ["--ema", "0"], "last step")],
+)
+def test_train_and_answer(model, flags, network, tmp_path, capsys):
+    assert run_here("couplet/train.py", "--preset", "smoke", "--model", model, *flags, "--out", tmp_path) == 0
     (folder,) = (tmp_path / "couplet").iterdir()
     metrics = metrics_of(folder)
-    assert json.loads((folder / "results.json").read_text())["network"].startswith("average over the steps")
+    assert json.loads((folder / "results.json").read_text())["network"].startswith(network)
     assert 1 < metrics["perplexity"] < 93 and 0 <= metrics["whole lines"] < metrics["top-1"] < 1
     assert metrics["table of characters/perplexity"] > metrics["table of neighbours/perplexity"] > 1
     assert metrics["last word/3 words, ceiling"] > metrics["last word/3 words, ceiling without the key"] > 0.4
@@ -77,11 +81,13 @@ def test_a_training_that_is_interrupted_ends_like_one_that_is_not(tmp_path):
         for steps in stops:
             keras.utils.set_random_seed(0)
             trainer, tagger = train.build(args, len(couplets.alphabet))
+            averages = WeightEMA([tagger], args.ema)
             loop.train(
                 trainer, couplets.train, tmp_path / folder, batch_size=16, steps=steps, save_every=10, seed=0,
-                on_interval=lambda step: None, batches=SameLengthBatches,
+                on_interval=lambda step: None, averages=averages, batches=SameLengthBatches,
             )  # fmt: skip
-        return np.concatenate([w.numpy().ravel() for w in tagger.weights if "float" in w.dtype])
+        weights = [*tagger.weights, *averages.models[0].weights]
+        return np.concatenate([w.numpy().ravel() for w in weights if "float" in w.dtype])
 
     assert np.array_equal(trained("parts", 7, 20), trained("whole", 20)), "dropout and lengths too"
 

@@ -40,7 +40,7 @@ def trained(home, tmp_path_factory, faces, request):
     done = run_script(
         home, backend, *SMOKE, *faces, "--steps", "12", "--every", "6", "--export-samples", "2", "--out", out
     )
-    return backend, done, next((out / "ogan").iterdir())
+    return backend, done, out / "ogan/folder-faces-16-smoke-kernel-size-4-limit-100-s0"
 
 
 def test_train_then_reconstruct(home, tmp_path, trained):

@@ -76,7 +76,8 @@ def test_methods_are_compared_from_the_same_start(home, tmp_path, smoke, monkeyp
 def test_the_weight_of_a_penalty_alone_is_varied(home, tmp_path, monkeypatch):
     flags = ["--preset", "smoke", "--methods", "rsgan_r1", "--weights", "10", "0.1", "--seeds", "1", "--out", tmp_path]
     run_comparison(monkeypatch, home, "rsgan/penalty.py", *flags)
-    assert_not_blank(tmp_path / "rsgan/penalty-25gaussians/figures/weights.png", least=10)
+    for name in ("distance.png", "near.png"):
+        assert_not_blank(tmp_path / "rsgan/penalty-25gaussians/figures" / name, least=10)
     table = (tmp_path / "rsgan/penalty-rsgan_r1-25gaussians/table.md").read_text().splitlines()
     assert [row.split("|")[1].strip() for row in table[2:4]] == ["0.1", "10"]
     configs = [json.loads(path.read_text())["flags"] for path in tmp_path.rglob("config.json")]
