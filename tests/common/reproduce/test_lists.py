@@ -76,6 +76,8 @@ ON_REQUEST = {
     "dcgan/faces-arithmetic.png",
     "energy_gan/25gaussians-none-maps.png",
     "ogan/lfw-reconstructions.png",
+    "rsgan/25gaussians-penalty-distance.png",
+    "rsgan/25gaussians-penalty-samples.png",
     "rsgan/mnist-convergence.png",
     "rsgan/mnist-samples-all.png",
 }
