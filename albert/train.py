@@ -14,6 +14,7 @@ curves. `albert/compare.py` repeats it with several seeds.
 """
 
 import functools
+import shutil
 
 from albert.data import GRAMMAR, KNOWN
 from common.cli import apply_preset, float_in, main, parser
@@ -194,7 +195,7 @@ def run(args):
     from common.training.log import train_seconds
     from common.training.loop import train
     from common.training.run_dir import write_results
-    from common.training.run_files import MetricHistory
+    from common.training.run_files import MetricHistory, check_run_files
 
     presets = PRESETS if args.dataset == GRAMMAR else REVIEW_PRESETS
     apply_preset(args, make_parser(), presets)
@@ -239,6 +240,8 @@ def run(args):
         if (folder / "scores.json").exists():
             return report.read_scores(folder / "scores.json")
         print(f"{task_name}, {variant}", flush=True)
+        if folder.is_dir():
+            check_run_files(folder)
         keras.utils.set_random_seed(args.seed)
         with devices:
             tuned = new_encoder(shared=variant != "random")
@@ -259,9 +262,12 @@ def run(args):
             trainer, task.train, folder, batch_size=args.batch_size, steps=args.tune_epochs * epoch, save_every=epoch,
             seed=args.seed, on_interval=measure, devices=devices,
         )  # fmt: skip
-        scores[report.PARTS[0]].complete(args.tune_epochs * epoch, measure)
         result = {part: history.curve()[1] for part, history in scores.items()}
         result |= {"seconds": [row["seconds"] for row in log], "parameters": tuned.count_params()}
+        if any(len(result[name]) < args.tune_epochs for name in (*report.PARTS, "seconds")):
+            print(f"note: {folder} has lost epochs; it is tuned again", flush=True)
+            shutil.rmtree(folder)
+            return tune(task_name, task, variant)
         write_json(folder / "scores.json", result)
         return result
 

@@ -146,7 +146,7 @@ def gan_parser(description, presets, plane_presets=None):
         help="start of the kernels for images: Keras's own, or that of DCGAN, N(0, 0.02)",
     )  # fmt: skip
     add("--negative-slope", type=float_in(0, 1), help="slope of LeakyReLU below 0 in the critic of images")
-    add("--ema", type=float_in(0, 0.99999), help="momentum of the generator's weight averages; 0 turns them off")
+    add("--ema", type=float_in(0, 0.99999), help="momentum of the generator's averages over all steps; 0: none")
     add(
         "--features", choices=["classifier", "pixels", "inception"],
         help="features in which samples and data are compared "
@@ -170,7 +170,7 @@ def default_features(args):
 
 
 MEMORY_FLAGS = ("--batch-size", "--width", "--latent-dim", "--size", "--chains", "--points")
-IMAGE_FLAGS = ("size", "initializer", "negative_slope", "export_samples")
+IMAGE_FLAGS = {"size", "initializer", "negative_slope", "kernel_size", "batch_norm", "features", "without"}
 FLAGS_NOT_IN_RUN_NAME = {
     "dataset", "data_dir", "preset", "size", "epochs", "steps", "every", "seed", "out", "resume", "new", "distribute",
     "format", "enlarge", "export_samples",
@@ -198,8 +198,8 @@ def apply_preset(args, args_parser, presets, **derived):
     Raises:
         UserError: if a flag for images is given for points, or --crop face for other images than one's own.
     """
-    for flag in IMAGE_FLAGS if getattr(args, "dataset", None) in TOYS else ():
-        if getattr(args, flag, None) not in (None, 0):
+    for flag in IMAGE_FLAGS | {"export_samples"} if getattr(args, "dataset", None) in TOYS else ():
+        if hasattr(args, flag) and getattr(args, flag) != args_parser.get_default(flag):
             name = flag.replace("_", "-")
             raise UserError(f"--{name} is for images, and {args.dataset} has points of the plane: omit it")
     if getattr(args, "crop", CROPS[0]) != CROPS[0] and not args.dataset.startswith("folder:"):

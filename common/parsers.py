@@ -84,18 +84,19 @@ class Parser(argparse.ArgumentParser):
             raise argparse.ArgumentError(action, error.message + hint) from None
 
 
-def add_text_flags(p, drawn, what):
+def add_text_flags(p, drawn, what, known=tuple(TEXTS), files="a .txt or .csv file, or a folder or archive of them"):
     """Add --dataset and --data-dir of a script that trains on text to a parser.
 
     Args:
         p: `Parser`.
         drawn: str, the default, a text that the script itself has.
         what: str, says what the default is, for --help.
+        known: names of the collections that the script takes.
+        files: str, what PATH of text:PATH may be.
     """
     p.add_argument(
-        "--dataset", type=functools.partial(text_dataset, drawn=(drawn,)), default=drawn,
-        help=f"text: {', '.join((drawn, *TEXTS))} or text:PATH, a .txt or .csv file, a folder or an archive of such "
-        f"files (default {drawn}: {what})",
+        "--dataset", type=functools.partial(text_dataset, drawn=(drawn,), known=known, what=files), default=drawn,
+        help=f"text: {', '.join((drawn, *known))} or text:PATH, {files} (default {drawn}: {what})",
     )  # fmt: skip
     p.add_argument(
         "--data-dir", type=data_folder,

@@ -16,7 +16,7 @@ from pathlib import Path
 from common.cli import main
 from common.experiments.sweep import sweep_parser
 from common.flag_types import count_int, text_dataset
-from couplet.train import MODELS, PRESETS
+from couplet.train import FILES, KNOWN, MODELS, PRESETS
 
 DEPTHS = [2, 4, 6, 8, 10]
 DEPTH = 6  # of the networks that are compared
@@ -28,7 +28,7 @@ SMALL = {"--width": 64, "--steps": 3000, "--ema": 0}
 def make_parser():
     p = sweep_parser(__doc__, None)
     p.add_argument(
-        "--dataset", type=functools.partial(text_dataset, drawn=(GRAMMAR,)), default=GRAMMAR,
+        "--dataset", type=functools.partial(text_dataset, drawn=(GRAMMAR,), known=KNOWN, what=FILES), default=GRAMMAR,
         help=f"couplets, as couplet/train.py takes them (default {GRAMMAR})",
     )  # fmt: skip
     p.add_argument(

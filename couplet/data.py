@@ -40,7 +40,8 @@ def load_couplets(dataset, data_dir=None, limit=None):
 
     Lines of unequal length are skipped, counted and named in a printed line; so are those of more than 16 characters.
     A character that occurs once in the training lines is unknown. The couplets for measuring are those of the folder
-    `test`, at most 3000; without one they are the last twentieth of all.
+    `test`, at most 3000; without one they are a twentieth of the different ones, drawn by lot, and no copy of them is
+    trained on.
 
     Args:
         dataset: str, "grammar", "couplet" or "text:PATH".
@@ -62,10 +63,13 @@ def load_couplets(dataset, data_dir=None, limit=None):
         parts["test" if folder.rpartition("/")[2] == "test" else "train"].append((upper, lower))
     train, test = parts["train"] or parts["test"], parts["test"]
     if not test or not parts["train"]:
-        n = max(1, len(train) // 20)
-        train, test = train[:-n], train[-n:]
+        different = list(dict.fromkeys(train))
+        lot = np.random.default_rng(0).permutation(len(different))[: max(1, len(different) // 20)]
+        test = [different[i] for i in lot]
+        held_out = set(test)
+        train = [couplet for couplet in train if couplet not in held_out]
     if not train:
-        raise UserError(f"{dataset} has one couplet: give at least two")
+        raise UserError(f"{dataset} has one couplet: give at least two different ones")
     train, test = train[:limit], test[:MOST_TEST]
     counts = Counter(c for couplet in train for line in couplet for c in line)
     known = sorted((c for c, count in counts.items() if count > 1), key=lambda c: (-counts[c], c))

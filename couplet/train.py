@@ -18,6 +18,7 @@ from common.flag_types import count_int, sample_int, width_int
 from common.parsers import add_text_flags
 
 ARTICLE = "couplet"
+KNOWN, FILES = ("couplet",), "a folder or archive with in.txt and out.txt"  # what --dataset takes
 MODELS = ("gated", "plain", "bilstm", "transformer")
 COMMON = {"width": 128, "depth": 6, "batch_size": 128, "learning_rate": 1e-3, "ema": 0.999}
 PRESETS = {
@@ -32,7 +33,7 @@ MEASURED = 1000  # held-out couplets that are measured during the training
 
 def make_parser():
     p = parser(__doc__, PRESETS, None)
-    add_text_flags(p, "grammar", "couplets of a small grammar, drawn by code")
+    add_text_flags(p, "grammar", "couplets of a small grammar, drawn by code", KNOWN, FILES)
     p.add_argument(
         "--model", choices=MODELS, default="gated",
         help="gated convolutions (default), plain residual ones, a BiLSTM or a Transformer, all of about one size",

@@ -8,8 +8,9 @@ along it. So the script measures the largest of the steps between neighbours as 
 
 Arithmetic, for `toy_faces`, whose factors are known: z(glasses, frown) - z(no glasses, frown) + z(no glasses, smile)
 should be a smiling face with glasses. Each z is the mean over k latents whose images are of that kind. A small network,
-trained on drawn faces, reads glasses and smile off an image, and counts how often the sum is right. Writes pictures, a
-table and results.json to `<RUN>/latent_space/`.
+trained on drawn faces, reads glasses and smile off an image, and counts how often the sum is right. Means are shorter
+than latents, so the same sums of means of any latents are counted beside them. Writes pictures, a table and
+results.json to `<RUN>/latent_space/`.
 """
 
 from pathlib import Path
@@ -111,22 +112,21 @@ def is_of(kind, factors):
     return (glasses * kind[0] > 0) & (smile * kind[1] > CLEAR_SMILE)
 
 
-def sums(z, factors, k, trials, rng):
-    """Return latents (trials, 3, d): the means over k random latents of each of `TERMS`.
+def means_of(z, rows_of, k, trials, rng):
+    """Return latents (trials, 3, d): the means over k latents drawn by lot from each set of rows.
 
     Args:
         z: latents (n, d).
-        factors: (n, 2), read off their images.
+        rows_of: three arrays of rows of z, one for each of `TERMS`.
         k: int.
         trials: int.
         rng: numpy random generator.
 
     Returns:
-        None, with a printed line, if there are less than k images of a kind.
+        None, with a printed line, if one of the sets has less than k rows.
     """
     import numpy as np
 
-    rows_of = [np.flatnonzero(is_of(kind, factors)) for kind in TERMS]
     fewest = min(map(len, rows_of))
     if fewest < k:
         print(f"not measured: sums of means of {k} (of one kind there are {fewest} among {len(z)} images)", flush=True)
@@ -175,13 +175,19 @@ def run(args):
         read = lambda z: predict(reader, to_float(to_uint8(predict(generator, z))))
         factors = read(z)
         rates = {"random latents": _rates(factors)}
+        of_kinds = [np.flatnonzero(is_of(kind, factors)) for kind in TERMS]
+        of_any = [np.arange(len(z))] * len(TERMS)
+        total_of = lambda means: np.einsum("s,tsd->td", SIGNS, means).astype("float32")
         for k in EXEMPLARS:
-            means = sums(z, factors, k, args.trials, np.random.default_rng([args.seed, 3, k]))
+            means = means_of(z, of_kinds, k, args.trials, np.random.default_rng([args.seed, 3, k]))
             if means is None:
                 continue
-            total = np.einsum("s,tsd->td", SIGNS, means).astype("float32")
+            total = total_of(means)
             rates[f"mean of {k} smiling faces without glasses"] = _rates(read(means[:, 2]))
             rates[f"sum of means of {k}"] = _rates(read(total))
+            means_of_any = means_of(z, of_any, k, args.trials, np.random.default_rng([args.seed, 4, k]))
+            rates[f"mean of any {k}"] = _rates(read(means_of_any[:, 2]))
+            rates[f"sum of means of any {k}"] = _rates(read(total_of(means_of_any)))
             if k == DRAWN_K:
                 _draw_sums(output_dir / "figures/arithmetic.png", generator, means[:ROWS], total[:ROWS], scale)
         metrics |= {f"{row}/{name}": value for row, rate in rates.items() for name, value in rate.items()}

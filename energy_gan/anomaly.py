@@ -81,7 +81,7 @@ def run(args):
     from common.training.run_files import read_flags
 
     if args.dataset not in ("mnist", "fashion_mnist"):
-        raise UserError(f"{args.dataset} has no ten classes, one of which could be left out; use mnist")
+        raise UserError(f"{args.dataset} cannot be scored without a class: use mnist or fashion_mnist")
     output_dir = comparison_dir(args, "energy_gan", "anomaly")
     run_dirs = run_variants(Path(__file__).with_name("train.py"), "--without", args.digits, output_dir, args)
     rows = {}

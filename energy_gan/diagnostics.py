@@ -39,7 +39,8 @@ def effective_sample_size(trace):
 
     This is steps / tau with tau = 1 + 2 sum_t rho_t. The autocorrelations rho_t are means over all chains around one
     common mean, so that chains that do not mix are worth no more than one draw. The sum ends as Geyer's initial
-    monotone sequence of pairs does (Statistical Science 1992).
+    monotone sequence of pairs does (Statistical Science 1992). All draws together are worth at most log10 of their
+    number times as many, as in Stan, since an estimate of tau from few draws can fall below 0.
 
     Args:
         trace: array (steps, n) or (steps, n, d) of n chains.
@@ -55,7 +56,7 @@ def effective_sample_size(trace):
     rho = covariance / covariance[0]
     pairs = rho[: len(x) // 2 * 2].reshape(-1, 2, *rho.shape[1:]).sum(1)
     tau = 2 * np.maximum(np.minimum.accumulate(pairs), 0).sum(0) - 1
-    return len(x) / tau
+    return len(x) / np.maximum(tau, 1 / np.log10(max(2, x.shape[0] * x.shape[1])))
 
 
 def mean_standard_error(trace):

@@ -19,6 +19,9 @@ ARTICLE = "energy_gan"
 # Keys of the tables in energies.py and entropies.py, repeated here so that --help does not have to import Keras.
 ENERGIES = ("zero_centred", "hinge", "ebgan", "wgan_div")
 ENTROPIES = ("none", "infogan", "correlation", "jsd")
+USED_BY = {  # energies that have such a part
+    "penalty_weight": ("zero_centred",), "margin": ("ebgan",), "spectral_norm": ("zero_centred", "hinge", "wgan_div"),
+}  # fmt: skip
 COMMON = {"batch_size": 64, "latent_dim": 128, "momentum": 0.5, "n_energy": 1, "n_generator": 1, "entropy_weight": 1.0}
 COMMON |= {"ema": 0.0}
 IMAGES = COMMON | {"size": 32, "kernel_size": 4, "penalty_weight": 0.5, "margin": 0.5}
@@ -26,7 +29,8 @@ IMAGES |= {"initializer": "glorot_uniform", "negative_slope": 0.3}
 PRESETS = {
     "smoke": IMAGES | {"batch_size": 8, "width": 32, "learning_rate": 1e-4, "steps": 8, "every": 4},
     "quick": IMAGES | {"width": 128, "learning_rate": 1e-3, "steps": 6000, "every": 500},
-    # MEG's weight 10 multiplies the mean squared gradient over the pixels; this weight multiplies their sum
+    # MEG's weight 10 multiplies the mean squared gradient over the pixels; this weight multiplies their sum: the 0.5 of
+    # `quick` is 512 in MEG's units
     "paper": IMAGES
     | {"width": 512, "n_energy": 5, "learning_rate": 1e-4, "penalty_weight": 0.01, "steps": 600_000, "every": 6000},
 }
@@ -135,6 +139,10 @@ def run(args):
     from common.experiments.gan import run_gan
 
     toy = args.dataset in TOYS
+    for flag, energies in USED_BY.items():
+        if getattr(args, flag) is not None and args.energy not in energies:
+            name = flag.replace("_", "-")
+            raise UserError(f"--{name} is for --energy {' or '.join(energies)}: omit it for {args.energy}")
     apply_preset(args, make_parser(), PLANE_PRESETS if toy else PRESETS)
     if args.entropy == "correlation" and args.latent_dim < 3:
         raise UserError(

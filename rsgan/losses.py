@@ -72,7 +72,7 @@ def penalty_of(method, squared_gradient_norm, scores, weight=None):
         squared_gradient_norm: function of "real", "fake", "between" or "near" that returns ||grad_x D(x)||^2 there,
             (batch,).
         scores: dict of the scores of "real" and "fake", (batch, 1), without a gradient for the generator.
-        weight: float that replaces the published weight; `None` keeps that.
+        weight: float that replaces the default weight; `None` keeps that.
     """
     if method.penalty is None:
         return None

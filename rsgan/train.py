@@ -49,8 +49,9 @@ def make_parser():
         help="divide every kernel of the critic by its spectral norm (default: as in the method)",
     )  # fmt: skip
     p.add_argument(
-        "--penalty-weight", type=float_in(1e-9, 1e9), help="weight of the gradient penalty (default: the published one)"
-    )
+        "--penalty-weight", type=float_in(1e-9, 1e9),
+        help="weight of the gradient penalty (default: the published one; of R1 and R2, 1)",
+    )  # fmt: skip
     p.add_argument(
         "--network", choices=["dcgan", "residual"], default="dcgan",
         help="networks for images: DCGAN's (default), or the residual ones of R3GAN, without normalisation",

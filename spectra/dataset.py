@@ -60,7 +60,10 @@ def load(dataset, limit, points, seed):
     for what, part in zip(("train", "validate", "test"), parts, strict=True):
         missing = [name for i, name in enumerate(CLASSES) if i not in part.labels]
         if missing:
-            raise UserError(f"of {len(flux)} spectra none to {what} on is of type {', '.join(missing)}: give more")
+            hint = " or an index that names some" if "unknown" in missing else ""
+            raise UserError(
+                f"of {len(flux)} spectra none to {what} on is of type {', '.join(missing)}: give more{hint}"
+            )
     return parts
 
 

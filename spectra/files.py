@@ -58,7 +58,7 @@ def read_spectra(path):
     path, source = Path(path), printable(Path(path).name)
     types, left_out = read_index(path), LeftOut()
     advance = progress_bar(len(types), "reading spectra:")
-    fluxes, labels, without_type, seen = [], [], 0, set()
+    fluxes, labels, names, without_type, seen = [], [], [], [], set()
     for name, lines in _files(path, ".txt"):
         stem = Path(name).stem
         if stem in seen:
@@ -67,12 +67,13 @@ def read_spectra(path):
             )
         label = types.pop(stem, None)
         if label is None:
-            without_type += 1
+            without_type.append(printable(name))
             continue
         seen.add(stem)
         try:
             fluxes.append(parse_flux(b" ".join(lines)))
             labels.append(label)
+            names.append(name)
         except ValueError as error:
             left_out.add(name, error)
         advance(1)
@@ -80,14 +81,16 @@ def read_spectra(path):
         left_out.add(f"{missing}.txt", "missing")
     lengths = Counter(map(len, fluxes))
     usual = lengths.most_common(1)[0][0] if lengths else 0
-    for flux in (flux for flux in fluxes if len(flux) != usual):
-        left_out.add(f"a spectrum of {len(flux)} numbers", f"others have {usual}")
+    for name, length in zip(names, map(len, fluxes), strict=True):
+        if length != usual:
+            left_out.add(name, f"{length} numbers, others have {usual}")
     labels = [label for flux, label in zip(fluxes, labels, strict=True) if len(flux) == usual]
     if not labels and not left_out.n:
         raise UserError(f"{source} holds no spectrum of its index: give {FORM}")
     left_out.tell(source, len(labels))
     if without_type:
-        print(f"{source}: {without_type} spectra have no type in the index, and are not used", flush=True)
+        named = ", ".join(without_type[:N_NAMED]) + ", ..." * (len(without_type) > N_NAMED)
+        print(f"{source}: {len(without_type)} spectra have no type in the index, and are not used: {named}", flush=True)
     return np.stack([flux for flux in fluxes if len(flux) == usual]), np.array(labels)
 
 

@@ -48,7 +48,7 @@ def read_fits(path, points, types=None):
                 label = _label(hdus, file.name.split(".")[0], types)
                 fluxes.append(on_grid(*_curve(hdus), points))
             labels.append(label)
-        except (ValueError, OSError, KeyError, TypeError, IndexError, EOFError, zlib.error) as error:
+        except (ValueError, OSError, KeyError, TypeError, IndexError, EOFError, zlib.error, fits.VerifyError) as error:
             left_out.add(file.name, one_line(error)[:60])
         advance(1)
     left_out.tell(printable(Path(path).name), len(labels))

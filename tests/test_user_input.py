@@ -230,8 +230,14 @@ def test_size_of_points_is_one_line(module, tmp_path, capsys, monkeypatch):
     assert "--size is for images" in error and not (tmp_path / "runs").exists()
 
 
-@pytest.mark.parametrize("flag", ["--initializer=dcgan", "--negative-slope=0.1"])
-@pytest.mark.parametrize("module", ["energy_gan.train", "fgan.train", "rsgan.train"])
+NOT_FOR_POINTS = ["--initializer=dcgan", "--negative-slope=0.1", "--kernel-size=4", "--features=pixels"]
+
+
+@pytest.mark.parametrize(
+    ("module", "flag"),
+    [(module, flag) for module in ("energy_gan.train", "fgan.train", "rsgan.train") for flag in NOT_FOR_POINTS]
+    + [("energy_gan.train", "--without=0"), ("rsgan.train", "--batch-norm")],
+)
 def test_networks_of_images_for_points_are_one_line(module, flag, tmp_path, capsys, monkeypatch):
     script = importlib.import_module(module)
     flags = ["--preset", "smoke", "--dataset", "8gaussians", flag, "--out", str(tmp_path / "runs")]

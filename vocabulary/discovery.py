@@ -13,6 +13,7 @@ import numpy as np
 from common.streams import stage
 
 TEXT_END, CUT = ord("\n"), ord(" ")  # code between two texts, and that of a cut in a text
+LONGEST = 100  # characters of a word; a longer piece is a phrase that the text repeats without a cut
 UNKNOWN = -100.0  # log-probability of a character that the lexicon lacks
 
 
@@ -97,6 +98,9 @@ def find_words(codes, min_pmi, min_proba, pruned=True):
         counts = Counter(text.split())
     total = sum(counts.values())
     counts = {word: count for word, count in counts.items() if count > min_proba * total}
+    if n := sum(len(word) > LONGEST for word in counts):
+        print(f"left out {n:,} pieces of more than {LONGEST} characters", flush=True)
+        counts = {word: count for word, count in counts.items() if len(word) <= LONGEST}
     return prune(counts) if pruned else counts, text
 
 

@@ -37,13 +37,13 @@ def run(args):
     rules = None if flags.get("dataset") == LANGUAGE else read_rules()
     s_min = flags.get("s_min", S_MIN) if args.s_min is None else args.s_min
     found = load_words(args.run)
-    unknown = [word for word in args.seed_words if word not in found["words"]]
+    seeds = [word.lower() for word in args.seed_words]  # as the texts are
+    unknown = [word for word in seeds if word not in found["words"]]
     if unknown:
         known = " ".join(candidates(found, rules)[:8])
         raise UserError(f"the run has no vector of {' '.join(unknown)}: give other seeds, such as {known}")
     folder = Path(args.run) / "grow"
-    folder.mkdir(exist_ok=True)
-    text, metrics = terms(folder, found, args.seed_words, s_min, args.alpha, rules)
+    text, metrics = terms(folder, found, seeds, s_min, args.alpha, rules)
     print(text, *(f"{name:30s}{value:g}" for name, value in metrics.items()), folder / "terms.txt", sep="\n")
 
 

@@ -5,13 +5,35 @@ import itertools
 import tomllib
 from pathlib import Path
 
+from common.errors import UserError
+
 MASK = "\ufffd"  # stands for the characters of an exception
 
 
+RULES = Path(__file__).with_name("rules.toml")
+LISTS = ("exceptions", "anywhere", "first", "last", "suffixes")
+
+
 @functools.cache
-def read_rules():
-    """Return the content of `rules.toml`."""
-    return tomllib.loads(Path(__file__).with_name("rules.toml").read_text(encoding="utf-8"))
+def read_rules(path=RULES):
+    """Return the content of `rules.toml`.
+
+    Raises:
+        UserError: if it cannot be read, if a list is missing, or if one holds anything but text that is not empty.
+    """
+    try:
+        rules = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not UTF-8 text: save it as UTF-8") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from None
+    for name in LISTS:
+        words = rules.get(name)
+        if not isinstance(words, list) or not all(isinstance(word, str) and word for word in words):
+            raise UserError(f"{path}: {name} must be a list of words in quotes, none of them empty")
+    if type(rules.get("least_length")) is not int:
+        raise UserError(f"{path}: least_length must be a whole number")
+    return rules
 
 
 def is_term(word, rules=None):

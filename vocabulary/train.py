@@ -88,6 +88,7 @@ def run(args):
     from vocabulary.rules import read_rules
 
     apply_preset(args, make_parser(), PRESETS, min_pmi=default_min_pmi, s_min=default_s_min)
+    rules = None if args.dataset == LANGUAGE else read_rules()  # the symbols of the language have no meaning
     prepare(args, ARTICLE)
 
     # words
@@ -107,7 +108,6 @@ def run(args):
     of_words = np.array([[domain.get(w, 0), general.get(w, 0), scores.get(w, 0)] for w in words])
     arrays = {"words": np.array(words), "counts": of_words[:, :2], "scores": of_words[:, 2]}
     language = toy_language.make_language(args.seed) if args.dataset == LANGUAGE else None
-    rules = None if language else read_rules()  # the symbols of the language have no meaning
     seeds = report.candidates(arrays, rules)
     seeds = [word for word in seeds if not language or word in set(language.terms)][:SEEDS]
     if not seeds:

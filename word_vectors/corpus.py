@@ -139,7 +139,7 @@ def shown_words(corpus, per_category, at_all):
         at_all: int, how many without categories.
 
     Returns:
-        (list of numbers, list of the category of each; zeros without categories).
+        (list of numbers, list of the category of each, or None without categories).
     """
     frequent = min(len(corpus.words), 1500)
     lifts = np.zeros((0, frequent)) if corpus.categories is None else lift(corpus)[:, :frequent]
@@ -151,5 +151,5 @@ def shown_words(corpus, per_category, at_all):
         categories += [category] * len(own)
     if len(chosen) < 2:
         chosen = np.unique(np.linspace(0, min(frequent, 400) - 1, at_all).astype(int)).tolist()
-        categories = [0] * len(chosen)
+        categories = None
     return chosen, categories

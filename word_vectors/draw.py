@@ -97,7 +97,7 @@ def draw_words(path, corpus, vectors, numbers, categories, dataset):
         corpus: `Corpus`.
         vectors: (n, d), of all words.
         numbers: list of ints, the words to show.
-        categories: list of ints, the category of each.
+        categories: list of ints, the category of each, or None.
         dataset: str, name of the texts for the title.
     """
     import matplotlib
@@ -118,13 +118,14 @@ def draw_words(path, corpus, vectors, numbers, categories, dataset):
     figure = blank_figure(width, height)
     axes = figure.add_subplot()
     colours = matplotlib.colormaps["tab10"]
-    for word, place, category in zip(words, places, categories, strict=True):
+    names = [] if categories is None else corpus.category_names
+    for word, place, category in zip(words, places, categories or [0] * len(words), strict=True):
         axes.text(
             *place, word, fontsize=FONT_SIZE, color=colours(category % 10), ha="center", va="center", parse_math=False
         )
-    for category, name in enumerate(corpus.category_names):
+    for category, name in enumerate(names):
         axes.plot([], [], "s", color=colours(category % 10), label=name)
-    if corpus.category_names:
+    if names:
         box = {"loc": "center left", "bbox_to_anchor": (1, 0.5), "frameon": False, "fontsize": FONT_SIZE}
         for text in axes.legend(**box).get_texts():
             text.set_parse_math(False)
@@ -133,6 +134,6 @@ def draw_words(path, corpus, vectors, numbers, categories, dataset):
     axes.set(xlim=(left, right), ylim=(bottom, top), xticks=[], yticks=[])
     axes.set_xlabel("t-SNE of the vectors; words are moved a little so that none covers another", fontsize=8)
     axes.set_ylabel("")
-    title = f"Words of {in_words(dataset)}" + "; the colour is where a word is typical" * bool(corpus.category_names)
+    title = f"Words of {in_words(dataset)}" + "; the colour is where a word is typical" * bool(names)
     axes.set_title(title, fontsize=11, parse_math=False)
     write_figure(path, figure)

@@ -19,13 +19,13 @@ def information(counts, baseline=None):
     """
     joint = counts / counts.sum()
     baseline = joint.sum(0) if baseline is None else baseline
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):  # of a word without a neighbour all of it is no number
         return np.log(joint) - np.log(joint.sum(1))[:, None] - np.log(baseline)
 
 
 def log_conditional(counts):
     """Return log p(j|i), (n, n)."""
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):
         return np.log(counts / counts.sum(1, keepdims=True))
 
 

@@ -56,8 +56,9 @@ def measure(seed, v):
     s, kl = cost.cost(first, next_, log_q), cost.divergence(first, next_, log_q)
     numbers = {"S": s, "H": h, "KL": kl, "alike neighbours": alike(v, topics)}
     joint, others = first[:, None] * next_, ~np.eye(BOOKS, dtype=bool)
-    joint = (joint + joint.T)[others] / 2
-    closeness, by_chance = -cost.squared_distances(v)[others], np.outer(first, first)[others]
+    joint = (joint + joint.T) / 2
+    closeness, by_chance = -cost.squared_distances(v)[others], np.outer(joint.sum(0), joint.sum(0))[others]
+    joint = joint[others]
     for name, target in (("log p(i,j)", np.log(joint)), ("PMI", np.log(joint / by_chance))):
         numbers[f"correlation with {name}"] = float(np.corrcoef(closeness, target)[0, 1])
     return numbers, abs(s - h - kl)

@@ -60,6 +60,39 @@ def default_tokens(args):
     return "blanks" if args.dataset in (LANGUAGE, "couplet") else "words"
 
 
+def optimum(args, counts):
+    """Return what theory says of the inner products: (mask of the pairs that are compared, PMI, target, its name).
+
+    Args:
+        args: resolved flags.
+        counts: (n, n); of the language, the probabilities of pairs.
+
+    Returns:
+        Tuple of bool (n, n), (n, n), (n, n) and str.
+
+    Raises:
+        UserError: if the pairs of a text are too few, or too much alike, to be compared.
+    """
+    import numpy as np
+
+    from common.training.skip_gram import noise
+    from word_vectors import measure
+
+    pmi = measure.information(counts)
+    mask = np.isfinite(pmi) & (counts >= (0 if args.dataset == LANGUAGE else LEAST_COUNT))
+    if (n := int(mask.sum())) < 2:
+        raise UserError(f"{n} pairs of words come together {LEAST_COUNT} times, too few to measure: give more text")
+    if softmax := args.loss == "softmax":
+        name, target = "log p(j|i)", measure.log_conditional(counts)
+    else:
+        name = f"log p(i,j)/(p(i)q(j)) - log {args.negatives}"
+        target = measure.information(counts, noise(counts.sum(0))) - np.log(args.negatives)
+    for values in (pmi, target):
+        if np.ptp((measure.centred(values, mask) if softmax else values)[mask]) < 1e-9:
+            raise UserError("all words are neighbours equally often, so there is nothing to learn: give more text")
+    return mask, pmi, target, name
+
+
 def measure_vectors(args, u, v, counts, corpus):
     """Return (dict of numbers, dict of what the picture of the inner products shows).
 
@@ -70,20 +103,11 @@ def measure_vectors(args, u, v, counts, corpus):
         counts: (n, n); of the language, the probabilities of pairs.
         corpus: `Corpus`.
     """
-    import numpy as np
-
     from common.metrics.cosines import cosines
-    from common.training.skip_gram import noise
     from word_vectors import measure
 
-    scores, pmi = u @ v.T, measure.information(counts)
-    mask = np.isfinite(pmi) & (counts >= (0 if args.dataset == LANGUAGE else LEAST_COUNT))
-    softmax = args.loss == "softmax"
-    if softmax:  # adding a number to a row of scores changes nothing
-        name, target = "log p(j|i)", measure.log_conditional(counts)
-    else:
-        name = f"log p(i,j)/(p(i)q(j)) - log {args.negatives}"
-        target = measure.information(counts, noise(counts.sum(0))) - np.log(args.negatives)
+    scores, (mask, pmi, target, name) = u @ v.T, optimum(args, counts)
+    softmax = args.loss == "softmax"  # adding a number to a row of its scores changes nothing
     metrics = {
         "correlation with the optimum": measure.correlation(scores, target, mask, softmax),
         "correlation with PMI": measure.correlation(scores, pmi, mask, softmax),
@@ -125,8 +149,8 @@ def run(args):
     data = neighbour_pairs(corpus.ids, corpus.texts, args.window)
     counts = count_pairs(data, len(corpus.words))
     print(f"{len(corpus.words):,} words, {len(corpus.ids):,} places in texts, {len(data):,} pairs of neighbours")
-    if args.dataset != LANGUAGE and (n := int((counts >= LEAST_COUNT).sum())) < 2:
-        raise UserError(f"{n} pairs of words come together {LEAST_COUNT} times, too few to measure: give more text")
+    truth = toy_language.pair_probabilities() if args.dataset == LANGUAGE else counts
+    optimum(args, truth)  # refuses a text that cannot be measured
     run_dir, devices = begin_run(args, ARTICLE, data)
 
     # networks and training
@@ -144,10 +168,9 @@ def run(args):
     # results
     with errors_begin_with(f"after step {args.steps}"):
         u, v = (np.asarray(table.embeddings.numpy(), "float32") for table in (u_table, v_table))
-        truth = toy_language.pair_probabilities() if args.dataset == LANGUAGE else counts
         metrics, products = measure_vectors(args, u, v, truth, corpus)
         numbers, categories = shown_words(corpus, 12, 100)
-        if corpus.categories is not None:
+        if categories is not None:
             nearest = measure.neighbours(u[numbers], range(len(numbers)), 1)
             metrics["alike neighbours"] = float(
                 np.mean([categories[a] == categories[b] for a, (b,) in enumerate(nearest)])

@@ -133,7 +133,8 @@ def read_texts(path, files=()) -> Iterator[Text]:
     bad = f"{n_bad} of {n_good + n_bad} rows: {', '.join(named)}" + f", and {n_bad - N_NAMED} more" * (n_bad > N_NAMED)
     shown = printable(path.name)
     if not n_files:
-        raise UserError(f"{shown} holds no {' or '.join(files) or '.csv or .txt file'}: give {WHAT}")
+        what = f"a folder or archive with {' and '.join(files)}" if files else WHAT
+        raise UserError(f"{shown} holds no {' or '.join(files) or '.csv or .txt file'}: give {what}")
     if n_bad > n_good:
         raise UserError(f"{shown} cannot be used for {bad}: mend the file, or give another one")
     if not n_good:

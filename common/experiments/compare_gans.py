@@ -38,8 +38,8 @@ GRID_STEPS = 6  # columns of the grid: the same latents at six steps of the trai
 class FinishedRun:
     """Results of a finished training.
 
-    `metrics` are those of `results.json`, and `half_way`: the distance to the data in the middle of the training.
-    Of few images the distance is not measured: its curve is empty then.
+    `metrics` are those of `results.json`, and `half_way`: the distance to the data at the step nearest to the middle,
+    if one within an eighth of the training was measured. Of few images none is: the curve is empty then.
 
     Args:
         run_dir: path of the run directory.
@@ -53,8 +53,14 @@ class FinishedRun:
         self.distance_curve = MetricHistory(run_dir / "distances.json").curve()
         self.mode_curve = MetricHistory(run_dir / "modes.json").curve()  # of empty lists if modes are unknown
         metrics = read_metrics(run_dir, with_memory=True)
-        distances = self.distance_curve[1]
-        self.metrics = metrics | ({"half_way": distances[(len(distances) - 1) // 2]} if distances else {})
+        self.metrics = metrics | half_way(*self.distance_curve)
+
+
+def half_way(steps, distances):
+    """Return {"half_way": distance} of a curve, or an empty dict."""
+    near = [(abs(step / steps[-1] - 0.5), i) for i, step in enumerate(steps) if steps[-1]]
+    gap, i = min(near, default=(1, 0))
+    return {"half_way": distances[i]} if gap <= 1 / 8 else {}
 
 
 def compare_gans(args, article, flag, kinds, single_seed_kinds=(), name="compare", train_flags=()):

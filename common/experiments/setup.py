@@ -7,6 +7,7 @@ from pathlib import Path
 from common import backend
 from common.data.batches import EndlessBatches
 from common.data.cache import array_checksum
+from common.data.catalog import NAMES
 from common.errors import UserError
 from common.training.run_dir import open_run, run_dir_of
 
@@ -37,7 +38,8 @@ def prepare(args, article):
 
     if (
         not args.mixed_precision
-        and getattr(args, "size", 0) >= 64
+        and getattr(args, "dataset", "").startswith((*NAMES, "folder:"))
+        and args.size >= 64
         and not backend.accelerators()
         and has_fast_bfloat16()
     ):

@@ -251,7 +251,8 @@ class Penalty:
             neighbours of real samples). The penalties at all of them are added. Empty for `lecam_penalty`, which is one
             of scores.
         penalty_fn: function (squared_norm, weight) -> penalty per sample.
-        weight: float, the published weight. The right ones of R1, R2 and LeCam depend on the data and must be chosen.
+        weight: float, the published weight; for R1 and R2, whose papers choose one for each data set, 1. The right ones
+            of R1, R2 and LeCam depend on the data.
         score_factors: dict from such a sample to a function of its score, which multiplies the penalty there.
     """
 

@@ -109,7 +109,8 @@ RUN = Table(
         "leaves": ListOf(INNER_PATH, "a list of the files that the run must leave", empty=False),
         "minutes": Minutes(),
     },
-    {"dataset": DATASET, "fallback": DATASET, "after": TEXT, "photos": FLAGS, **dict.fromkeys(PRESETS, FLAGS)},
+    {**dict.fromkeys(("dataset", "also", "fallback"), DATASET), "after": TEXT}
+    | {"photos": FLAGS, **dict.fromkeys(PRESETS, FLAGS)},
 )
 FIGURE = Table(
     {"caption": TEXT, "ours": TEXT},

@@ -230,9 +230,11 @@ def make_plan(preset, out, images=None, data_dir=None, photos=None, figure_forma
                 figure_format=figure_format,
             )
             run.mark_if_finished()
-            if run.state != "finished" and "fallback" not in spec and dataset and not is_available(dataset, data_dir):
+            needed = [] if "fallback" in spec or not dataset else [dataset, *([spec["also"]] if "also" in spec else [])]
+            missing = [name for name in needed if not is_available(name, data_dir)]
+            if missing and run.state != "finished":
                 run.state = "data missing"
-                run.reason = f"{dataset} is not on this machine: get {how_to_get(dataset)}"
+                run.reason = "; ".join(f"{name} is not on this machine: get {how_to_get(name)}" for name in missing)
             plan[key] = run
     return plan
 

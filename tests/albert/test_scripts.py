@@ -48,6 +48,17 @@ def test_compare_trains_and_does_not_repeat(tmp_path, monkeypatch, home, capsys)
     run_comparison(monkeypatch, home, "albert/compare.py", *flags)
     assert metrics_of(folder) == metrics and (folder / "seed-0/log.txt").read_text() == log
 
+    tuned = [run_dir / f"label-{variant}" for variant in ("shared", "unshared")]
+    read_scores = lambda: [json.loads((path / "scores.json").read_text()) | {"seconds": 0} for path in tuned]
+    scores = read_scores()
+    for path in tuned:
+        (path / "scores.json").unlink()
+    (tuned[0] / "log.csv").unlink()
+    (tuned[1] / "test.json").unlink()
+    (tuned[1] / "validation.json").write_text("{")
+    assert run_here("albert/train.py", *train, "--out", folder / "seed-0", "--resume") == 0
+    assert read_scores() == scores, "what is lost is tuned again"
+
     (run_dir / "label-unshared/scores.json").write_text("{}")
     (run_dir / "held_out.json").write_text("")
     capsys.readouterr()

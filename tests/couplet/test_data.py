@@ -110,19 +110,27 @@ def test_an_upper_line_that_comes_second_is_still_the_upper_one(tmp_path):
     assert read_couplets(tmp_path / "a.tar") == [("", "春风", "秋月")]
 
 
-def test_without_a_test_folder_the_last_twentieth_is_held_out(tmp_path):
-    write(tmp_path, **{"in": ["春风"] * 60, "out": ["秋月"] * 60})
+def test_without_a_test_folder_a_twentieth_is_held_out_by_lot(tmp_path):
+    """Each couplet stands there twice, and no copy of one that is held out is trained on."""
+    upper = [f"春{a}{b}" for a in "风花雪月江山" for b in "东西南北中天人地日夜"]
+    write(tmp_path, **{"in": upper * 2, "out": [line[::-1] for line in upper] * 2})
     loaded = data.load_couplets(f"text:{tmp_path}")
-    assert (len(loaded.train), len(loaded.test)) == (57, 3)
+    assert (len(loaded.train), len(loaded.test)) == (114, 3)
+    held_out, trained = ({row.tobytes() for row in part} for part in (loaded.test, loaded.train))
+    assert len(held_out) == 3 and not held_out & trained
+    numbers = {c: i for i, c in enumerate(loaded.alphabet)}
+    last = [[numbers[c] for c in line] for line in upper[-3:]]
+    assert sorted(loaded.test[:, 0].tolist()) != sorted(last), "the order of the file does not choose"
 
 
 def test_rows_that_cannot_be_used_are_skipped_and_named(tmp_path, capsys):
-    upper, lower = ["春风"] * 9 + ["春风秋", "", "长" * 17], ["秋月"] * 9 + ["秋月", "无上", "短" * 17]
+    upper = [*["春风"] * 4, *["海日"] * 5, "春风秋", "", "长" * 17]
+    lower = [*["秋月"] * 4, *["江春"] * 5, "秋月", "无上", "短" * 17]
     write(tmp_path, **{"in": upper, "out": lower})
     loaded = data.load_couplets(f"text:{tmp_path}")
     first, printed = capsys.readouterr().out.splitlines()
     assert first == "left out 1 without another half: line 11 of out.txt"
-    assert len(loaded.train) + len(loaded.test) == 9
+    assert (len(loaded.train), len(loaded.test)) in ((4, 1), (5, 1)), "two different ones, several times"
     assert "skipped 2 of 11 couplets: 春风秋 / 秋月 (3 and 2 characters), 长" in printed
     write(tmp_path, **{"in": upper[9:], "out": lower[9:]})
     with pytest.raises(UserError, match=r"cannot be used for 2 of 2 couplets.*two lines need equal lengths"):
@@ -146,7 +154,7 @@ def test_a_half_in_utf_16_is_named_by_its_encoding(tmp_path):
 
 
 def test_two_characters_are_needed_to_answer(tmp_path):
-    write(tmp_path, **{"in": ["春"] * 60, "out": ["春"] * 60})
+    write(tmp_path, **{"in": ["春"] * 60 + ["秋"], "out": ["春"] * 60 + ["风"]})
     with pytest.raises(UserError, match="fewer than two characters that occur twice"):
         data.load_couplets(f"text:{tmp_path}")
 
@@ -165,9 +173,10 @@ def test_no_couplets_are_one_line(tmp_path, content):
 
 
 def test_one_couplet_is_too_little(tmp_path):
-    write(tmp_path, **{"in": ["春风"], "out": ["秋月"]})
-    with pytest.raises(UserError, match="at least two"):
-        data.load_couplets(f"text:{tmp_path}")
+    for n in (1, 60):
+        write(tmp_path, **{"in": ["春风"] * n, "out": ["秋月"] * n})
+        with pytest.raises(UserError, match="at least two different ones"):
+            data.load_couplets(f"text:{tmp_path}")
 
 
 # count tables

@@ -107,7 +107,7 @@ def test_compare(tmp_path, home, monkeypatch, capsys):
 
 def test_couplets_of_ones_own(tmp_path, capsys):
     for half, line in (("in", "春 风 吹 又 生"), ("out", "秋 月 照 还 明")):
-        (tmp_path / f"{half}.txt").write_text(f"{line}\n" * 80, encoding="utf-8")
+        (tmp_path / f"{half}.txt").write_text(f"{line}\n{line[::-1]}\n" * 40, encoding="utf-8")
     flags = ["--preset", "smoke", "--dataset", f"text:{tmp_path}", "--out", tmp_path / "runs"]
     assert run_here("couplet/train.py", *flags) == 0
     (folder,) = (tmp_path / "runs/couplet").iterdir()

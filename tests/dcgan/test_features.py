@@ -87,7 +87,8 @@ def test_sums_of_latents_are_of_the_kinds_that_they_name():
     z = RNG.normal(size=(400, 3))
     factors = np.sign(RNG.normal(size=(400, 2))) * RNG.uniform(0.2, 1, (400, 2))
     z[:, :2] = factors  # latents that are the factors: the sum is exact
-    means = latent_space.sums(z, factors, 3, 50, np.random.default_rng(0))
+    rows_of = [np.flatnonzero(latent_space.is_of(kind, factors)) for kind in latent_space.TERMS]
+    means = latent_space.means_of(z, rows_of, 3, 50, np.random.default_rng(0))
     assert means.shape == (50, 3, 3)
     for kind, mean in zip(latent_space.TERMS, means.swapaxes(0, 1), strict=True):
         assert (mean[:, 0] * kind[0] > 0.2).all() and (mean[:, 1] * kind[1] > latent_space.CLEAR_SMILE).all()

@@ -39,6 +39,14 @@ def test_effective_sample_size_of_chains_that_never_move_is_one():
     assert effective_sample_size(constant) == pytest.approx(1)
 
 
+@pytest.mark.parametrize("trace", [[[0], [1]], [[1], [0], [1]], [[0, 1], [1, 0]], [[0, 3]]])
+def test_effective_sample_size_of_few_draws_is_finite(trace):
+    """Antithetic draws would have tau <= 0; they are worth log10 of their number times as many at most, as in Stan."""
+    size = np.size(trace)
+    assert 0 < np.shape(trace)[1] * effective_sample_size(trace) <= size * np.log10(size) + 1e-9
+    assert np.isfinite(mean_standard_error(trace))
+
+
 @pytest.mark.parametrize(("rho", "steps"), [(0.5, 100), (0.9, 100), (0.9, 30)])
 def test_short_chains_have_the_closed_forms(rho, steps):
     """Of halves whose means have the variance v, R-hat is sqrt((n - 1) / n / (1 - v))."""

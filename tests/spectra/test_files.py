@@ -60,8 +60,8 @@ def test_bad_spectra_and_rows_are_named(tmp_path, capsys):
     assert "3 of 15 rows of the index" in lines[0] and "index.csv line 14 (type 'nebula', not star" in lines[0]
     assert "(1 columns in place of 2)" in lines[0] and "(a second type for 6)" in lines[0]
     assert "3 of 12 spectra: data/0.txt (not all of it are numbers), 2.txt (missing" in lines[1]
-    assert "a spectrum of 3 numbers (others have 130)" in lines[1]
-    assert "1 spectra have no type" in lines[2] and len(labels) == 9
+    assert "data/1.txt (3 numbers, others have 130)" in lines[1]
+    assert "1 spectra have no type" in lines[2] and lines[2].endswith(": data/99.txt") and len(labels) == 9
 
 
 def test_two_spectra_of_one_id_are_refused(tmp_path):
@@ -135,6 +135,18 @@ def test_fits_without_astropy_name_the_extra(tmp_path, monkeypatch):
     assert 'FITS files need the extra fits: .venv/bin/pip install -e ".[fits]"' in error_line(
         "spectra/train.py", *flags
     )
+
+
+def test_a_malformed_card_is_left_out_and_named(tmp_path, capsys):
+    fits = pytest.importorskip("astropy.io.fits", reason="needs the extra fits")
+    grid = np.geomspace(3700, 9100, 3000)
+    for name in ("a", "b", "c"):
+        image = np.stack([np.sin(grid / 500), grid, grid]).astype("float32")
+        fits.PrimaryHDU(image, fits.Header({"CLASS": "STAR"})).writeto(tmp_path / f"{name}.fits")
+    content = (tmp_path / "b.fits").read_bytes()
+    (tmp_path / "b.fits").write_bytes(content.replace(b"'STAR    '", b"STAR      ", 1))
+    assert len(read_fits(tmp_path, 300)[1]) == 2
+    assert "left out 1 of 3 spectra: b.fits (Unparsable card (CLASS)" in capsys.readouterr().out
 
 
 def test_fits_as_tables_and_as_lamost_s_image(tmp_path, capsys):

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from scipy.cluster.hierarchy import fcluster, linkage
 
+from common.errors import UserError
 from vocabulary import contrast as c
 from vocabulary.growth import centred, grow, threshold
-from vocabulary.rules import is_term, read_rules
+from vocabulary.rules import RULES, is_term, read_rules
 
 DOMAIN, GENERAL = {"a": 100, "b": 90, "c": 5}, {"b": 10, "c": 80, "d": 200}
 
@@ -35,6 +36,36 @@ def test_the_published_script_by_pandas_if_it_is_here():
     expected = (d + a * m) / (d + g + m)
     scores, ours = c.contrast_as_published(DOMAIN, GENERAL)
     assert ours == pytest.approx(a) and [scores[w] for w in expected.index] == pytest.approx(expected, nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda text: text.replace("last = [", 'last = ["', 1), "cannot be read"),
+        (lambda text: text.replace("suffixes = [", "endings = [", 1), "suffixes must be a list"),
+        (lambda text: text.replace('"的",', '"",', 1), "list of words in quotes, none of them empty"),
+        (lambda text: text.replace('"的",', "3,", 1), "anywhere must be a list"),
+        (lambda text: text.replace("least_length = 2", 'least_length = "2"', 1), "least_length must be a whole number"),
+    ],
+)
+def test_a_mistake_in_the_rules_is_one_line(tmp_path, edit, message):
+    path = tmp_path / "rules.toml"
+    path.write_text(edit(RULES.read_text(encoding="utf-8")), encoding="utf-8")
+    with pytest.raises(UserError, match=message) as error:
+        read_rules(path)
+    assert "rules.toml" in str(error.value) and "\n" not in str(error.value)
+
+
+def test_rules_in_another_encoding(tmp_path):
+    text, path = RULES.read_text(encoding="utf-8"), tmp_path / "rules.toml"
+    path.write_text(text, encoding="utf-8-sig")
+    assert read_rules(path) == read_rules()
+    other = tmp_path / "gb.toml"
+    other.write_text(text, encoding="gb18030")
+    with pytest.raises(UserError, match="save it as UTF-8"):
+        read_rules(other)
+    with pytest.raises(UserError, match="cannot be read"):
+        read_rules(tmp_path)
 
 
 def test_precision_and_f1_by_hand():

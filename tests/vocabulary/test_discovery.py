@@ -72,6 +72,13 @@ def test_the_total_grows_when_a_count_goes_to_two_parts():
         pytest.fail("no count tells a stale total from a fresh one")
 
 
+def test_a_phrase_that_is_repeated_without_a_cut_is_left_out(capsys):
+    codes = d.encode(["早餐大堂前台" * 20_000, *["早餐很好", "大堂很好"] * 50])
+    words, _ = d.find_words(codes, 1.0, 1e-6)
+    assert words and max(map(len, words)) <= d.LONGEST
+    assert f"left out 1 pieces of more than {d.LONGEST} characters" in capsys.readouterr().out
+
+
 def test_best_path_against_all_divisions():
     logs = {word: math.log(c) for word, c in {"a": 9, "b": 5, "ab": 8, "bc": 3, "abc": 1, "ca": 4}.items()}
     for text in ("abcab", "cabca", "abcabc", "xab"):

@@ -7,7 +7,8 @@ from sklearn.metrics.pairwise import cosine_similarity
 
 from common import backend
 from common.training.skip_gram import noise
-from word_vectors import draw, measure, toy_language
+from word_vectors import draw, measure, soft_library, toy_language
+from word_vectors.library import visits
 
 COUNTS = np.random.default_rng(0).integers(1, 30, (7, 7)).astype("float64")
 COUNTS += COUNTS.T
@@ -20,6 +21,18 @@ def test_pointwise_mutual_information_by_hand():
     independent = np.outer([1, 2, 3], [4, 5, 6])
     assert measure.information(independent) == pytest.approx(np.zeros((3, 3)))
     assert np.isneginf(measure.information(np.array([[0, 1], [1, 2]]))[0, 0])
+
+
+def test_closeness_of_books_is_compared_with_the_information_of_their_pairs():
+    """The marginals of the symmetric pair are not those of the first book."""
+    first, next_, _ = visits(0)
+    v = np.random.default_rng(0).normal(size=(60, 2))
+    joint = first[:, None] * next_
+    pmi, others = measure.information(joint + joint.T), ~np.eye(60, dtype=bool)
+    closeness = -((v[:, None] - v) ** 2).sum(-1)
+    numbers, _ = soft_library.measure(0, v)
+    expected = np.corrcoef(closeness[others], pmi[others])[0, 1]
+    assert numbers["correlation with PMI"] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("k", [1, 5])

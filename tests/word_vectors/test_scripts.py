@@ -109,6 +109,9 @@ def test_own_text_and_its_mistakes(tmp_path, capsys):
     text.write_text("\n".join(2 * [f"a{i} b{i} c{i} d{i} e{i}" for i in range(60)]))
     rare = error_line("word_vectors/train.py", *flags[:-1], tmp_path / "other", "--batch-size", "64")
     assert "0 pairs of words come together 5 times, too few to measure: give more text" in rare
+    text.write_text("\n".join(["a b c"] * 600))
+    alike = error_line("word_vectors/train.py", *flags[:-1], tmp_path / "other", "--batch-size", "64")
+    assert "all words are neighbours equally often" in alike
     text.write_text("one word each")
     assert "occur more than once" in error_line("word_vectors/train.py", *flags[:-1], tmp_path / "other")
     text.write_bytes(b"")

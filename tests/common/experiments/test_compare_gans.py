@@ -30,6 +30,14 @@ def write_run(run_dir, fid, seed, with_modes):
         iio.imwrite(run_dir / f"samples/step-{step:07d}.png", picture)
 
 
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [([0, 5, 10], 5), ([0, 4, 8, 12, 15], 8), ([0, 10, 20, 30], None), ([0], None), ([], None), ([0, 1, 9, 20], 9)],
+)
+def test_half_way_is_near_the_middle(steps, expected):
+    assert module.half_way(steps, steps) == ({} if expected is None else {"half_way": expected})
+
+
 @pytest.fixture
 def compare(tmp_path, monkeypatch):
     """Return a function that compares kinds over two seeds, with trainings that fail for given reasons."""

@@ -8,20 +8,21 @@ from common.experiments import setup
 
 
 @pytest.mark.parametrize(
-    ("cpu", "size", "precision", "gpus", "noted"),
+    ("dataset", "cpu", "size", "precision", "gpus", "noted"),
     [
-        ("avx512f avx512_bf16", 64, None, 0, True),
-        ("amx_bf16", 128, None, 0, True),
-        ("avx512f", 64, None, 0, False),
-        ("avx512_bf16x", 64, None, 0, False),
-        ("avx512_bf16", 32, None, 0, False),
-        ("avx512_bf16", 64, "bfloat16", 0, False),
-        ("avx512_bf16", 64, None, 1, False),
-        (None, 64, None, 0, False),
+        ("reviews", "avx512_bf16", 64, None, 0, False),  # its size is in tokens
+        ("lfw", "avx512f avx512_bf16", 64, None, 0, True),
+        ("lfw", "amx_bf16", 128, None, 0, True),
+        ("lfw", "avx512f", 64, None, 0, False),
+        ("lfw", "avx512_bf16x", 64, None, 0, False),
+        ("lfw", "avx512_bf16", 32, None, 0, False),
+        ("lfw", "avx512_bf16", 64, "bfloat16", 0, False),
+        ("lfw", "avx512_bf16", 64, None, 1, False),
+        ("lfw", None, 64, None, 0, False),
     ],
 )
 def test_half_precision_is_offered_where_the_cpu_has_it(
-    tmp_path, monkeypatch, capsys, cpu, size, precision, gpus, noted
+    tmp_path, monkeypatch, capsys, dataset, cpu, size, precision, gpus, noted
 ):
     if cpu:
         (tmp_path / "cpuinfo").write_text(f"processor : 0\nflags : fpu {cpu} sse\n")
@@ -38,6 +39,6 @@ def test_half_precision_is_offered_where_the_cpu_has_it(
         "variant": "quick",
         "resume": str(tmp_path),
     }
-    args = argparse.Namespace(dataset="lfw", size=size, mixed_precision=precision, out=tmp_path, **flags)
+    args = argparse.Namespace(dataset=dataset, size=size, mixed_precision=precision, out=tmp_path, **flags)
     setup.prepare(args, "ogan")
     assert ("--mixed-precision bfloat16" in capsys.readouterr().out) == noted

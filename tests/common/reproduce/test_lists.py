@@ -17,7 +17,7 @@ KEYS = {
     "article": ({"title", "place", "idea", "links"}, set()),
     "run": (
         {"name", "command", "folder", "leaves", "minutes"},
-        {"dataset", "fallback", "after", "photos", "smoke", "quick", "paper"},
+        {"dataset", "also", "fallback", "after", "photos", "smoke", "quick", "paper"},
     ),
     "figure": ({"caption", "ours"}, {"run", "file", "blog", "committed", "kept"}),
     "claim": ({"says", "verdict", "numbers", "link"}, set()),

@@ -14,6 +14,15 @@ from common.reproduce.record import Record, read_record
 from tests.helpers.stub_project import call_main, stub_run
 
 
+def test_a_run_waits_for_both_of_its_texts(no_data, tmp_path):
+    hotel = lambda: plan.make_plan("smoke", "no-such-folder", data_dir=tmp_path)["vocabulary/hotel"]
+    assert "ChnSentiCorp_htl_all.csv" in hotel().reason and "online_shopping_10_cats.zip" in hotel().reason
+    (tmp_path / "ChnSentiCorp_htl_all.csv").touch()
+    assert hotel().state == "data missing" and "shopping is not on this machine" in hotel().reason
+    (tmp_path / "online_shopping_10_cats.zip").touch()
+    assert hotel().state == "waiting"
+
+
 @pytest.fixture
 def no_data(tmp_path, monkeypatch):
     """A machine without any data set."""
