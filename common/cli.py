@@ -24,7 +24,7 @@ from common.flag_types import (
     sample_int,
     width_int,
 )
-from common.parsers import Parser, add_export_flag, preset_table
+from common.parsers import Parser, add_export_flag, preset_table, refuse
 from common.streams import guarded
 
 
@@ -170,7 +170,9 @@ def default_features(args):
 
 
 MEMORY_FLAGS = ("--batch-size", "--width", "--latent-dim", "--size", "--chains", "--points")
-IMAGE_FLAGS = {"size", "initializer", "negative_slope", "kernel_size", "batch_norm", "features", "without"}
+IMAGE_FLAGS = (
+    "size", "initializer", "negative_slope", "kernel_size", "batch_norm", "features", "without", "export_samples",
+)  # fmt: skip
 FLAGS_NOT_IN_RUN_NAME = {
     "dataset", "data_dir", "preset", "size", "epochs", "steps", "every", "seed", "out", "resume", "new", "distribute",
     "format", "enlarge", "export_samples",
@@ -198,10 +200,9 @@ def apply_preset(args, args_parser, presets, **derived):
     Raises:
         UserError: if a flag for images is given for points, or --crop face for other images than one's own.
     """
-    for flag in IMAGE_FLAGS | {"export_samples"} if getattr(args, "dataset", None) in TOYS else ():
-        if hasattr(args, flag) and getattr(args, flag) != args_parser.get_default(flag):
-            name = flag.replace("_", "-")
-            raise UserError(f"--{name} is for images, and {args.dataset} has points of the plane: omit it")
+    if getattr(args, "dataset", None) in TOYS:
+        given = [flag for flag in IMAGE_FLAGS if getattr(args, flag, None) != args_parser.get_default(flag)]
+        refuse(args, given, f"is for images, and {args.dataset} has points of the plane")
     if getattr(args, "crop", CROPS[0]) != CROPS[0] and not args.dataset.startswith("folder:"):
         raise UserError(f"--crop {args.crop} is for your own photos, folder:PATH: omit it for {args.dataset}")
     if args.preset is None:

@@ -104,6 +104,24 @@ def add_text_flags(p, drawn, what, known=tuple(TEXTS), files="a .txt or .csv fil
     )  # fmt: skip
 
 
+def refuse(args, flags, reason):
+    """Refuse flags that a run would not use. Call it before `apply_preset`, while a flag that is left out is None.
+
+    With --resume RUN_DIR nothing is refused: all flags are those of the run.
+
+    Args:
+        args: parsed flags.
+        flags: names of flags.
+        reason: str, follows the flag in the error, such as "is for images".
+
+    Raises:
+        UserError: for the first of them that was given.
+    """
+    for flag in () if isinstance(args.resume, str) else flags:
+        if getattr(args, flag) is not None:
+            raise UserError(f"--{flag.replace('_', '-')} {reason}: omit it")
+
+
 def add_batch_norm_flag(p):
     """Add --batch-norm, of the critic of images, to a parser."""
     p.add_argument(

@@ -14,6 +14,7 @@ from common.cli import apply_preset, float_in, gan_parser, main, nonnegative_int
 from common.data.toy_2d import TOYS
 from common.errors import UserError, errors_begin_with
 from common.flag_types import count_int
+from common.parsers import refuse
 
 ARTICLE = "energy_gan"
 # Keys of the tables in energies.py and entropies.py, repeated here so that --help does not have to import Keras.
@@ -140,9 +141,8 @@ def run(args):
 
     toy = args.dataset in TOYS
     for flag, energies in USED_BY.items():
-        if getattr(args, flag) is not None and args.energy not in energies:
-            name = flag.replace("_", "-")
-            raise UserError(f"--{name} is for --energy {' or '.join(energies)}: omit it for {args.energy}")
+        if args.energy not in energies:
+            refuse(args, [flag], f"is for --energy {' or '.join(energies)}")
     apply_preset(args, make_parser(), PLANE_PRESETS if toy else PRESETS)
     if args.entropy == "correlation" and args.latent_dim < 3:
         raise UserError(

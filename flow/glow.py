@@ -10,7 +10,7 @@ import math
 from common.cli import SIZES, apply_preset, float_in, main, parser, positive_int
 from common.errors import UserError
 from common.flag_types import count_int, sample_int, width_int
-from common.parsers import add_export_flag
+from common.parsers import add_export_flag, refuse
 
 ARTICLE = "flow/glow"
 # the author's options, whose loss is no likelihood of 8-bit images
@@ -27,6 +27,7 @@ PRESETS = {
 }  # fmt: skip
 # Photos, of other sizes than 28 px: only coarse levels tie one half of a face to the other.
 PHOTO_PRESETS = PRESETS | {"quick": PRESETS["quick"] | {"levels": 4, "depth": 6, "width": 64, "steps": 6000}}
+ALPHA = 1e-4
 BINS = 8  # pieces of the curve of a spline coupling
 REFERENCES = {"bits_per_dim/mnist": 1.05, "bits_per_dim/cifar10": 3.35, "figures": "https://kexue.fm/archives/5807"}
 
@@ -47,8 +48,8 @@ def make_parser():
     )  # fmt: skip
     p.add_argument("--input", choices=["scaled", "logit"], help="maps pixels x in [0, 1] to 2 x - 1, or to logit(x)")
     p.add_argument(
-        "--alpha", type=float_in(1e-9, 0.4), default=1e-4,
-        help="alpha of logit(alpha + (1 - 2 alpha) x) (default 1e-4); the paper's .05 learns digits far more slowly",
+        "--alpha", type=float_in(1e-6, 0.4),  # float32 takes 1 - 1e-8 for 1
+        help=f"alpha of logit(alpha + (1 - 2 alpha) x) (default {ALPHA:g}); the paper's .05 learns far more slowly",
     )  # fmt: skip
     p.add_argument("--std", type=float_in(0, 10), help="standard deviation (temperature) of the samples' z")
     p.add_argument("--learning-rate", type=float_in(1e-8, 1), help="learning rate of Adam")
@@ -135,7 +136,10 @@ def run(args):
     from flow.training.run_images import default_size, run_on_images
 
     presets = PRESETS if is_digit_like(args.dataset) or args.size == 28 else PHOTO_PRESETS
-    apply_preset(args, make_parser(), presets, size=default_size)
+    given = args.alpha is not None
+    apply_preset(args, make_parser(), presets, size=default_size, alpha=lambda args: ALPHA)
+    if given and args.input != "logit":
+        refuse(args, ["alpha"], "is for --input logit")
     if args.noise == "article" and args.input == "logit":
         raise UserError("--noise article leaves [0, 1], where --input logit is not defined: add --input scaled")
     run_on_images(args, ARTICLE, build, REFERENCES, data_dependent_init=args.start == "data")

@@ -9,7 +9,7 @@ import math
 from common.cli import SIZES, apply_preset, float_in, main, parser, positive_int
 from common.data.toy_2d import TOYS
 from common.flag_types import IntRange, count_int, sample_int, width_int
-from common.parsers import add_export_flag
+from common.parsers import add_export_flag, refuse
 
 ARTICLE = "flow/realnvp"
 PLANE = {"size": 2, "coupling": "spline", "schedule": "cosine", "layers": 2, "levels": 1, "bins": 16}
@@ -166,7 +166,14 @@ def run(args):
     from flow.training.run_plane import run_in_the_plane
 
     in_plane = args.dataset in TOYS
+    if in_plane:
+        refuse(args, ["levels", "std", "limit"], "is for images; the plane has --points")
+    else:
+        refuse(args, ["layers", "points", "schedule"], "is for points of the plane")
+    given = args.bins is not None
     apply_preset(args, make_parser(), PLANE_PRESETS if in_plane else IMAGE_PRESETS, size=default_size)
+    if given and args.coupling == "affine":
+        refuse(args, ["bins"], "is for --coupling spline")
     if in_plane:
         return run_in_the_plane(args, ARTICLE, build, REFERENCES)
     return run_on_images(args, ARTICLE, build, REFERENCES, data_dependent_init=True)

@@ -9,6 +9,7 @@ IMLE (arXiv 1809.09087) has no critic and no encoder. The loss is in `losses`, t
 """
 
 from common.cli import apply_preset, float_in, main
+from common.parsers import refuse
 from glann.flags import IMAGE_PRESETS, add_distance, image_parser
 
 ARTICLE = "glann/imle"
@@ -93,6 +94,8 @@ def run(args):
     from common.experiments.setup import begin_run
     from glann.experiment import drawer, finish, load, normal, train_generator
 
+    if args.loss != "reverse":
+        refuse(args, ["margin"], "is for --loss reverse")
     apply_preset(args, make_parser(), PRESETS)
     space = load(args, ARTICLE)
     run_dir, devices = begin_run(args, ARTICLE, space.train)

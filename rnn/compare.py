@@ -1,7 +1,7 @@
 """Compare recurrent cells: after how many steps of noise does each still recall the first bit (article 7888)?
 
     python rnn/compare.py                                  # three seeds, 90 trainings
-    python rnn/compare.py --seeds 1 --jobs 2               # eight minutes on two CPU cores
+    python rnn/compare.py --seeds 1 --jobs 2               # four minutes on two CPU cores
     python rnn/compare.py --delays 200 --cells lstm gru    # longer, and only these
 
 Runs `rnn/train.py` for every cell, delay and seed; all other settings are equal. A name with "bias_0" or "bias_1" has

@@ -10,6 +10,7 @@ orthogonal U, and is trained by Adam, whose gradients are clipped to norm 1 for 
 
 from common.cli import apply_preset, main, parser
 from common.flag_types import IntRange, float_in, positive_int, sample_int, width_int
+from common.parsers import refuse
 
 ARTICLE = "rnn"
 PRESETS = {
@@ -27,6 +28,7 @@ PRESETS = {
     },
 }  # fmt: skip
 HELD_OUT = 2000  # sequences that are never trained on
+WITH_BIAS = ("lstm", "gru", "reset_output")  # cells that take --forget-bias
 CELLS = ("tanh", "relu", "lstm", "gru", "reset_output", "keras_lstm", "keras_gru")
 
 
@@ -125,6 +127,8 @@ def run(args):
     from common.training.loop import train
     from common.training.run_dir import write_results
 
+    if args.cell not in WITH_BIAS:
+        refuse(args, ["forget_bias"], f"is for the cells {', '.join(WITH_BIAS)}")
     apply_preset(args, make_parser(), PRESETS)
     prepare(args, ARTICLE)
 

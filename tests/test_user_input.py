@@ -220,32 +220,6 @@ def test_folder_without_images_is_one_line_before_the_training(module, image_fol
     assert not (tmp_path / "runs").exists()
 
 
-@pytest.mark.parametrize("module", ["energy_gan.train", "fgan.train", "fgan.estimate", "flow.realnvp", "rsgan.train"])
-def test_size_of_points_is_one_line(module, tmp_path, capsys, monkeypatch):
-    script = importlib.import_module(module)
-    flags = ["--preset", "smoke", "--dataset", "8gaussians", "--size", "32", "--out", str(tmp_path / "runs")]
-    flags += ["--against", "25gaussians"] if module == "fgan.estimate" else []
-    monkeypatch.setattr("sys.argv", ["script.py", *flags])
-    error = error_of(lambda: cli.main(script.run, script.make_parser()), capsys, module=module)
-    assert "--size is for images" in error and not (tmp_path / "runs").exists()
-
-
-NOT_FOR_POINTS = ["--initializer=dcgan", "--negative-slope=0.1", "--kernel-size=4", "--features=pixels"]
-
-
-@pytest.mark.parametrize(
-    ("module", "flag"),
-    [(module, flag) for module in ("energy_gan.train", "fgan.train", "rsgan.train") for flag in NOT_FOR_POINTS]
-    + [("energy_gan.train", "--without=0"), ("rsgan.train", "--batch-norm")],
-)
-def test_networks_of_images_for_points_are_one_line(module, flag, tmp_path, capsys, monkeypatch):
-    script = importlib.import_module(module)
-    flags = ["--preset", "smoke", "--dataset", "8gaussians", flag, "--out", str(tmp_path / "runs")]
-    monkeypatch.setattr("sys.argv", ["script.py", *flags])
-    error = error_of(lambda: cli.main(script.run, script.make_parser()), capsys, module=module)
-    assert f"{flag.partition('=')[0]} is for images" in error and not (tmp_path / "runs").exists()
-
-
 @pytest.mark.parametrize("module", ["common.reproduce.__main__", "common.reproduce.report"])
 def test_wrong_out_of_the_reproduction_is_one_line(module, places, capsys, monkeypatch):
     script = importlib.import_module(module)

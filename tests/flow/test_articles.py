@@ -151,6 +151,8 @@ def test_logit_at_its_ends():
     y, log_det = to_numpy(Logit()(np.array([[0, 1, 0.5]], "float32")))
     assert_close(y, [[-np.log(19), np.log(19), 0]])
     assert_close(log_det, [3 * np.log(0.9) - 2 * np.log(0.05 * 0.95) - np.log(0.25)])
+    y, log_det = to_numpy(Logit(alpha=1e-6)(np.array([[0, 1]], "float32")))  # the least that glow.py takes
+    assert np.isfinite(log_det).all() and abs(y) == pytest.approx(np.log(1e6), abs=0.1)
     logit = Logit()
     logit.build((None, 2))
     assert_close(logit.inverse(np.array([[-40, 40]], "float32"))[1], [-80 - 2 * np.log(0.9)])
