@@ -2,6 +2,9 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 # an environment that is active (venv, uv, conda but its base) is used; make VENV=/path names another
 CONDA = $(if $(filter-out base,$(CONDA_DEFAULT_ENV)),$(CONDA_PREFIX))
 VENV ?= $(or $(VIRTUAL_ENV),$(CONDA),.venv)
+ifneq ($(word 2,$(VENV)),)
+$(error the path of the environment has a blank: $(VENV); name another one with make VENV=/path)
+endif
 PY = $(VENV)/bin/python
 ON_JAX = tests/common/training tests/common/test_backend.py tests/common/losses/test_gradient_penalties.py tests/flow/test_training.py tests/dynamics/test_optimizers.py \
   tests/energy_gan/test_blackjax.py tests/couplet/test_networks.py tests/dcgan/test_scripts.py::test_dcgan_trains_and_goes_on \

@@ -176,8 +176,9 @@ def output_folder(text):
             if nearest == absolute
             else f"{shown(text)} cannot be made, because {shown(nearest)} is not a folder; name another one"
         )
-    if nearest != absolute and not os.access(nearest, os.W_OK | os.X_OK):
-        raise ArgumentTypeError(f"{shown(text)} cannot be made in {shown(nearest)}: Permission denied")
+    if not os.access(nearest, os.X_OK if nearest == absolute else os.W_OK | os.X_OK):
+        what = "cannot be entered" if nearest == absolute else f"cannot be made in {shown(nearest)}"
+        raise ArgumentTypeError(f"{shown(text)} {what}: Permission denied")
     return path
 
 

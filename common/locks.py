@@ -35,9 +35,14 @@ def only_one_process(path, doing):
     Args:
         path: path of the lock file. It is made, with its folder.
         doing: str, what the other process does meanwhile, for the message.
+
+    Yields:
+        Whether the lock is held, and so no other process is at it.
     """
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, "w") as lock:
+        held = False
         with contextlib.suppress(OSError), stage(f"waiting for another process that is {doing}"):
             fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+            held = True
+        yield held

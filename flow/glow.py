@@ -15,8 +15,9 @@ from common.parsers import add_export_flag, refuse
 ARTICLE = "flow/glow"
 # the author's options, whose loss is no likelihood of 8-bit images
 AUTHOR = {"noise": "article", "input": "scaled", "mixing": "shuffle", "coupling": "additive", "start": "zero"}
+AUTHOR |= {"alpha": 1e-4}  # of --input logit
 # proper dequantisation: a true likelihood
-PROPER = {"noise": "uniform", "input": "logit", "mixing": "1x1", "coupling": "affine", "start": "data"}
+PROPER = {"noise": "uniform", "input": "logit", "mixing": "1x1", "coupling": "affine", "start": "data", "alpha": 1e-4}
 PRESETS = {
     "smoke": PROPER | {"levels": 2, "depth": 1, "width": 8, "batch_size": 8, "learning_rate": 1e-3, "ema": 0.9}
     | {"std": 0.8, "steps": 6, "every": 3, "limit": 200},
@@ -27,7 +28,6 @@ PRESETS = {
 }  # fmt: skip
 # Photos, of other sizes than 28 px: only coarse levels tie one half of a face to the other.
 PHOTO_PRESETS = PRESETS | {"quick": PRESETS["quick"] | {"levels": 4, "depth": 6, "width": 64, "steps": 6000}}
-ALPHA = 1e-4
 BINS = 8  # pieces of the curve of a spline coupling
 REFERENCES = {"bits_per_dim/mnist": 1.05, "bits_per_dim/cifar10": 3.35, "figures": "https://kexue.fm/archives/5807"}
 
@@ -49,7 +49,7 @@ def make_parser():
     p.add_argument("--input", choices=["scaled", "logit"], help="maps pixels x in [0, 1] to 2 x - 1, or to logit(x)")
     p.add_argument(
         "--alpha", type=float_in(1e-6, 0.4),  # float32 takes 1 - 1e-8 for 1
-        help=f"alpha of logit(alpha + (1 - 2 alpha) x) (default {ALPHA:g}); the paper's .05 learns far more slowly",
+        help="alpha of logit(alpha + (1 - 2 alpha) x); the paper's .05 learns digits far more slowly",
     )  # fmt: skip
     p.add_argument("--std", type=float_in(0, 10), help="standard deviation (temperature) of the samples' z")
     p.add_argument("--learning-rate", type=float_in(1e-8, 1), help="learning rate of Adam")
@@ -137,7 +137,7 @@ def run(args):
 
     presets = PRESETS if is_digit_like(args.dataset) or args.size == 28 else PHOTO_PRESETS
     given = args.alpha is not None
-    apply_preset(args, make_parser(), presets, size=default_size, alpha=lambda args: ALPHA)
+    apply_preset(args, make_parser(), presets, size=default_size)
     if given and args.input != "logit":
         refuse(args, ["alpha"], "is for --input logit")
     if args.noise == "article" and args.input == "logit":

@@ -41,17 +41,16 @@ def read_photo(path, size):
         size: int, pixels.
 
     Raises:
-        UserError: if it is no photo, or has more than 50 megapixels.
+        UserError: if it is no photo, or has more than 50 megapixels and is no JPEG, which is read at a smaller scale.
     """
     with open(path, "rb") as file:
         data = file.read()
     try:
         with quiet_pillow():
             width, height = upright_size(data)
-            if width * height > LARGE_PIXELS:
-                raise BadImage(
-                    f"{width} x {height} pixels; at most {LARGE_PIXELS // 1_000_000} megapixels are read here"
-                )
+            if width * height > LARGE_PIXELS and not data.startswith(b"\xff\xd8"):
+                at_most = f"at most {LARGE_PIXELS // 1_000_000} megapixels are read here, of a JPEG more"
+                raise BadImage(f"{width} x {height} pixels; {at_most}")
             return decode(data, size, crop=SQUARE)[None]
     except BadImage as error:
         raise UserError(f"this file cannot be used as a photo: {error}") from None

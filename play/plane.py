@@ -80,8 +80,8 @@ class Game:
             logs = backend.train_on_batch(self.trainer, batch)
         self.trainer.reset_metrics()
         self.step += steps
-        self.gaps.append(float(logs["critic_gap"]))
-        if not np.isfinite(self.gaps[-1]):
+        self.gaps.append((self.step, float(logs["critic_gap"])))
+        if not np.isfinite(self.gaps[-1][1]):
             raise UserError(f"after {self.step} steps the scores are not finite: lower the learning rate, start again")
 
     def field(self):
@@ -114,7 +114,7 @@ def draw(game):
     plane.scatter(*game.points[:SHOWN].T, s=4, color="#4a4a55", alpha=0.5, linewidths=0)
     plane.scatter(*fakes.T, s=7, color="#d9643f", linewidths=0)
     plane.set(xlim=game.extent[:2], ylim=game.extent[2:], aspect="equal")
-    trace.plot(STEPS * (1 + np.arange(len(game.gaps))), game.gaps, color="#2f6c8f")
+    trace.plot(*np.reshape(game.gaps, (-1, 2)).T, color="#2f6c8f")
     trace.set(xlabel="step", ylabel="D(x) - D(G(z))", xlim=(0, max(200, game.step)))
     for axes in (plane, trace):
         axes.tick_params(labelsize=8)

@@ -243,4 +243,7 @@ def tensorboard(log_dir):
         return None
     import tensorflow as tf
 
+    if backend_name() != "tensorflow":  # its device would take the memory of the GPU
+        with contextlib.suppress(RuntimeError):  # it has begun already
+            tf.config.set_visible_devices([], "GPU")
     return tf.summary, tf.summary.create_file_writer(str(log_dir))

@@ -113,6 +113,17 @@ def prepare(name: str, job: DecodingJob, size: int, target: Path, label: str, so
                 path.unlink(missing_ok=True)
 
 
+def remove_unfinished(target: Path):
+    """Delete what processes that were killed have left of an array. Call it while no other one prepares the array.
+
+    Args:
+        target: see `prepare`.
+    """
+    for path in target.parent.glob(f"{target.name}.*.tmp"):
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
 def _render_all(job, array, title):
     """Fill the array; return {row: reason} for the images that could not be used."""
     bad, pending, n_workers = {}, deque(), usable_cores()

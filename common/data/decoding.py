@@ -106,8 +106,10 @@ def upright_size(data: bytes) -> tuple[int, int]:
     """
     with _reasons(data):
         image = _open(data)
-        sideways = image.getexif().get(EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
-        return image.size[::-1] if sideways else image.size
+        orientation = 1
+        with contextlib.suppress(Exception):  # broken EXIF says nothing about the pixels
+            orientation = image.getexif().get(EXIF_ORIENTATION, 1)
+        return image.size[::-1] if orientation in (5, 6, 7, 8) else image.size
 
 
 @functools.cache

@@ -7,6 +7,7 @@ to `fit`.
 This module does not import Keras, so that `--help` stays fast.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -23,6 +24,7 @@ from common.data.file_types import INSTALL_PHOTOS, is_readable_now, printable
 from common.data.jobs import decoding_job
 from common.data.storage import keras_home
 from common.errors import DIVERGED, UserError
+from common.locks import only_one_process
 from common.streams import stage
 
 FORMAT = 2  # of the prepared arrays: raise it when the same source would give other pixels, names or labels
@@ -142,15 +144,28 @@ def load_images(
     key = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
     label = f"{label}-{size}-{split}-"
     target = keras_home() / "prepared" / f"{label}{key}"
-    fields = cache.read(target)
-    if fields is None or any(is_readable_now(*image) for image in fields["skipped"]):
-        with decoding_job(name, dataset, sources, json.dumps(origin), size, split, limit, channels) as job:
-            fields = cache.prepare(name, job, size, target, label, source)
+    fields = _cached(target)
+    if fields is None:
+        with contextlib.ExitStack() as stack:
+            with contextlib.suppress(OSError):  # a cache that cannot be written to has no locks
+                lock = only_one_process(keras_home() / "locks" / target.name, f"preparing {printable(name)}")
+                if stack.enter_context(lock):
+                    cache.remove_unfinished(target)
+            fields = _cached(target)  # the other process may have prepared it
+            if fields is None:
+                with decoding_job(name, dataset, sources, json.dumps(origin), size, split, limit, channels) as job:
+                    fields = cache.prepare(name, job, size, target, label, source)
     images = Images(name, **fields)
     if images.skipped:
         skipped = cache.summarise_skipped(images.skipped, len(images.array))
         print(f"{printable(name)}: skipped {skipped}", flush=True)
     return images
+
+
+def _cached(target):
+    """Return the fields of a prepared array; None without one, or if what it lacks could be read now."""
+    fields = cache.read(target)
+    return None if fields and any(is_readable_now(*image) for image in fields["skipped"]) else fields
 
 
 def _check_arguments(name, size, split, limit, channels, crop):

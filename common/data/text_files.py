@@ -51,8 +51,14 @@ def _files_of_folder(folder):
     def refuse(error):
         raise UserError(f"cannot read the folder {error.filename} ({error.strerror}): check its permissions")
 
-    for parent, folders, files in os.walk(folder, onerror=refuse):
-        folders.sort()
+    visited = set()  # a link may lead to a folder that was read, or back up
+    for parent, folders, files in os.walk(folder, onerror=refuse, followlinks=True):
+        info = os.stat(parent)
+        if (info.st_dev, info.st_ino) in visited:
+            folders.clear()
+            continue
+        visited.add((info.st_dev, info.st_ino))
+        folders.sort(key=lambda name, parent=parent: (os.path.islink(os.path.join(parent, name)), name))
         for name in sorted(files):
             path = os.path.join(parent, name)
             inside = os.path.relpath(path, folder)

@@ -4,21 +4,21 @@
     python -m common.experiments.compare my_gan/train.py --vary weight --values 0 0.5 1 --dataset mnist --steps 3000
 
 Networks, seeds and all other settings are equal; only the flag differs. Writes a table to
-`<out>/<folder of the script>/compare-<flag>-<dataset>/`, and of GANs the grid of samples and the curves. Flags that it
-does not know are passed to the training script. Finished runs are not repeated.
+`<out>/<folder of the script>/compare-<flag>-<dataset>/` (without --dataset `compare-<flag>/`), and of GANs the grid of
+samples and the curves. Flags that it does not know are passed to the training script. Finished runs are not repeated.
 """
 
 from pathlib import Path
 
 from common.cli import main
-from common.data.toy_2d import TOYS
 from common.experiments.sweep import comparison_dir, run_variants, sweep_parser
 from common.flag_types import nonempty, script_path
 
 
 def make_parser():
     """Return the parser of `python -m common.experiments.compare`."""
-    p = sweep_parser(__doc__, "toy_faces", TOYS)
+    p = sweep_parser(__doc__, None)
+    p.add_argument("--dataset", type=nonempty, help="training data, as the script takes it (default: its own default)")
     p.add_argument("script", metavar="SCRIPT", type=script_path, help="training script, e.g. rsgan/train.py")
     p.add_argument("--vary", type=nonempty, required=True, metavar="FLAG", help="its flag that varies, without the --")
     p.add_argument("--values", type=nonempty, nargs="+", required=True, metavar="VALUE", help="values of that flag")
@@ -30,7 +30,7 @@ def run(args):
     from common.errors import UserError
     from common.experiments.compare_gans import reasons_of, refuse_killed, report_gans
     from common.experiments.tables import disjoint, write_table
-    from common.training.run_files import read_metrics
+    from common.training.run_files import read_flags, read_metrics
 
     script = Path(args.script).resolve()
     flag, values = f"--{args.vary.lstrip('-')}", list(dict.fromkeys(args.values))
@@ -40,6 +40,7 @@ def run(args):
     if not run_dirs:
         raise UserError(reasons_of(failed))
     if all((run_dir / "distances.json").exists() for run_dir in run_dirs.values()):  # every GAN measures them
+        args.dataset = args.dataset or read_flags(next(iter(run_dirs.values())), "dataset").dataset
         report_gans(args, output_dir, flag, values, (), run_dirs, failed)
         return
 

@@ -231,14 +231,17 @@ def run_variants(script, flag, kinds, sweep_dir, args, failed=None):
         Dict "<kind>-<seed>" -> run directory, seed by seed.
     """
     further = [*args.forwarded, *(["--format", args.format] if args.format else [])]
+    data = ["--dataset", args.dataset] if args.dataset else []
     jobs = {
-        f"{kind}-{seed}": ["--dataset", args.dataset, "--seed", seed, flag, kind, *further]
-        for seed in range(args.seeds)
-        for kind in kinds
+        f"{kind}-{seed}": [*data, "--seed", seed, flag, kind, *further] for seed in range(args.seeds) for kind in kinds
     }
     return sweep(script, jobs, sweep_dir, args.jobs, failed)
 
 
 def comparison_dir(args, article, name):
-    """Return the path `<out>/<article>/<name>-<dataset>`, with a last part that is safe as a folder name."""
-    return Path(args.out) / article / shortened(re.sub(r"[^\w.-]+", "_", f"{name}-{args.dataset}"))
+    """Return the path `<out>/<article>/<name>-<dataset>`, with a last part that is safe as a folder name.
+
+    If `args.dataset` is None, so that scripts train on their default, the last part is `<name>`.
+    """
+    name = f"{name}-{args.dataset}" if args.dataset else name
+    return Path(args.out) / article / shortened(re.sub(r"[^\w.-]+", "_", name))

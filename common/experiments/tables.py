@@ -40,7 +40,7 @@ def write_table(output_dir, row_header, rows, args, footer="", **extra_results):
         for i, value in enumerate(values)
     }
     results = {"metrics": metrics, "seeds": args.seeds, "train_flags": args.forwarded, **extra_results}
-    results |= {"dataset": args.dataset} if hasattr(args, "dataset") else {}
+    results |= {"dataset": args.dataset} if getattr(args, "dataset", None) else {}
     results |= {"command": shlex.join(["python", *sys.argv])}
     write_json(output_dir / "results.json", results)
     text = table(row_header, rows) + footer

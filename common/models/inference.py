@@ -1,6 +1,7 @@
 """Load a saved network and predict with it."""
 
 import contextlib
+import errno
 import importlib
 import json
 import os
@@ -18,6 +19,7 @@ from common.streams import stage
 
 # Older files name their weights by attributes and layers that have other names today: old name -> new name.
 RENAMED = {"normalise": "batch_norm"}
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)  # of the folder of temporary files
 AUTOMATIC_NAME = re.compile(r"(functional|sequential)(_\d+)?")  # of a network that was given none
 
 
@@ -69,6 +71,8 @@ def load_model(path, input_shape=None, output_shape=None):
     except UserError:
         raise
     except Exception as error:  # a damaged archive fails in many ways
+        if getattr(error, "errno", None) in NO_ROOM:
+            raise UserError(f"cannot unpack {path} ({error.strerror}): set TMPDIR to a folder with room") from None
         raise UserError(f"{path} is damaged ({one_line(error)[:200]}); train again or restore it") from None
     for kind, expected in (("input", input_shape), ("output", output_shape)):
         received = [tuple(tensor.shape[1:]) for tensor in getattr(model, f"{kind}s", None) or ()]

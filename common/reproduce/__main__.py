@@ -182,6 +182,11 @@ def select(all_runs, args):
 
 def run(args):
     """Run or check the runs that the flags select, and exit with code 1 if one failed."""
+    # the scripts run in the root of the repository
+    if (args.dataset or "").startswith("folder:"):
+        args.dataset = "folder:" + os.path.abspath(os.path.expanduser(args.dataset.removeprefix("folder:")))
+    if os.environ.get("DATA_DIR"):
+        os.environ["DATA_DIR"] = os.path.abspath(os.path.expanduser(os.environ["DATA_DIR"]))
     out = os.path.relpath(out_path(args.out), plan.ROOT)
     photos = os.path.abspath(args.images) if args.images else None
     plan_args = args.preset, out, args.dataset, args.data_dir, photos, args.format

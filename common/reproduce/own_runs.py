@@ -13,7 +13,7 @@ FREE_FLAGS = {
     "batch-size", "data-dir", "dataset", "distribute", "epochs", "every", "format", "limit", "mixed-precision", "new",
     "out", "preset", "resume", "seed", "seeds", "jobs", "steps",
 }  # fmt: skip
-NOT_RUNS = ("reproduction", "report", "figures", "site")  # folders of --out that hold none
+NOT_RUNS = ("reproduction", "report", "figures", "site", "site.part")  # folders of --out that hold none
 
 
 def own_runs(out):
@@ -29,7 +29,7 @@ def own_runs(out):
         folder = Path(folder)
         names[:] = sorted(name for name in names if folder != out or name not in NOT_RUNS)
         if folder != out and ("results.json" in files or any(name.endswith(".png") for name in files)):
-            is_plots = folder.name in ("figures", "samples", "reconstructions")
+            is_plots = folder.name in ("figures", "samples", "reconstructions", "export")
             if not is_plots:
                 run_dirs.append(folder)
             if is_plots or is_comparison(folder):

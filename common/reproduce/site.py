@@ -23,6 +23,7 @@ from common.reproduce.paths import check_writable, out_path
 from common.reproduce.report import render
 
 INDEX = {"en": "index.html", "zh": "index.zh.html"}
+BUILDING = "site.part"  # folder of a site that is being written
 README = {"en": "README.md", "zh": "README.zh.md"}
 
 
@@ -118,12 +119,33 @@ def write_site(out):
 
     Args:
         out: absolute Path, folder of the runs.
+
+    Raises:
+        UserError: if the folder holds something else, if a file cannot be written, or if a package is missing.
     """
-    site, links, written = out / "site", Links(out), set()
-    shutil.rmtree(site, ignore_errors=True)
+    to_html("")  # says what to install before anything is deleted
+    site = out / "site"
+    if site.is_dir() and any(site.iterdir()) and not all((site / name).is_file() for name in INDEX.values()):
+        raise UserError(f"{site} holds something else than a site of `make site`: move it, or give another --out")
+    building = out / BUILDING
+    try:
+        shutil.rmtree(building, ignore_errors=True)
+        n = _write_pages(out, site, building)
+        shutil.rmtree(site, ignore_errors=True)
+        os.replace(building, site)
+    except OSError as error:
+        raise UserError(f"cannot write {error.filename or site}: {error.strerror}") from None
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return n
+
+
+def _write_pages(out, site, building):
+    """Write the pages that will lie in `site` into the folder `building`, and return their number."""
+    links, written = Links(out), set()
 
     def write(place, html):
-        atomic_write(site / place, lambda path: path.write_text(html, encoding="utf-8"))
+        atomic_write(building / place, lambda path: path.write_text(html, encoding="utf-8"))
         written.add(Path(place))
 
     for language, index in INDEX.items():
@@ -139,8 +161,8 @@ def write_site(out):
             continue
         if path.suffix != ".md":
             written.add(place)
-            (site / place).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, site / place)
+            (building / place).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, building / place)
             continue
         language = "zh" if path.name.endswith(".zh.md") else "en"
         title, body = to_html(path.read_text(encoding="utf-8"))

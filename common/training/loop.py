@@ -7,9 +7,7 @@ one interval.
 
 import math
 import shutil
-import signal
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -23,11 +21,10 @@ from common.errors import UserError, errors_begin_with
 from common.files import atomic_write
 from common.streams import SILENCE, last_output_at, stage
 from common.training import checkpoint
+from common.training.interrupts import finish_step_on_interrupt
 from common.training.log import displayed, format_log, progress_line, read_log
 from common.training.run_dir import accept_run
 from common.training.tensorboard import tensorboard_writer
-
-SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # Ctrl-C, a scheduler, a terminal that was closed
 
 
 class TrainingLog(keras.callbacks.Callback):
@@ -91,9 +88,7 @@ class TrainingLog(keras.callbacks.Callback):
         self.step += 1
         bad = ", ".join(sorted(name for name, value in (logs or {}).items() if not math.isfinite(value)))
         if bad:
-            message = f"{bad} became NaN or infinite near step {self.step}{self._first_bad_weight()}; "
-            message += f"try a lower --learning-rate; the last good state is in {self.run_dir}/checkpoint.npz"
-            raise UserError(message, topic="nan")
+            self._refuse(bad)
         if self.progress_bar:
             self.progress_bar.stateful_metrics = set(logs or ())
             self.progress_bar.update(self.step - self.first_step, displayed(logs or {}), self.step == self.total_steps)
@@ -158,8 +153,17 @@ class TrainingLog(keras.callbacks.Callback):
                 return f" (the first weight that is not finite: {variable.path})"
         return ""
 
+    def _refuse(self, what):
+        message = f"{what} became NaN or infinite near step {self.step}{self._first_bad_weight()}; "
+        message += "try a lower --learning-rate"
+        path = self.run_dir / "checkpoint.npz"
+        raise UserError(message + f"; the last good state is in {path}" * path.exists(), topic="nan")
+
     def _save(self):
         backend.sync_jax_state(self.model)
+        # the loss, which is of the step before, does not show it yet; a stateful callback may mend it
+        if not self.stateful and self._first_bad_weight():
+            self._refuse("a weight")
         extra = {"seconds": self.seconds}
         if self.step % self.save_every:
             extra |= {f"interval-{name}": value for name, value in self.trainer.interval_state().items()}
@@ -237,7 +241,7 @@ def train(
     else:
         checkpoint_callback.call_on_interval()
         checkpoint_callback.tensorboard({"step": 0})
-    with _finish_step_on_interrupt(checkpoint_callback), devices.fitting(), stage(checkpoint_callback.status):
+    with finish_step_on_interrupt(checkpoint_callback), devices.fitting(), stage(checkpoint_callback.status):
         for length, first, last in split_into_epochs(start, steps, save_every):
             data = batches(images, batch_size, seed, checkpoint_callback.step, flip, dtype, with_rows)
             epochs = {"steps_per_epoch": length, "initial_epoch": first, "epochs": last}
@@ -273,28 +277,3 @@ def split_into_epochs(start, steps, save_every):
     if start < steps:
         calls.append((steps - start, start // save_every, start // save_every + 1))
     return calls
-
-
-class _finish_step_on_interrupt:
-    """Context in which Ctrl-C stops the training after the step in progress, and a second Ctrl-C at once."""
-
-    def __init__(self, checkpoint_callback):
-        self.checkpoint_callback = checkpoint_callback
-
-    def __enter__(self):
-        self.previous_handlers = {}
-        if threading.current_thread() is threading.main_thread():  # Python sets handlers in the main thread only
-            for number in (getattr(signal, name) for name in SIGNALS if hasattr(signal, name)):
-                # a process started to ignore Ctrl-C (nohup, a background job of a script) keeps ignoring it
-                if signal.getsignal(number) is not signal.SIG_IGN:
-                    self.previous_handlers[number] = signal.signal(number, self._request_stop)
-
-    def _request_stop(self, number, frame):
-        if self.checkpoint_callback.stop_requested:
-            raise KeyboardInterrupt("stopped at once; --resume continues from the last checkpoint")
-        self.checkpoint_callback.stop_requested = True
-        print("\nfinishing this step; press Ctrl-C again to stop at once", flush=True)
-
-    def __exit__(self, *error):
-        for number, handler in self.previous_handlers.items():
-            signal.signal(number, handler)

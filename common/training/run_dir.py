@@ -118,7 +118,7 @@ def open_run(args, article, images, fixed_flags=(), fingerprint=None):
     if (run_dir / "config.json").exists():
         old = read_config(run_dir)
         if isinstance(args.resume, str):
-            config["command"] = old.get("command")  # it names the flags, which the new one leaves out
+            config["command"] = _of_length(old.get("command"), args, old["flags"])
         _check_same(old, config, run_dir, RESUMABLE_CHANGES.difference(fixed_flags))
         for stale in run_dir.rglob(".part-*"):  # of a process that was killed while it wrote
             stale.unlink(missing_ok=True)
@@ -127,6 +127,22 @@ def open_run(args, article, images, fixed_flags=(), fingerprint=None):
     else:
         write_json(run_dir / "config.json", config)
     return run_dir
+
+
+def _of_length(command, args, flags):
+    """Return the command that began a run, which names the flags that --resume RUN_DIR leaves out, with its new length.
+
+    Args:
+        command: str, of `config.json`.
+        args: flags that the run goes on with.
+        flags: dict, those of `config.json`.
+    """
+    length = "epochs" if getattr(args, "epochs", None) else "steps"
+    value = getattr(args, length, None)
+    if not isinstance(command, str) or value in (None, flags.get(length)):
+        return command
+    words = re.sub(r" --(steps|epochs)[ =]\S+", "", command)
+    return f"{words} --{length} {value}"
 
 
 def accept_run(run_dir):

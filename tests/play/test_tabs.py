@@ -46,6 +46,11 @@ def test_what_is_no_photo_gets_a_sentence(tmp_path):
             ogan.reconstruct(tmp_path / name, 0, 0.9)
 
 
+def test_a_large_jpeg_is_a_photo(tmp_path):
+    Image.new("RGB", (8160, 6144), (200, 100, 50)).save(tmp_path / "phone.jpg", quality=50)
+    assert np.abs(ogan.read_photo(tmp_path / "phone.jpg", 32) - np.float64((200, 100, 50))).max() < 4
+
+
 def test_a_face_is_reconstructed_and_moves_along_a_measured_direction():
     pair, bars = ogan.reconstruct(None, 3, 0.9)
     left, right = np.split(pair.astype(float), 2, axis=1)

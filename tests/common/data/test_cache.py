@@ -2,11 +2,13 @@
 
 import itertools
 import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
-from common.data import progress, storage
+from common.data import cache, progress, storage
 from common.data.images import load_images
 from tests.helpers.datasets import fill, numbered_pngs
 
@@ -56,6 +58,33 @@ def test_only_stale_temporary_files_are_removed(tmp_path, keras_home):
     load_images(f"folder:{fill(tmp_path / 'images', numbered_pngs(3))}", 8)
     left = {path.name for path in folder.iterdir() if not path.name.startswith("folder-images")}
     assert left == {"running.tmp", "old.npy"}
+
+
+def test_what_a_killed_process_left_of_the_same_array_is_removed_at_once(tmp_path, keras_home):
+    source = f"folder:{fill(tmp_path / 'images', numbered_pngs(3))}"
+    load_images(source, 8)
+    (array,) = (keras_home / "prepared").glob("*.npy")
+    array.unlink()
+    unfinished = array.with_suffix(".0123456789abcdef.tmp")
+    unfinished.write_bytes(b"all of the room that it reserved")
+    load_images(source, 8)
+    assert array.exists() and not unfinished.exists()
+
+
+def test_two_that_need_one_array_prepare_it_once(tmp_path, keras_home, monkeypatch):
+    source, calls = f"folder:{fill(tmp_path / 'images', numbered_pngs(3))}", []
+    prepare = cache.prepare
+
+    def slowly(*args):
+        calls.append(args)
+        time.sleep(0.3)
+        return prepare(*args)
+
+    monkeypatch.setattr(cache, "prepare", slowly)
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda _: load_images(source, 8), range(2))
+    np.testing.assert_array_equal(first.array, second.array)
+    assert len(calls) == 1
 
 
 @pytest.mark.parametrize("seconds_per_call, is_shown", [(3, True), (0, False)])

@@ -49,6 +49,11 @@ def test_a_large_jpeg_is_decoded_at_a_reduced_scale(photo, monkeypatch):
     np.testing.assert_allclose(pixels[9:].reshape(-1, 3), [(0, 0, 255)] * 112, atol=4)
 
 
+def test_broken_exif_says_nothing_about_the_size():
+    data = encode(halves(30, 20), "PNG", exif=b"Exif\x00\x00no TIFF header at all")
+    assert upright_size(data) == (30, 20) and decode(data, 16, crop=SQUARE).shape == (16, 16, 3)
+
+
 def test_the_reduced_scale_shows_the_same_crop(monkeypatch):
     rng = np.random.default_rng(0)
     image = Image.fromarray(rng.integers(0, 256, (12, 16, 3), np.uint8)).resize((800, 600), Image.Resampling.BICUBIC)

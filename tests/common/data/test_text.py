@@ -24,6 +24,17 @@ def texts_of(path):
     return [record.text for record in read_texts(path)]
 
 
+def test_linked_folders_are_read_once(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real/a.txt").write_text("one\n")
+    folder = tmp_path / "texts"
+    (folder / "own").mkdir(parents=True)
+    (folder / "own/b.txt").write_text("two\n")
+    for name, target in (("linked", tmp_path / "real"), ("again", folder / "own"), ("circle", folder)):
+        (folder / name).symlink_to(target)
+    assert sorted((r.file, r.text) for r in read_texts(folder)) == [("linked/a.txt", "one"), ("own/b.txt", "two")]
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030"])
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
 def test_csv_in_every_encoding(tmp_path, encoding, line_end, capsys):

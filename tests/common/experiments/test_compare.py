@@ -39,6 +39,17 @@ def test_any_script_is_compared_over_seeds(tmp_path, capsys):
     assert "1-0: begun; 0 of 6 have ended" in capsys.readouterr().out
 
 
+def test_a_script_without_data_or_with_a_text_is_compared_too(tmp_path):
+    script = tmp_path / "mine/train.py"
+    script.parent.mkdir()
+    script.write_text(TRAINING + 'assert flags.get("--dataset") in (None, "text:my.txt")\n')
+    flags = [script, "--vary", "rate", "--values", "1", "2", "--seeds", "1", "--out", tmp_path / "runs"]
+    assert run_here(COMPARE, *flags) == 0 and run_here(COMPARE, *flags, "--dataset", "text:my.txt") == 0
+    assert {path.name for path in (tmp_path / "runs/mine").iterdir()} == {
+        "compare-rate", "compare-rate-text_my.txt",
+    }  # fmt: skip
+
+
 def test_what_cannot_be_compared_is_one_line(tmp_path):
     flags = ["--vary", "rate", "--values", "9", "--out", tmp_path]
     assert "is not a script" in error_line(COMPARE, ROOT, *flags)

@@ -1,8 +1,10 @@
 """Loading saved networks, including files in which layers have older names; prediction in full batches."""
 
+import errno
 import os
 import subprocess
 import sys
+import tempfile
 import zipfile
 
 import keras
@@ -36,6 +38,15 @@ def test_network_with_old_names_can_be_saved_and_loaded_again(tmp_path):
     model.save(tmp_path / "again.keras")
     again = load_model(tmp_path / "again.keras")
     np.testing.assert_array_equal(numpy(again(INPUTS["generator"])), numpy(model(INPUTS["generator"])))
+
+
+def test_a_full_temporary_folder_is_no_damage(monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "TemporaryDirectory", full)
+    with pytest.raises(UserError, match=r"cannot unpack .*encoder\.keras \(No space left on device\): set TMPDIR"):
+        load_model(SAVED / "encoder.keras")
 
 
 def test_error_names_the_missing_or_damaged_file(tmp_path):

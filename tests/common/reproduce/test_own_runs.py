@@ -103,6 +103,14 @@ def test_a_comparison_is_one_run_and_its_trainings_are_none(train, project):
     assert "finished stubs/compare" in text and "a-0" not in text
 
 
+def test_exported_samples_are_no_run(train, project):
+    folder = train("x", "--loss b", "mnist")
+    (folder / "export").mkdir()
+    shutil.copy(project.root / "stubs/gradient.png", folder / "export/00000.png")
+    page = shown(project)
+    assert "finished stubs/x " in page.text and "export" not in str(page.all("img"))
+
+
 def test_only_what_is_asked_for_is_on_the_page(train, project):
     train("x", "--loss a --dataset lfw", "lfw")
     page = shown(project, "stubs/faces")

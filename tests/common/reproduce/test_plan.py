@@ -75,6 +75,16 @@ def test_list_runs_nothing_and_names_what_there_is(project, capsys):
     assert project.calls("two") == calls and not project.run_dir("one").exists()
 
 
+def test_a_folder_of_images_is_that_of_the_user(project, tmp_path, monkeypatch, capsys):
+    """The scripts run in the root of the repository, and the command anywhere."""
+    (tmp_path / "here/photos").mkdir(parents=True)
+    data = {"dataset": "mnist", "fallback": "toy_faces", "command": "stubs/stub.py 1 {out}/x --dataset {dataset}"}
+    project.write_list(stub_run("one", "1", **data))
+    monkeypatch.chdir(tmp_path / "here")
+    assert call_main(reproduce, "--list", "--out", str(project.out), "--dataset", "folder:photos")[0] == 0
+    assert f"folder:{tmp_path}/here/photos" in capsys.readouterr().out
+
+
 def test_names_in_only_may_have_spaces_and_empty_parts_between_them(project):
     project.write_list(stub_run("one", "1"), stub_run("two", "2"), stub_run("three", "fail"))
     assert project.reproduce("--only", " stubs/one, stubs/two,") == 0

@@ -5,6 +5,7 @@ from urllib.parse import unquote
 
 import pytest
 
+from common.errors import UserError
 from common.reproduce import plan, site
 from tests.helpers.page import Page
 from tests.helpers.scripts import ROOT
@@ -22,9 +23,28 @@ def folder(tmp_path_factory):
     picture = (ROOT / "docs/figures/collapse.png").read_bytes()
     (run_dir / "figures/samples.png").write_bytes(picture)
     (out / "site").mkdir()
-    (out / "site/old.html").touch()
+    for name in ("old", "index", "index.zh"):
+        (out / f"site/{name}.html").touch()
     site.run(site.make_parser().parse_args(["--out", str(out)]))
     return out / "site"
+
+
+def test_a_site_of_something_else_is_left_alone(tmp_path, monkeypatch):
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site/mine.html").write_text("mine")
+    with pytest.raises(UserError, match="holds something else than a site of"):
+        site.write_site(tmp_path)
+    assert (tmp_path / "site/mine.html").read_text() == "mine"
+    for name in ("index", "index.zh"):
+        (tmp_path / f"site/{name}.html").touch()
+
+    def full(*_):
+        raise OSError(28, "No space left on device", "x.html")
+
+    monkeypatch.setattr(site, "_write_pages", full)
+    with pytest.raises(UserError, match=r"cannot write x.html: No space left on device"):
+        site.write_site(tmp_path)
+    assert (tmp_path / "site/mine.html").exists(), "the site of before stays until there is a new one"
 
 
 def pages(folder):

@@ -18,8 +18,9 @@ from common.models.layers import Latent
 from common.training import checkpoint, loop
 from common.training.alternating import Alternating
 from common.training.ema import WeightEMA
+from common.training.interrupts import finish_step_on_interrupt
 from common.training.log import read_log
-from common.training.loop import TrainingLog, _finish_step_on_interrupt, split_into_epochs, train
+from common.training.loop import TrainingLog, split_into_epochs, train
 from common.training.single_loss import SingleLoss, generator_only
 from tests.helpers.arrays import numpy
 
@@ -202,6 +203,16 @@ def test_nan_stops_the_run_and_keeps_the_last_checkpoint(tmp_path):
     assert (tmp_path / "checkpoint.npz").read_bytes() == before
 
 
+def test_a_weight_that_is_not_finite_is_not_saved(tmp_path, monkeypatch):
+    """The logged loss is from before the last update, so it may still be finite."""
+    save_untrained(tmp_path, step=5)
+    before = (tmp_path / "checkpoint.npz").read_bytes()
+    monkeypatch.setattr(loop.TrainingLog, "_first_bad_weight", lambda self: " (dense/kernel)")
+    with pytest.raises(UserError, match=r"a weight became NaN .* \(dense/kernel\); .*last good state is in"):
+        fit(tmp_path, 15)
+    assert (tmp_path / "checkpoint.npz").read_bytes() == before
+
+
 def test_damaged_and_foreign_checkpoints_are_refused(tmp_path):
     path = save_untrained(tmp_path, step=5)
     content = path.read_bytes()
@@ -260,7 +271,7 @@ def test_keras_own_tensorboard_callback_takes_both_kinds_of_training(tmp_path, k
 def test_ignored_ctrl_c_stays_ignored(request):
     previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
     request.addfinalizer(lambda: signal.signal(signal.SIGINT, previous))
-    with _finish_step_on_interrupt(checkpoint_callback=None):
+    with finish_step_on_interrupt(checkpoint_callback=None):
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
         assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL

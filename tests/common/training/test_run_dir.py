@@ -236,7 +236,11 @@ def test_a_named_run_goes_on_whatever_its_name(tmp_path):
     assert open_run(args, "ogan", 5) == moved
     accept_run(moved)
     config = read_json(moved / "config.json")
-    assert config["flags"]["steps"] == 99 and config["command"] == command
+    assert config["flags"]["steps"] == 99 and config["command"] == f"{command} --steps 99"
+    for steps in (99, 120):
+        open_run(make_args(tmp_path, variant="paper", resume=str(moved), steps=steps), "ogan", 5)
+        accept_run(moved)
+        assert read_json(moved / "config.json")["command"] == f"{command} --steps {steps}"
     with pytest.raises(UserError, match=r"my run is a run of ogan, not of flow/glow"):
         open_run(args, "flow/glow", 5)
 
