@@ -34,7 +34,7 @@ def run(args):
     from common.errors import UserError
     from common.files import read_json
     from common.models.inference import load_model
-    from couplet.data import LEAST_ALPHABET
+    from couplet.data import LEAST_ALPHABET, LONGEST
     from couplet.decoding import answers, checked, unknown
 
     if (args.top_k or args.answers > 1) and not args.temperature:
@@ -47,7 +47,9 @@ def run(args):
     rng = np.random.default_rng(args.seed)
     for line in lines:
         missing = unknown(line, alphabet)
-        print(line + (f"   (unknown to the model: {missing})" if missing else ""))
+        notes = [f"unknown to the model: {missing}"] if missing else []
+        notes += ["longer than any line that it was trained on"] if len(line) > LONGEST else []
+        print(line + (f"   ({'; '.join(notes)})" if notes else ""))
         print(*answers(tagger, alphabet, line, args.temperature, args.top_k, args.answers, rng), sep="\n")
 
 

@@ -62,6 +62,8 @@ def test_train_and_answer(model, flags, network, tmp_path, capsys):
         assert run_here("couplet/answer.py", "--run", folder, *flags, upper) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[:4] == lines[4:8] != lines[8:12] and len(set(lines[1:4])) == 3 and len(set(lines[13:])) == 1
+    assert run_here("couplet/answer.py", "--run", folder, upper * 8) == 0
+    assert "longer than any line that it was trained on" in capsys.readouterr().out
     assert "at most 64" in error_line("couplet/answer.py", "--run", folder, "长" * 65)
     assert "give e.g. --temperature" in error_line("couplet/answer.py", "--run", folder, "--top-k", 3, upper)
     write_json(folder / "alphabet.json", "\ufffdab")

@@ -12,6 +12,7 @@ from spectra import baselines, gallery
 from spectra.batches import QuotaBatches
 from spectra.best import BestWeights, score
 from spectra.dataset import Part, load, rows_of
+from spectra.f1 import f1_scores
 from spectra.network import build_network
 from spectra.simulator import CLASSES, QSO, STAR
 from spectra.train import LOSSES, build
@@ -68,6 +69,16 @@ def test_baselines(tmp_path, capsys):
     assert f1[0] < 0.2 < 0.4 < f1[1]
     assert metrics["noise alone/unknown/0"] > 0.5 and metrics["noise alone/qso/0"] == 0
     assert (folder / "table.md").read_text() in capsys.readouterr().out
+
+
+def test_200_steps_on_1000_spectra_beat_ridge_regression(tmp_path):
+    flags = ["--preset", "smoke", "--points", 260, "--width", 8, "--limit", 1000, "--steps", 200, "--every", 100]
+    assert run_here("spectra/train.py", *flags, "--tune", "none", "--out", tmp_path) == 0
+    (folder,) = (tmp_path / "spectra").iterdir()
+    train, _, test = load("simulated", 1000, 260, 0)
+    predicted = baselines.ridge(train.x[..., 0], train.labels, test.x[..., 0], len(CLASSES))
+    ridge = f1_scores(test.labels, predicted, len(CLASSES)).mean()
+    assert metrics_of(folder)["macro-F1/first"] > ridge + 0.05 > 0.5
 
 
 def test_baselines_on_two_clouds():
