@@ -8,7 +8,7 @@ invent the reader, p(j|i) proportional to exp(-|x_i - x_j|^2 / (2 sigma^2)), and
 S = H + KL. t-SNE only has another q, proportional to 1 / (1 + |v_i - v_j|^2).
 
 Here 200 points lie in eight clusters in ten dimensions, and all clusters are equally far from each other. No plane has
-room for that, so clusters crowd. The crowding number is the smallest distance of two cluster centres, divided by the
+room for that, so clusters crowd. The separation is the smallest distance of two cluster centres, divided by the
 spread of the points around their own centre. The t-SNE of scikit-learn, which normalises q over all pairs and sets
 sigma for each point, is drawn beside ours if it is installed.
 
@@ -64,7 +64,7 @@ def first_components(x):
     return x @ np.linalg.svd(x, full_matrices=False)[2][:2].T
 
 
-def crowding(v, labels):
+def separation(v, labels):
     """Return the smallest distance of two centres over the mean spread (root mean square) around a centre."""
     groups = [v[labels == label] for label in np.unique(labels)]
     between = cost.squared_distances(np.stack([group.mean(0) for group in groups])) ** 0.5
@@ -106,7 +106,7 @@ def embed(seed, steps):
         vectors["t-SNE of scikit-learn"] = v
         numbers["t-SNE of scikit-learn"] = {}
     for name, v in vectors.items():
-        numbers[name] |= {"crowding": crowding(v, labels), "purity": purity(v, labels)}
+        numbers[name] |= {"separation": separation(v, labels), "purity": purity(v, labels)}
     numbers["ten dimensions"] |= {"H": cost.entropy(first, next_), "perplexity": perplexity(next_)}
     return {name: (v, numbers[name]) for name, v in vectors.items()}, labels
 
@@ -148,12 +148,13 @@ def run(args):
     rows = {
         name: {key: [methods[name][1][key] for methods, _ in results] for key in maps[name][1]} for name in maps
     }  # the same methods for each seed
-    titles = {f"{name}\ncrowding number {numbers['crowding']:.1f}": v for name, (v, numbers) in maps.items()}
+    titles = {f"{name}\nseparation {numbers['separation']:.1f}": v for name, (v, numbers) in maps.items()}
     draw_maps(output_dir / "figures/maps.png", dict(list(titles.items())[1:]), labels)
-    bars = {name: {"crowding number": row["crowding"]} for name, row in rows.items()}
+    bars = {name: {"separation": row["separation"]} for name, row in rows.items()}
+    before = {"in ten dimensions": np.mean(rows["ten dimensions"]["separation"])}
     plot_bars(
-        output_dir / "figures/crowding.png", bars, "distance of centres over spread",
-        "The crowding number: higher is clearer", {"in ten dimensions": np.mean(rows["ten dimensions"]["crowding"])},
+        output_dir / "figures/separation.png", bars, "distance of centres over spread",
+        "Separation of the clusters: higher is less crowded", before,
     )  # fmt: skip
 
     text = table("", rows)

@@ -164,7 +164,7 @@ def report_gans(args, output_dir, flag, kinds, single_seed_kinds, run_dirs, fail
 
     print(text)
     if distance in columns and len(kinds) > 1:
-        print("nearest to the data:", lowest({kind: rows[kind][distance] for kind in kinds}))
+        print("nearest to the data:", lowest({kind: rows[kind][distance] for kind in kinds}, args.seeds))
     print(f"{figures}/samples.png")
     refuse_killed(failed)
 

@@ -99,18 +99,23 @@ def disjoint(values_of):
     return len(ranges) > 1 and all(a[1] < b[0] for a, b in itertools.pairwise(ranges))
 
 
-def lowest(values_of):
+def lowest(values_of, seeds):
     """Return which kind has the lowest values, in words: a name only if its range over seeds overlaps no other.
 
     Args:
-        values_of: dict kind -> list of numbers, one per seed. Kinds with less than two seeds have no range and are
-            left out.
+        values_of: dict kind -> list of numbers, one per seed that did not fail.
+        seeds: int, number of seeds. A kind that failed with one of them has a range without end.
     """
-    ranges = {kind: (min(values), max(values)) for kind, values in values_of.items() if len(values) > 1}
-    if len(ranges) < 2:
+    ranges = {
+        kind: (min(values), max(values) if len(values) >= seeds else math.inf)
+        for kind, values in values_of.items()
+        if values
+    }
+    if seeds < 2 or len(ranges) < 2:
         return "undecided; it takes at least two seeds of each"
     best = min(ranges, key=lambda kind: ranges[kind][1])
     rivals = [kind for kind, (low, _) in ranges.items() if kind != best and low <= ranges[best][1]]
     if rivals:
         return f"undecided; the range of {best} over seeds overlaps that of {', '.join(rivals)}"
-    return f"{best}, with every seed"
+    chance = math.comb(2 * seeds, seeds) // 2
+    return f"{best}, with every seed (of two that are equal, one comes out so once in {chance} comparisons)"

@@ -20,6 +20,7 @@ WORDS = {
         "blog_name": "Scientific Spaces",
         "presets": "Preset of the runs: {presets}.",
         "smoke": "Smoke trains for a few steps and only shows that the scripts work.",
+        "quick": "Quick is often one seed and fewer steps than the READMEs' commands, from which the verdicts come.",
         "run_counts": "Runs: {counts}.",
         "count": "{count} {state}",
         "verdicts": "The verdicts and the committed pictures come from the articles' README files, which give their "
@@ -107,6 +108,7 @@ WORDS = {
         "blog_name": "科学空间",
         "presets": "实验所用的预设：{presets}。",
         "smoke": "smoke 只训练几步，仅能说明脚本可以运行。",
+        "quick": "quick 往往只有一个种子，步数也比 README 里的命令少；结论来自后者。",
         "run_counts": "实验：{counts}。",
         "count": "{count} 个{state}",
         "verdicts": "结论和仓库里的图来自各文章的 README，那里写明了命令、随机种子和机器。",

@@ -40,11 +40,11 @@ def test_soft_library(tmp_path, capsys):
 def test_sne(tmp_path, capsys):
     assert run_here("word_vectors/sne.py", "--preset", "smoke", "--out", tmp_path) == 0
     folder = tmp_path / "word_vectors/sne-smoke"
-    for name in ("maps", "crowding"):
+    for name in ("maps", "separation"):
         assert_not_blank(folder / f"figures/{name}.png", least=10)
     metrics = metrics_of(folder)
-    assert metrics["crowding/PCA"] < 1 < metrics["crowding/SNE"] < 3.5 < 4 < metrics["crowding/t-SNE"]
-    assert metrics["crowding/t-SNE of scikit-learn"] > 4 and metrics["KL/t-SNE"] < metrics["KL/SNE"]
+    assert metrics["separation/PCA"] < 1 < metrics["separation/SNE"] < 3.5 < 4 < metrics["separation/t-SNE"]
+    assert metrics["separation/t-SNE of scikit-learn"] > 4 and metrics["KL/t-SNE"] < metrics["KL/SNE"]
     assert (folder / "table.md").read_text() in capsys.readouterr().out
 
 

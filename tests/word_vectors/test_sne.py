@@ -1,4 +1,4 @@
-"""SNE and t-SNE: the probabilities, the crowding number and the other measures (article 6191)."""
+"""SNE and t-SNE: the probabilities, the separation and the other measures (article 6191)."""
 
 import numpy as np
 import pytest
@@ -44,10 +44,10 @@ def test_purity_against_scikit_learn():
     assert 0.2 < sne.purity(v, labels) < 0.9
 
 
-def test_crowding_by_hand():
+def test_separation_by_hand():
     v = np.array([[0, 1], [0, -1], [10, 1], [10, -1], [4, 1], [4, -1.0]])
     labels = np.array([0, 0, 1, 1, 2, 2])
-    assert sne.crowding(v, labels) == pytest.approx(4) == pytest.approx(sne.crowding(3 * v + 7, labels))
+    assert sne.separation(v, labels) == pytest.approx(4) == pytest.approx(sne.separation(3 * v + 7, labels))
 
 
 def test_sne_crowds_more_than_t_sne():
@@ -57,7 +57,7 @@ def test_sne_crowds_more_than_t_sne():
     assert sne.perplexity(next_) == pytest.approx(18.7, abs=1.5)
     start = sne.START * np.random.default_rng([0, 1]).normal(size=(200, 2))
     maps = {k: cost.descend(start, first, next_, k, 200, rate)[0] for k, rate in sne.RATES.items()}
-    numbers = {kernel: sne.crowding(v, labels) for kernel, v in maps.items()}
+    numbers = {kernel: sne.separation(v, labels) for kernel, v in maps.items()}
     assert 2 < numbers["gaussian"] < 3.5 < 4.5 < numbers["student"]
     assert all(sne.purity(v, labels) > 0.97 for v in maps.values())
 

@@ -1,5 +1,6 @@
 """Tables over seeds: digits, ranges, and verdicts only where ranges do not overlap."""
 
+import itertools
 import math
 
 import pytest
@@ -42,10 +43,11 @@ def test_a_cell_has_no_more_digits_than_the_seeds_allow(values, cell):
 
 
 def test_a_verdict_needs_ranges_that_do_not_overlap():
-    assert lowest({"a": [3.0, 4.0], "b": [1.0, 2.0], "c": [9.0, 2.5], "once": [0.1]}) == "b, with every seed"
+    assert lowest({"a": [3.0, 4.0], "b": [1.0, 2.0], "c": [9.0, 2.5]}, 2).startswith("b, with every seed")
     overlapping = {"a": [2.0, 4.0], "b": [1.0, 2.0], "c": [9.0, 5.0]}
-    assert lowest(overlapping) == "undecided; the range of b over seeds overlaps that of a"
-    assert lowest({"a": [1.0], "b": [2.0, 3.0]}) == "undecided; it takes at least two seeds of each"
+    assert lowest(overlapping, 2) == "undecided; the range of b over seeds overlaps that of a"
+    assert lowest({"a": [1.0], "b": [2.0]}, 1) == "undecided; it takes at least two seeds of each"
+    assert lowest({"a": [], "b": [2.0, 3.0]}, 2) == "undecided; it takes at least two seeds of each"
     assert disjoint({"a": [3.0, 4.0], "b": [1.0, 2.0], "once": [1.5]}) and not disjoint(overlapping)
     assert not disjoint({"a": [1.0], "b": [2.0]})
 
@@ -53,3 +55,14 @@ def test_a_verdict_needs_ranges_that_do_not_overlap():
 def test_an_infinite_value_is_shown():
     rows = table("", {"kl": {"all": [math.inf, math.inf], "one": [1.5, math.inf]}}).splitlines()
     assert rows[2] == "| kl | inf | inf (1.500 to inf) |"
+
+
+def test_a_kind_is_lowest_only_with_all_of_its_seeds():
+    assert lowest({"a": [1, 2, 3], "b": [4, 5, 6]}, 3).startswith("a, with every seed")
+    assert "overlaps that of b" in lowest({"a": [1, 2, 3], "b": [3, 5, 6]}, 3)
+    for failed in ([1, 2], [1]):
+        assert "undecided" in lowest({"a": failed, "b": [4, 5, 6]}, 3), "a failed with one seed or two"
+    assert lowest({"a": [1, 2, 3], "b": [4, 5]}, 3).startswith("a, with every seed")
+    orders = set(itertools.combinations(range(6), 3))  # which ranks the first of two equal kinds has
+    apart = sum("every seed" in lowest({"a": o, "b": sorted({*range(6)} - {*o})}, 3) for o in orders)
+    assert f"once in {len(orders) // apart} comparisons" in lowest({"a": [1, 2, 3], "b": [4, 5, 6]}, 3)
