@@ -98,15 +98,35 @@ def test_masked_tokens_are_scored_by_hand():
     hidden = mask_tokens(
         np.random.default_rng(0).integers(5, 11, (64, 8)).astype("int32"), 11, np.random.default_rng(1)
     )
-    _, scorer = train.build_mlm(args, encoder, hidden.shape[1])
+    trainer, scorer = train.build_mlm(args, encoder, hidden.shape[1])
     scores = numpy(scorer(hidden))  # (rows, right and counted, positions)
     old = hidden[:, -scores.shape[2] :]
     ids, positions = hidden[:, :8], hidden[:, 8 : 8 + scores.shape[2]]
     vectors = numpy(encoder([ops.convert_to_tensor(ids), visible_positions(ids)]))
     vectors = np.take_along_axis(vectors, positions[..., None], 1)
-    predicted = numpy(scorer.get_layer("mlm_head")(vectors)).argmax(-1)
+    logits = numpy(scorer.get_layer("mlm_head")(vectors)).astype("float64")
+    predicted = logits.argmax(-1)
+    log_p = logits - np.logaddexp.reduce(logits, -1, keepdims=True)
+    of_old = np.take_along_axis(log_p, np.maximum(old, 0)[..., None], -1)[..., 0]
+    loss = trainer.loss_function(**trainer(hidden))["loss"]
+    assert float(loss) == pytest.approx(-of_old[old >= 0].mean(), rel=1e-5), "of the hidden tokens alone"
     assert np.array_equal(scores[:, 1], old >= 0) and np.array_equal(scores[:, 0], (predicted == old) & (old >= 0))
     assert 0 < scores[:, 0].sum() < scores[:, 1].sum(), "an untrained encoder is sometimes right"
+
+
+def test_the_loss_of_a_fine_tuning_by_hand():
+    args = SimpleNamespace(size=6, depth=2, tune_learning_rate=0.01, seed=0)
+    encoder = build_encoder(11, 6, width=4, depth=2, heads=2, embedding=2)
+    rows = np.random.default_rng(0).integers(5, 11, (8, 9)).astype("int32")
+    rows[:, 6:] -= 5  # three labels out of six
+    trainer, scorer = train.build_tuning(args, encoder, Task(rows, rows, rows, 6, 2, None), "shared")
+    logits = numpy(keras.Model(scorer.input, scorer.get_layer("labels").output)(rows)).astype("float64")
+    log_p = logits - np.logaddexp.reduce(logits, -1, keepdims=True)
+    values = trainer.loss_function(**trainer(rows))
+    expected = -np.take_along_axis(log_p, rows[:, 6:, None], -1)[..., 0].mean(-1)
+    assert numpy(values["loss"]) == pytest.approx(expected, rel=1e-4)
+    right = (logits.argmax(-1) == rows[:, 6:]).mean(-1)
+    assert numpy(values["accuracy"]) == pytest.approx(right) and 0 < right.mean() < 1
 
 
 @pytest.mark.parametrize("variant", ["unshared", "scaled"])

@@ -6,6 +6,7 @@ import pytest
 from keras import layers, ops
 
 from common.cli import apply_preset
+from common.data.images import load_images
 from dcgan import semi_supervised
 from dcgan.features import balanced
 from dcgan.semi_supervised_layers import LabelledBatch, WeightNormDense, initialize_from_data
@@ -144,6 +145,22 @@ def test_it_trains_and_goes_on(home, tmp_path, monkeypatch, data, flags):
     if not flags:
         assert run_here(*command, "--resume", "--steps", "6") == 0
         assert metrics_of(results.parent)["steps"] == 6
+
+
+def test_wrong_labels_of_the_test_images_are_counted(home, tmp_path, monkeypatch, data):
+    """With logits that name the right class of all test images but 37."""
+    monkeypatch.setenv("KERAS_HOME", str(home / "cache"))
+    test = load_images("mnist", 28, "test", data[-1])
+    named = test.labels + (np.arange(len(test.labels)) < 37)
+    seen = []
+    monkeypatch.setattr(
+        semi_supervised, "predict_logits", lambda model, x: seen.append(x) or np.eye(10)[named % 10] - 0.5
+    )
+    flags = [*data, "--labels", "20", "--out", tmp_path]
+    semi_supervised.run(semi_supervised.make_parser().parse_args(list(map(str, flags))))
+    (results,) = tmp_path.rglob("results.json")
+    assert metrics_of(results.parent)["test_errors"] == 37
+    np.testing.assert_allclose(seen[0], np.asarray(test.array).reshape(len(test.array), -1) / 255, atol=1 / 255)
 
 
 def test_wrong_labels_get_one_line(home, tmp_path, monkeypatch, data):

@@ -11,6 +11,7 @@ from energy_gan import entropies, train
 from energy_gan.entropies import joint_vs_product_loss
 from tests.energy_gan.helpers import plane_flags
 from tests.helpers.arrays import numpy64 as numpy
+from tests.helpers.autodiff import weight_gradients
 
 LOG2 = np.log(2)
 
@@ -90,6 +91,16 @@ def test_terms_by_hand():
     np.testing.assert_allclose(term, (np.log1p(np.exp(-scores[0])) + np.log1p(np.exp(scores[1]))) / 2, rtol=1e-4)
 
     assert entropies.ENTROPIES["none"](z, x, args) == (None, [])
+
+
+@pytest.mark.parametrize("entropy", ["infogan", "correlation", "jsd"])
+def test_the_term_reaches_the_generator(entropy):
+    """By the weights of the term alone: of the loss of both, the energy's gradient would hide a missing one."""
+    trainer, _, generator = train.build(plane_flags("--entropy", entropy, "--latent-dim", "3"), (2,))
+    batch = ops.convert_to_tensor(np.random.default_rng(0).standard_normal((16, 2)).astype("float32"))
+    term = lambda: ops.mean(trainer.generator(batch, training=True)["entropy"])
+    for gradient in weight_gradients(term, [w for w in generator.trainable_variables if len(w.shape) == 2]):
+        assert abs(gradient).max() > 1e-6
 
 
 def test_terms_tell_a_faithful_generator_from_a_collapsed_one():

@@ -10,11 +10,12 @@ from keras import layers
 from common.cli import apply_preset
 from common.data import toy_faces
 from common.data.images import load_images, to_float
+from common.errors import UserError
 from common.losses.correlation import average, correlation
 from common.models.inference import load_model
 from common.models.layers import Latent
 from common.training.single_loss import SingleLoss
-from ogan import evaluate, train
+from ogan import evaluate, experiment, train
 from ogan.experiment import run_ogan
 
 METRICS = {
@@ -44,6 +45,21 @@ def build_small(args, channels):
     model = SingleLoss(x, {"z": z, "code": encoder(generator(z)), "code_real": encoder(x)}, loss)
     model.compile(keras.optimizers.Adam(1e-3))
     return model, encoder, generator
+
+
+@pytest.mark.parametrize("flag", ["--flip", "--no-flip"])
+def test_the_training_mirrors_images_if_it_should(tmp_path, monkeypatch, flag):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    parser = train.make_parser()
+    flags = ["--preset", "smoke", "--limit", "40", flag, "--out", str(tmp_path / "runs")]
+    args = apply_preset(parser.parse_args(flags), parser, train.PRESETS)
+
+    def stop(*_, flip, **__):
+        raise UserError(f"flip is {flip}")
+
+    monkeypatch.setattr(experiment, "train", stop)
+    with pytest.raises(UserError, match=f"flip is {flag == '--flip'}"):
+        run_ogan(args, "ogan", build_small, {})
 
 
 def test_metrics_of_drawn_faces(tmp_path, monkeypatch, capsys):

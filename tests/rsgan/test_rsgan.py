@@ -30,6 +30,32 @@ def test_every_loss_and_penalty_has_a_method():
     assert {method.penalty for method in METHODS.values()} == {None, *PENALTIES}
 
 
+def test_the_table_of_methods_says_what_the_papers_do():
+    """Loss, penalty, spectral norm, limit of the weights, steps of both players in a round."""
+    table = {
+        "sgan": ("sgan", None, False, None, (1, 2)),
+        "sngan": ("sgan", None, True, None, (1, 2)),
+        "lsgan": ("lsgan", None, False, None, (1, 1)),
+        "hinge": ("hinge", None, False, None, (1, 1)),
+        "wgan": ("wgan", None, False, 0.01, (5, 1)),
+        "wgan_sn": ("wgan", None, True, None, (5, 1)),
+        "wgan_gp": ("wgan", "gp", False, None, (5, 1)),
+        "wgan_div": ("wgan", "div", False, None, (1, 1)),
+        "rsgan": ("rsgan", None, False, None, (1, 1)),
+        "rsgan_sn": ("rsgan", None, True, None, (1, 2)),
+        "rsgan_gp": ("rsgan", "gp", False, None, (1, 1)),
+        "tsgan": ("tsgan", None, True, None, (1, 2)),
+        "twgan": ("twgan", None, True, None, (1, 2)),
+        "r3gan": ("rsgan", "r1_r2", False, None, (1, 1)),
+        "sgan_r1": ("sgan", "r1", False, None, (1, 1)),
+        "dragan": ("sgan", "dragan", False, None, (1, 1)),
+    }
+    for name, row in table.items():
+        m = METHODS[name]
+        assert (m.loss, m.penalty, m.spectral_norm, m.clip, m.steps_per_round) == row, name
+    assert METHODS["ct_gan"].consistency == 2.0
+
+
 def test_method_losses_by_hand():
     """WGAN-GP: -(r - f) + penalty for the critic; a single loss has its value, the generator's part is worth 0."""
     real, fake = np.array([[3.0], [1.0]], "float32"), np.array([[1.0], [-2.0]], "float32")
@@ -194,6 +220,7 @@ def layers_with_kernel(network):
         ("lsgan", ["--spectral-norm"], True),
         ("lsgan", [], False),
         ("rsgan_sn", [], True),
+        ("sngan", [], True),
         ("rsgan_sn", ["--no-spectral-norm"], False),
         ("tsgan", [], True),
         ("tsgan", ["--no-spectral-norm"], False),

@@ -70,7 +70,7 @@ def run(tmp_path, monkeypatch):
         generator.set_weights([w + run_once.bias for w in generator.get_weights()])
         return None, critic, generator
 
-    def run_once(n_train=10, n_test=10, bias=0.0, dataset="lfw", flags=()):
+    def run_once(n_train=10, n_test=10, bias=0.0, dataset="lfw", flags=(), build=build):
         def load_images(name, size, split, data_dir, limit, crop):
             n, seed = {"train": (n_train, 0), "test": (n_test, 1)}[split]
             pixels = np.random.default_rng(seed).integers(0, 256, (n, size, size, 3), dtype=np.uint8)
@@ -177,6 +177,21 @@ def test_the_averaged_generator_is_measured_and_saved(run, monkeypatch):
     assert shift == pytest.approx(0.9)  # the biases began at 0
     assert json.loads((run_dir / "results.json").read_text())["network"].startswith("average over the steps")
     assert len(used) > 2 and all(model is kept[0].models[0] for model, _ in used)
+
+
+def test_the_averaged_generator_has_the_batch_statistics_of_its_own_latents(run, monkeypatch):
+    """Those that the average has from the training are of earlier networks."""
+    normed = [keras.layers.BatchNormalization(), keras.layers.Dense(16 * 16 * 3), keras.layers.Reshape((16, 16, 3))]
+
+    def build(args, shape):
+        critic = keras.Sequential([keras.Input(shape), keras.layers.Flatten(), keras.layers.Dense(1)], name="critic")
+        return None, critic, keras.Sequential([keras.Input((args.latent_dim,)), *normed], name="generator")
+
+    monkeypatch.setattr(gan, "train", lambda *_, on_interval, **__: on_interval(4) or [])
+    run_dir = run(flags=["--ema", "0.99", "--seed", "3"], build=build)
+    norm = load_model(run_dir / "generator.keras").layers[0]
+    z = np.random.default_rng([3, gan.RECALIBRATION_STREAM]).standard_normal((2048, 4), "float32")
+    np.testing.assert_allclose(norm.moving_mean, z.mean(0), atol=1e-5)
 
 
 def test_the_latents_depend_on_the_seed(run, monkeypatch):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from common.data import toy_2d
+from common.experiments import sample_space as module
 from common.experiments.sample_space import ImageSpace, PlaneSpace
 from common.metrics.wasserstein import laplacian_wasserstein
 
@@ -54,6 +55,27 @@ def test_small_images_are_shown_nine_by_nine_at_twice_their_size(faces, tmp_path
     np.testing.assert_array_equal(pixels.repeat(2, 0).repeat(2, 1), grid)
     cells = pixels.reshape(9, 32, 9, 32, 3).swapaxes(1, 2).reshape(81, 32, 32, 3)
     np.testing.assert_array_equal(cells, faces.test[:81])
+
+
+@pytest.mark.parametrize(("dataset", "modes"), [("stacked_mnist", 1000), ("stacked_mnist_2", 100), ("mnist", 10)])
+def test_modes_are_counted_in_26_samples_for_each(tmp_path, monkeypatch, dataset, modes):
+    """The classifier is replaced by one that sees the first half of the classes, all equally often."""
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    images, labels = np.random.default_rng(0).integers(0, 256, (60, 28, 28), np.uint8), np.arange(60) % 10
+    np.savez(tmp_path / "mnist.npz", x_train=images[:40], y_train=labels[:40], x_test=images[40:], y_test=labels[40:])
+    monkeypatch.setattr(
+        module, "extractor", lambda *_: lambda images: images[:, ::8, ::8].reshape(len(images), -1) / 255
+    )
+    monkeypatch.setattr(module, "predicted_labels", lambda images, *_: np.arange(len(images)) % (modes // 2))
+    flags = {"dataset": dataset, "size": 32, "data_dir": tmp_path, "limit": 40, "crop": "square"}
+    space = ImageSpace(argparse.Namespace(**flags, features="classifier"))
+    assert space.modes == modes
+    calls = []
+    metrics = space.evaluate(
+        lambda n, seed_stream: calls.append((n, seed_stream)) or np.resize(space.train.array, (n, *space.shape))
+    )
+    assert metrics["modes"] == modes // 2 and metrics["mode_kl"] == pytest.approx(np.log(2))
+    assert calls[-1] == (26 * modes, 5), "other samples than those of the distances"
 
 
 def test_with_pixels_no_classifier_is_trained_and_no_modes_are_counted(tmp_path, monkeypatch):

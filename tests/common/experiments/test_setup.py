@@ -28,17 +28,19 @@ def test_half_precision_is_offered_where_the_cpu_has_it(
         (tmp_path / "cpuinfo").write_text(f"processor : 0\nflags : fpu {cpu} sse\n")
     monkeypatch.setattr(setup, "CPU_INFO", tmp_path / "cpuinfo")
     monkeypatch.setattr(setup.backend, "accelerators", lambda: gpus)
-    monkeypatch.setattr("keras.mixed_precision.set_global_policy", lambda name: None)
-    monkeypatch.setattr("keras.utils.set_random_seed", lambda seed: None)
+    policies, seeds = [], []
+    monkeypatch.setattr("keras.mixed_precision.set_global_policy", policies.append)
+    monkeypatch.setattr("keras.utils.set_random_seed", seeds.append)
     flags = {
         "epochs": None,
         "steps": 1,
         "batch_size": 2,
         "preset": "quick",
-        "seed": 0,
+        "seed": 7,
         "variant": "quick",
         "resume": str(tmp_path),
     }
     args = argparse.Namespace(dataset=dataset, size=size, mixed_precision=precision, out=tmp_path, **flags)
     setup.prepare(args, "ogan")
     assert ("--mixed-precision bfloat16" in capsys.readouterr().out) == noted
+    assert seeds == [7] and policies == ([f"mixed_{precision}"] if precision else [])
