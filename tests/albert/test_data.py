@@ -1,5 +1,7 @@
 """The strings of the grammar, the reviews, and the masks of the pre-training."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -51,6 +53,15 @@ def test_tasks_of_the_grammar(monkeypatch):
     other = grammar.load_grammar(16, 40, 20, 1)
     assert not np.array_equal(other.unlabelled, data.unlabelled)
     assert np.array_equal(grammar.load_grammar(16, 40, 20, 1).tasks["sort"].train, other.tasks["sort"].train)
+
+
+def test_no_string_is_in_two_parts(monkeypatch):
+    monkeypatch.setattr(grammar, "UNLABELLED", 200)
+    data = grammar.load_grammar(32, 60, 60, 0)
+    task = data.tasks["depth"]
+    parts = [data.unlabelled, data.held_out, task.train[:, :32], task.valid[:, :32], task.test[:, :32]]
+    rows = [{row.tobytes() for row in part} for part in parts]
+    assert all(len(part) > 50 for part in rows) and not any(a & b for a, b in itertools.combinations(rows, 2))
 
 
 def test_masks_hide_a_share_of_the_symbols():

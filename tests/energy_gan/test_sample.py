@@ -13,7 +13,7 @@ from keras import layers, ops
 from common.data import toy_faces
 from common.experiments.sample_space import ImageSpace, PlaneSpace
 from common.files import write_json
-from energy_gan import acceptance_rules, sample
+from energy_gan import acceptance_rules, langevin, sample
 from energy_gan.sample import energy_of
 from tests.helpers.arrays import assert_not_blank
 from tests.helpers.scripts import error_line, write_pngs
@@ -43,8 +43,11 @@ def test_energy_of_a_latent(tmp_path):
     np.testing.assert_allclose(with_prior, 2 * u + np.sum(z**2, 1) / 2, rtol=1e-5)
 
 
-@pytest.mark.parametrize(("images", "flags"), [(False, ["--rule", "langevin"]), (True, ["--no-prior"])])
+@pytest.mark.parametrize(
+    ("images", "flags"), [(False, ["--rule", "langevin"]), (True, ["--no-prior", "--beta", "3", "--seed", "1"])]
+)
 def test_sampling_from_a_run(tmp_path, monkeypatch, images, flags):
+    seed, beta = (1, 3) if images else (0, 1)
     dataset, shape = "8gaussians", (2,)
     if images:
         faces = toy_faces.draw(toy_faces.sample_factors(240, seed=0), 32)
@@ -56,19 +59,26 @@ def test_sampling_from_a_run(tmp_path, monkeypatch, images, flags):
     run_flags["features"] = "pixels" if images else None
     write_json(tmp_path / "config.json", {"flags": run_flags})
     monkeypatch.setattr(sample, "FRAMES", 6)
+    chains, chain = [], langevin.sample_chain
+    record = lambda *args, **kwargs: chains.append(chain(*args, **kwargs)) or chains[-1]
+    monkeypatch.setattr(langevin, "sample_chain", record)
     arguments = [str(tmp_path), "--steps", "20", "--step-size", "0.05", "--chains", "80", *flags]
     sample.run(sample.make_parser().parse_args(arguments))
     folder = tmp_path / ("mala-no-prior" if images else "langevin")
     metrics = json.loads((folder / "results.json").read_text())["metrics"]
 
-    latents = lambda n, stream: np.random.default_rng([0, stream]).standard_normal((n, 3), "float32")
+    latents = lambda n, stream: np.random.default_rng([seed, stream]).standard_normal((n, 3), "float32")
     z = latents(80, 4)
     assert metrics["u/before"] == pytest.approx(-ops.convert_to_numpy(critic(generator(z))).mean(), rel=1e-4)
     assert metrics["u/after"] < 0.7 * metrics["u/before"], "the energy falls"
     assert 0.5 < metrics["acceptance"] < 1 if images else metrics["acceptance"] == 1
     assert 0.5 < metrics["ess"] <= 11 and metrics["r_hat"] > 1.01 and metrics["energy/standard_error"] > 0
     if images:  # the energy is U alone
-        assert metrics["u/after"] < metrics["energy"] < metrics["u/before"]
+        assert metrics["u/after"] < metrics["energy"] / beta < metrics["u/before"]
+        assert metrics["energy"] == pytest.approx(chains[0]["energies"][10:].mean(), rel=1e-5), "of the second half"
+        last = chains[0]["trajectory"][-1]
+        u = -ops.convert_to_numpy(critic(generator(last))).mean()
+        assert metrics["u/after"] == pytest.approx(u, rel=1e-4)
     assert metrics["z/before"] == pytest.approx(np.sqrt(np.mean(z**2)), rel=1e-5)
 
     # before the first step the chains are the generator's own samples, measured as in its training

@@ -9,10 +9,14 @@ import pytest
 from keras import ops
 
 from common.cli import apply_preset
+from common.data.batches import EndlessBatches
+from common.data.images import load_images
+from common.errors import UserError
 from flow import glow, nice, realnvp
-from flow.layers import AdditiveCoupling, AffineCoupling
+from flow.layers import Actnorm, AdditiveCoupling, AffineCoupling, Logit, Squeeze
 from flow.layers.likelihood import UniformNoise, log_normal
 from flow.layers.networks import uniform_mlp
+from flow.training import run_images
 from tests.helpers.flows import assert_close, random_array, to_numpy
 from tests.helpers.scripts import ROOT
 
@@ -38,6 +42,45 @@ def loss_and_outputs(trainer, x, training=False):
     outputs = trainer(x, training=training)
     metrics = {name: ops.convert_to_numpy(value) for name, value in trainer.loss_function(**outputs).items()}
     return metrics, *to_numpy([outputs["z"], outputs["log_det"]])
+
+
+@pytest.mark.parametrize("coupling", ["affine", "spline"])
+def test_both_coordinates_of_the_plane_pass_through_a_curve(coupling):
+    """If all couplings changed the same one, the other would only be shifted and scaled."""
+    flags = ["--dataset", "two_moons", "--coupling", coupling, "--couplings", "4"]
+    _, flow = build(realnvp, *flags, shape=(2,), presets=realnvp.PLANE_PRESETS)
+    randomise(flow)
+    x = random_array(50, 2)
+    z = lambda x: np.asarray(to_numpy([flow(x.astype("float32"))[0]])[0], "float64")
+    for i in (0, 1):
+        step = 0.1 * np.eye(2)[i]
+        assert abs(z(x + step) + z(x - step) - 2 * z(x))[:, i].max() > 1e-3
+
+
+@pytest.mark.parametrize("start", ["data", "zero"])
+def test_glow_starts_from_the_first_batch_if_it_should(tmp_path, monkeypatch, start):
+    flows = []
+
+    def stop(trainer, *_, **__):
+        flows.append(next(layer for layer in trainer._flatten_layers() if layer.name == "flow"))
+        raise UserError("enough")
+
+    monkeypatch.setattr(run_images, "train", stop)
+    parser = glow.make_parser()
+    flags = ["--preset", "smoke", "--dataset", "toy_faces", "--size", "32", "--start", start, "--batch-size", "32"]
+    args = parser.parse_args([*flags, "--out", str(tmp_path)])
+    with pytest.raises(UserError, match="enough"):
+        glow.run(args)
+    images = load_images("toy_faces", 32, "train", limit=200)
+    x = (EndlessBatches(images, 32, seed=0, dtype="uint8")[0].astype("float32") + 0.5) / 256
+    norms = [layer for layer in flows[0]._flatten_layers() if isinstance(layer, Actnorm)]
+    first = next(layer for layer in norms if layer.bias.shape == (12,))  # the later ones see 24 channels
+    y = ops.convert_to_numpy(first(Squeeze()(Logit(1e-4)(x)[0])[0])[0])
+    if start == "data":
+        assert_close(y.mean((0, 1, 2)), np.zeros(12))
+        assert_close(y.std((0, 1, 2)), np.ones(12))
+    else:
+        assert not any(ops.convert_to_numpy(w).any() for layer in norms for w in layer.weights)
 
 
 def test_the_loss_of_nice_is_the_article_s():

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import keras
 import numpy as np
 import pytest
+from keras import ops
 
 from common.data.batches import EndlessBatches
 from common.errors import UserError
@@ -12,6 +13,7 @@ from glann import glo, train
 from glann.codes import find_codes, first_codes, gaussian_codes, unit
 from glann.representation import l2
 from tests.helpers.arrays import numpy
+from tests.helpers.autodiff import gradient
 
 RNG = np.random.default_rng(0)
 PIXELS = RNG.integers(0, 256, (40, 16, 16, 1)).astype("uint8")
@@ -34,6 +36,46 @@ def test_codes_have_norm_1_after_every_step_and_only_those_of_the_batch_move():
         moved = np.flatnonzero(np.abs(after - before).max(1) > 1e-5)
         np.testing.assert_array_equal(moved, np.sort(batches[step]["rows"]))
         before = after
+
+
+def test_a_step_moves_a_code_by_its_rate_times_the_gradient_of_its_own_image():
+    """The loss is a mean over the batch, the rate that of one image: so a step follows the gradient of the sum."""
+    space = SimpleNamespace(train=SimpleNamespace(array=PIXELS), shape=(16, 16, 1))
+    args = SimpleNamespace(**vars(ARGS) | {"learning_rate": 0.0, "code_learning_rate": 5.0})
+    trainer, generator, codes, _ = glo.build(args, space, first_codes(PIXELS, 6))
+    batch = EndlessBatches(PIXELS, 8, with_rows=True)[0]
+    before = numpy(codes.embeddings)[batch["rows"]]
+    moments = [numpy(w) for w in generator.weights]
+    loss = lambda c: ops.sum(ops.mean(ops.square(batch["x"] - generator(c, training=True)), (1, 2, 3)))
+    stepped = before - 5.0 * gradient(loss, before)
+    generator.set_weights(moments)
+    trainer.train_on_batch(batch)
+    assert np.abs(unit(stepped) - before).max() > 0.05
+    np.testing.assert_allclose(numpy(codes.embeddings)[batch["rows"]], unit(stepped), atol=1e-3)
+
+
+def test_the_first_codes_are_whitened_components():
+    coefficients = RNG.normal(size=(40, 3)) * [60, 20, 7]
+    patterns = np.linalg.qr(RNG.normal(size=(256, 3)))[0].T * 12
+    images = np.clip(128 + coefficients @ patterns, 0, 255).astype("uint8").reshape(40, 16, 16, 1)
+    flat = images.reshape(40, -1) - images.reshape(40, -1).mean(0)
+    expected, codes = unit(np.linalg.svd(flat, full_matrices=False)[0][:, :3]), first_codes(images, 3)
+    np.testing.assert_allclose(codes, expected * np.sign((expected * codes).sum(0)), atol=0.02)
+
+
+@pytest.mark.parametrize("candidates", [1, 5])
+def test_a_code_seeks_the_nearest_of_all_candidates(candidates):
+    codes = unit(RNG.normal(size=(7, 3))).astype("float32")
+    args = SimpleNamespace(seed=0, noise_dim=3, map_width=16, candidates=candidates, map_learning_rate=5e-3)
+    trainer, T = train.build_map(args, 3)
+    latent = next(layer for layer in trainer.layers if "latent" in layer.name)
+    state = latent.seed_generator.state.numpy().copy()
+    mapped = numpy(trainer(codes, training=True)["mapped"])
+    latent.seed_generator.state.assign(state)
+    drawn = numpy(T(latent(np.zeros((7 * candidates, 3), "float32"))))
+    nearest = np.square(codes[:, None] - drawn).sum(-1).argmin(1)
+    assert len(drawn) == 7 * candidates and (candidates == 1 or nearest.max() >= 7)
+    np.testing.assert_allclose(mapped, drawn[nearest], atol=1e-5)
 
 
 def test_the_first_codes_tell_images_apart_by_their_components():
