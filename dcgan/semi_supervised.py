@@ -188,8 +188,8 @@ def run(args):
         atomic_write(run_dir / "discriminator.keras", measured.save)
         errors.complete(args.steps, measure)
         steps, values = errors.curve()
-        metrics = {"test_errors": values[-1], "test_images": len(test.labels), **train_seconds(rows)}
-        metrics |= {"steps": args.steps, "labels": args.labels}
+        metrics = {"test_errors": errors.values[str(args.steps)], "test_images": len(test.labels)}
+        metrics |= train_seconds(rows) | {"steps": args.steps, "labels": args.labels}
         published = {} if args.supervised else REFERENCES.get(args.dataset, {}).get(args.labels, {})
         write_results(run_dir, metrics, published, network=measured_network(averages))
         title = f"{in_words(args.dataset)} from {args.labels:,} labels"

@@ -112,7 +112,8 @@ def report(args, output_dir, steps, run_dirs):
                 m["held_out/step 0"] - m["held_out/small model"] for m in metrics if offset and "held_out/step 0" in m
             ],
         }
-    footer = f"\nlowest loss at the end: {lowest({way: row['loss at the end'] for way, row in rows.items()})}\n"
+    at_the_end = {way: row["loss at the end"] for way, row in rows.items()}
+    footer = f"\nlowest loss at the end: {lowest(at_the_end, max(map(len, at_the_end.values())))}\n"
     jumps = {way: max(map(abs, row["jump at the switch"])) for way, row in rows.items() if row["jump at the switch"]}
     footer += "".join(f"greatest jump at the switch, {way}: {jump:.1e}\n" for way, jump in jumps.items())
     print(write_table(output_dir, "model", rows, args, footer))

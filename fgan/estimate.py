@@ -168,7 +168,6 @@ def run(args):
 
     # {step: [bound on the second split, bound on the third, its standard error]}
     history = MetricHistory(run_dir / "bounds.json")
-    bounds = history.values
     as_float = (lambda x: x) if toy else to_float
 
     def measure(step):
@@ -183,6 +182,7 @@ def run(args):
 
     # the second split chooses the step, the third measures the bound there
     history.complete(args.steps, measure)
+    bounds = history.values
     best_step = max(bounds, key=lambda step: bounds[step][0])
     _, bound, standard_error = bounds[best_step]
     metrics = {

@@ -168,7 +168,8 @@ def _finished_run(job_dir, arguments):
     """
     # `config.json` names the command that ran last, even if it was stopped; `results.json` the one that ended
     files = (run_dir / "results.json" for run_dir in _file_states(job_dir))
-    return next((path.parent for path in files if _content(path).get("command") == _command(arguments)), None)
+    ended = (path.parent for path in files if _content(path).get("command") == _command(arguments))
+    return next((run_dir for run_dir in ended if _has_command(run_dir, arguments)), None)
 
 
 def _has_command(run_dir, arguments):

@@ -6,6 +6,8 @@ function of the step (`common.data.batches`). Keras's `BackupAndRestore` restore
 order of the data, and repeats the interrupted epoch. The file appears complete or not at all.
 """
 
+import os
+
 import numpy as np
 from keras import ops
 
@@ -38,6 +40,8 @@ def save(path, variables, step, extra=None):
 
     def write(temporary):
         np.savez(temporary, step=np.int64(step), **arrays)
+        with open(temporary, "rb") as file:  # on the disk before it takes the place of the last one
+            os.fsync(file.fileno())
 
     atomic_write(path, write)
 

@@ -24,6 +24,7 @@ from common.training import checkpoint
 from common.training.interrupts import finish_step_on_interrupt
 from common.training.log import displayed, format_log, progress_line, read_log
 from common.training.run_dir import accept_run
+from common.training.run_files import forget_steps
 from common.training.tensorboard import tensorboard_writer
 
 
@@ -58,15 +59,22 @@ class TrainingLog(keras.callbacks.Callback):
         self.step, extra = checkpoint.load(self.run_dir / "checkpoint.npz", self.variables())
         rows = [row for row in read_log(self.run_dir / "log.csv") if row["step"] <= self.step]
         self.seconds = float(extra.get("seconds", rows[-1]["seconds"] if rows else 0.0))
-        if self.step < self.total_steps:  # the short last interval of a shorter training becomes part of a full one
-            rows = [row for row in rows if row["step"] % self.save_every == 0]
+        rows = [row for row in rows if self._stays(row["step"])]
         self.rows = rows
+        forget_steps(self.run_dir, self._stays)
         self.interval_state = _part(extra, "interval-") if self.step % self.save_every else {}
         for name, callback in self.stateful.items():
             callback.restore(_part(extra, f"{name}-"))
         if self.averages:
             self.averages.updates = self.step
         return self.step
+
+    def _stays(self, step):
+        """Return whether a log row or picture of a step is one of this training's, up to the checkpoint.
+
+        The short last interval of a shorter training becomes part of a full one.
+        """
+        return step <= self.step and (self.step == self.total_steps or step % self.save_every == 0)
 
     def on_train_begin(self, logs=None):
         """Start a progress bar on a terminal."""
@@ -161,8 +169,8 @@ class TrainingLog(keras.callbacks.Callback):
 
     def _save(self):
         backend.sync_jax_state(self.model)
-        # the loss, which is of the step before, does not show it yet; a stateful callback may mend it
-        if not self.stateful and self._first_bad_weight():
+        # the loss, which is of the step before, does not show it yet
+        if self._first_bad_weight():
             self._refuse("a weight")
         extra = {"seconds": self.seconds}
         if self.step % self.save_every:
@@ -229,6 +237,9 @@ def train(
     start = checkpoint_callback.restore()
     if start > steps:
         raise UserError(f"{run_dir} has {start} steps already, more than --steps {steps}; use another --out")
+    rows = checkpoint_callback.rows
+    if start == steps and rows and rows[-1]["step"] < start:
+        raise UserError(f"{run_dir} was stopped at step {start}, inside an interval: give --steps {start + 1} or more")
     accept_run(run_dir)
     if start == steps:
         print(f"{run_dir} is finished: {start} steps are done")
@@ -246,7 +257,7 @@ def train(
             data = batches(images, batch_size, seed, checkpoint_callback.step, flip, dtype, with_rows)
             epochs = {"steps_per_epoch": length, "initial_epoch": first, "epochs": last}
             trainer.fit(data, callbacks=all_callbacks, verbose=0, shuffle=False, **epochs)
-            if backend.any_process(checkpoint_callback.is_stopping) and checkpoint_callback.step < steps:
+            if backend.any_process(checkpoint_callback.stop_requested):
                 raise KeyboardInterrupt(f"stopped at step {checkpoint_callback.step} of {steps}; add --resume to go on")
     return checkpoint_callback.rows
 

@@ -13,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 
 from common import backend
+from common.cores import usable_cores
 from common.errors import UserError
 from common.files import read_json, shortened, write_json
 from common.flag_types import OWN
@@ -31,7 +32,8 @@ def versions():
             installed[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    return installed | ({"backend": backend.backend_name()} if sys.modules.get("keras") else {})
+    threads = os.environ.get("TF_NUM_INTRAOP_THREADS") or str(usable_cores())  # other sums, other last digits
+    return installed | {"threads": threads} | ({"backend": backend.backend_name()} if sys.modules.get("keras") else {})
 
 
 def git_commit():

@@ -4,6 +4,7 @@ import argparse
 import json
 import math
 import os
+import re
 from pathlib import Path
 
 from common.data.images import CROPS, NAMES
@@ -144,10 +145,10 @@ def read_history(path):
 class MetricHistory:
     """Values of one metric during training, by step, in a JSON file of the run.
 
-    After a resume, values newer than the checkpoint are recomputed (identically).
+    After a resume, values newer than the checkpoint are recomputed (identically), see `forget_steps`.
 
     Args:
-        path: the file {step: value}, such as `distances.json`; its values are loaded if it exists.
+        path: the file {step: value}, such as `distances.json`; it need not exist.
 
     Raises:
         UserError: if the file is damaged.
@@ -155,12 +156,16 @@ class MetricHistory:
 
     def __init__(self, path):
         self.path = Path(path)
-        self.values = read_history(self.path)
+        read_history(self.path)
+
+    @property
+    def values(self):
+        """The dict {step, as text: value} of the file."""
+        return read_history(self.path)
 
     def record(self, step, value):
         """Set the value at a step and write the file."""
-        self.values[str(step)] = value
-        write_json(self.path, self.values)
+        write_json(self.path, self.values | {str(step): value})
 
     def complete(self, step, measure):
         """Call `measure(step)`, which records, if the value of that step is missing: a damaged file has lost it."""
@@ -169,8 +174,26 @@ class MetricHistory:
 
     def curve(self):
         """Return (steps, values) in the order of steps, without step 0 (the untrained networks)."""
-        steps = sorted(int(step) for step in self.values if step != "0")
-        return steps, [self.values[str(step)] for step in steps]
+        values = {int(step): value for step, value in self.values.items() if step != "0"}
+        return sorted(values), [values[step] for step in sorted(values)]
+
+
+def forget_steps(run, keep):
+    """Take the steps that a training will make again, or would not have stopped at, out of its histories and pictures.
+
+    Args:
+        run: path of the run directory.
+        keep: function of a step that returns whether its values and pictures stay.
+    """
+    for name in HISTORIES.keys() - {"rescues.json"}:
+        values = read_history(Path(run) / name)
+        kept = {step: value for step, value in values.items() if keep(int(step))}
+        if len(kept) < len(values):
+            write_json(Path(run) / name, kept)
+    for folder in ("samples", "reconstructions"):
+        for path in (Path(run) / folder).glob("step-*.png"):
+            if not keep(int(re.sub(r"\D", "", path.stem) or 0)):
+                path.unlink()
 
 
 def check_run_files(run):

@@ -5,6 +5,8 @@ import math
 from pathlib import Path
 
 import keras
+import numpy as np
+from keras import ops
 
 from common import backend
 from common.errors import UserError
@@ -15,9 +17,10 @@ from common.training import checkpoint
 class CollapseGuard(keras.callbacks.Callback):
     """Callback that takes a collapsed training back to its best state, at a tenth of the learning rate.
 
-    A training has collapsed if the loss of a step is NaN or infinite, or if the mean loss of an epoch (of `fit`) is
-    above `limit`. The best state is that after the epoch with the lowest finite mean loss. It is kept in
-    `<run_dir>/best.npz`, and a NaN never gets there. Every rescue is printed and listed in `<run_dir>/rescues.json`.
+    A training has collapsed if the loss of a step is NaN or infinite, if a weight is at the end of an epoch (of `fit`),
+    whose last loss may not show it yet, or if the mean loss of an epoch is above `limit`. The best state is that after
+    the epoch with the lowest finite mean loss. It is kept in `<run_dir>/best.npz`, and a NaN never gets there. Every
+    rescue is printed and listed in `<run_dir>/rescues.json`.
     (The author's own guard: a limit of 0 after 10 epochs, from 1e-4 to 1e-5.)
 
     Pass the guard to `train` in `stateful` as well as in `callbacks`, so that the checkpoint holds its state.
@@ -79,10 +82,13 @@ class CollapseGuard(keras.callbacks.Callback):
         if self._batches < self.params["steps"]:
             return  # the training was stopped inside this epoch, which is judged after its last step
         loss = logs.get("loss", math.inf)
-        if self.limit is not None and epoch >= self.patience and loss > self.limit:
+        backend.sync_jax_state(self.model)
+        values = (ops.convert_to_numpy(ops.convert_to_tensor(variable)) for variable in self.variables())
+        if not all(np.isfinite(value).all() for value in values if value.dtype.kind == "f"):
+            self._rescue("a weight became NaN or infinite")
+        elif self.limit is not None and epoch >= self.patience and loss > self.limit:
             self._rescue(f"the loss is {loss:.4g}, above {self.limit:.4g}")
         elif loss < self.best_loss:
-            backend.sync_jax_state(self.model)
             self.best_loss, self.best_epoch = loss, epoch + 1
             checkpoint.save(self._new_best, self.variables(), epoch + 1)
             self._write()

@@ -109,6 +109,17 @@ def test_a_rescue_restores_the_best_state_not_the_last(tmp_path):
     assert len(guard.rescues) == 1
 
 
+def test_a_weight_that_only_the_last_update_broke_is_rescued(tmp_path):
+    """The loss of that step is still finite, and the samples of its state could not be drawn."""
+    trainer, flow = small_flow(keras.optimizers.SGD(1e-3))
+    guard = CollapseGuard(tmp_path, trainer.training_state)
+    fit(trainer, POINTS, tmp_path, steps=8, callbacks=[guard])
+    flow.trainable_variables[0].assign(np.nan * numpy(flow.trainable_variables[0]))
+    guard.on_epoch_end(2, {"loss": -1e9})
+    assert all(np.isfinite(numpy(v)).all() for v in trainer.training_state())
+    assert [rescue["why"] for rescue in guard.rescues] == ["a weight became NaN or infinite"]
+
+
 def test_a_training_that_cannot_be_rescued_raises_a_user_error(tmp_path):
     trainer, _ = small_flow()
     guard = CollapseGuard(tmp_path, trainer.training_state, max_rescues=2)

@@ -67,6 +67,14 @@ def test_other_versions_give_a_note(tmp_path, capsys):
     assert "keras 2.2.4 ->" in capsys.readouterr().out
 
 
+def test_another_number_of_threads_gives_a_note(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "7")
+    open_run(make_args(tmp_path), "ogan", 5)
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "1")
+    open_run(make_args(tmp_path, resume=True), "ogan", 5)
+    assert "threads 7 -> 1" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("dataset", "name"),
     [("folder:/a/My Photos!", "folder-My_Photos_"), ("folder:../../x.zip", "folder-x.zip")],
