@@ -3,7 +3,7 @@
 import keras
 from keras import layers, ops
 
-from common.models.layers import Positions
+from common.models.layers import Positions, full_precision
 from common.models.surgery import TiedDense
 
 BLOCK = "block_"  # what the names of the layers begin with that are called again in every block
@@ -71,7 +71,8 @@ def build_mlm_head(encoder):
     x = vectors = keras.Input((None, encoder.output_shape[-1]), name="vectors")
     x = layers.Dense(tokens.output_dim, "gelu", name="mlm_dense")(x)
     x = layers.LayerNormalization(epsilon=1e-6, name="mlm_norm")(x)
-    return keras.Model(vectors, TiedDense(tokens, activation=None, name="mlm_logits")(x), name="mlm_head")
+    logits = TiedDense(tokens, activation=None, dtype=full_precision(None), name="mlm_logits")(x)
+    return keras.Model(vectors, logits, name="mlm_head")
 
 
 def visible_positions(ids, source=None):

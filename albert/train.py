@@ -144,6 +144,7 @@ def build_tuning(args, encoder, task, variant):
     from keras import ops
 
     from albert.encoder import block_variables, visible_positions
+    from common.models.layers import full_precision
     from common.training.single_loss import SingleLoss
 
     # wiring
@@ -152,8 +153,8 @@ def build_tuning(args, encoder, task, variant):
     ids, y = x[:, : args.size], x[:, args.size :]
     vectors = encoder([ids, visible_positions(ids, task.source)])
     start = keras.initializers.GlorotUniform(args.seed)  # the same for every variant
-    head = keras.layers.Dense(task.outputs, kernel_initializer=start, name="labels")
-    logits = ops.cast(head(vectors[:, task.first : task.first + labels]), "float32")
+    head = keras.layers.Dense(task.outputs, kernel_initializer=start, dtype=full_precision(None), name="labels")
+    logits = head(vectors[:, task.first : task.first + labels])
 
     # loss
     error = ops.sparse_categorical_crossentropy(y, logits, from_logits=True)  # (batch, labels)

@@ -6,7 +6,7 @@ The article's is `gated`. The others have about as many parameters between the e
 import keras
 from keras import layers, ops
 
-from common.models.layers import PACKAGE
+from common.models.layers import PACKAGE, full_precision
 from couplet.data import MAX_LINE
 
 KERNEL = 3
@@ -121,4 +121,7 @@ def build_tagger(kind, characters, width, depth, dropout=0.25, seed=0):
     x = layers.Embedding(characters, width, name="characters")(ids)
     x = layers.Dropout(dropout, seed=seed)(x)
     x = MODELS[kind](x, width, depth)
-    return keras.Model(ids, layers.Dense(characters, name="logits")(x), name=kind)
+    logits = layers.Dense(characters, dtype=full_precision(None), name="logits")(
+        x
+    )  # half precision would tie likely characters
+    return keras.Model(ids, logits, name=kind)

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from common import backend
 from common.models.layers import PACKAGE
 
 
@@ -78,7 +79,8 @@ class LabelledBatch(keras.layers.Layer):
         self.seed_generator = keras.random.SeedGenerator(seed)
 
     def call(self, x):
-        rows = keras.random.randint((ops.shape(x)[0],), 0, len(self.labels), seed=self.seed_generator)
+        draw = lambda n: keras.random.randint((n,), 0, len(self.labels), seed=self.seed_generator)
+        rows = backend.rows_of_replica(draw, ops.shape(x)[0])
         return ops.take(ops.convert_to_tensor(self.images), rows, axis=0), ops.take(
             ops.convert_to_tensor(self.labels), rows, axis=0
         )

@@ -4,7 +4,7 @@ import keras
 from keras import layers
 
 from common.errors import UserError
-from common.models.layers import Positions
+from common.models.layers import Positions, full_precision
 from enlarge.layers import Attention, Bias
 
 
@@ -67,7 +67,8 @@ def _parts(vocabulary, width, heads, activation, causal, scaled=True, tied=True,
     if width % heads or (rotary and width // heads % 2):
         multiple = 2 * heads if rotary else heads
         raise UserError(f"the width must be a multiple of {multiple} for {heads} heads. Received: {width}")
-    embedding = layers.ReversibleEmbedding(vocabulary, width, tie_weights=tied, name="tokens")
+    of_logits = keras.dtype_policies.get(full_precision(None)).compute_dtype
+    embedding = layers.ReversibleEmbedding(vocabulary, width, tie_weights=tied, reverse_dtype=of_logits, name="tokens")
     norm = lambda name: layers.LayerNormalization(epsilon=epsilon, name=name)
 
     def attend(block, x):

@@ -6,8 +6,12 @@ import keras
 import numpy as np
 import pytest
 
+from albert.encoder import build_encoder, build_mlm_head
 from common.losses.gradient_penalties import RandomInterpolation, SquaredGradientNorm
 from common.models.layers import Latent
+from common.training.skip_gram import build_skip_gram
+from couplet.networks import build_tagger
+from enlarge import transformer
 from flow.layers.base import InvertibleLayer
 from flow.layers.likelihood import UniformNoise
 from tests.helpers.arrays import numpy
@@ -80,3 +84,24 @@ def test_a_flow_in_half_precision_has_nearly_the_likelihood_of_float32(name):
     expected = bits("float32")
     for dtype, tolerance in {"float16": 0.003, "bfloat16": 0.02}.items():
         assert 0 < np.abs(bits(f"mixed_{dtype}") - expected).mean() < tolerance, dtype
+
+
+@every_dtype
+def test_logits_of_texts_are_float32(dtype):
+    """Rounded to half precision, likely characters would tie, and an answer take the first in the alphabet."""
+    keras.config.set_dtype_policy(f"mixed_{dtype}")
+    ids = np.zeros((2, 5), "int32")
+    encoder = build_encoder(11, 5, width=8, depth=1, heads=2, embedding=4)
+    vectors = keras.random.normal((2, 5, 8), seed=0)
+    logits = {
+        "couplet": build_tagger("gated", 9, 8, 1)(ids),
+        "enlarge": transformer.decoder(7, 5, width=8, depth=1, heads=2)(ids),
+        "albert": build_mlm_head(encoder)(vectors),
+    }
+    assert {name: dtype_of(x) for name, x in logits.items()} == dict.fromkeys(logits, "float32")
+    kernel = numpy(encoder.get_layer("tokens").embeddings)
+    assert len(np.unique(numpy(logits["albert"]))) > 100 and kernel.dtype == np.float32
+    for negatives in (None, 3):
+        trainer, *_ = build_skip_gram(np.ones(9), 4, 1e-3, negatives)
+        scores = trainer(np.array([[0, 1], [2, 3]], "int32"))
+        assert {dtype_of(x) for name, x in scores.items() if name != "j"} == {"float32"}

@@ -59,7 +59,8 @@ def prepare_for_replicas(model):
     sum_over_replicas, apply = optimizer._all_reduce_sum_gradients, model.optimizer.apply
     summed_pairs = lambda gradients, variables: sum_over_replicas(zip(gradients, variables, strict=True))
     model.optimizer.apply = lambda *args: apply(*zip(*summed_pairs(*args), strict=True))
-    optimizer._all_reduce_sum_gradients = list  # they are summed already
+    for summed in (optimizer, *getattr(optimizer, "optimizers", ())):  # the parts of a MultiOptimizer sum too
+        summed._all_reduce_sum_gradients = list  # they are summed already
 
     train_step, shape = model.train_step, (1,) if strategy_of_processes() else ()
     norms = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]

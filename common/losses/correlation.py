@@ -5,7 +5,7 @@ All functions work on the last axis of each sample and compute in float32 under 
 
 from keras import ops
 
-MIN_VARIANCE = 1e-12  # a constant code gets correlation 0 and gradient 0 instead of NaN
+MIN_VARIANCE = 1e-12  # a constant code gets correlation 0, and a large but finite gradient, instead of NaN
 
 
 def average(z):

@@ -207,6 +207,10 @@ def consistency_penalty(score, other_score, features, other_features, weight=2.0
     Returns:
         Tensor (batch,).
     """
+    # float32: the square of a feature of 256 overflows float16
+    score, other_score, features, other_features = (
+        ops.cast(x, "float32") for x in (score, other_score, features, other_features)
+    )
     scores = ops.squeeze(ops.square(score - other_score), -1)
     return weight * (scores + 0.1 * ops.mean(ops.square(features - other_features), -1))
 

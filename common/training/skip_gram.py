@@ -89,8 +89,9 @@ def build_skip_gram(frequencies, dimensions, learning_rate, negatives=None, shar
     """
     # tables
     n = len(frequencies)
-    u = layers.ReversibleEmbedding(n, dimensions, name="u")
-    v = u if shared else layers.ReversibleEmbedding(n, dimensions, name="v")
+    table = lambda name: layers.ReversibleEmbedding(n, dimensions, reverse_dtype="float32", name=name)
+    u = table("u")
+    v = u if shared else table("v")
 
     # wiring: x holds pairs of word i and neighbour j
     x = keras.Input((2,), dtype="int32")
@@ -99,7 +100,7 @@ def build_skip_gram(frequencies, dimensions, learning_rate, negatives=None, shar
         tensors = {"scores": v(u(i), reverse=True), "j": j}  # <u_i, v> of all words, (batch, n)
     else:
         k = NoiseWords(noise(frequencies), negatives, seed=seed)(j)  # (batch, negatives)
-        products = lambda a, b: ops.sum(a * b, -1)
+        products = lambda a, b: ops.sum(ops.cast(a, "float32") * ops.cast(b, "float32"), -1)
         tensors = {"neighbour": products(u(i), v(j)), "noise": products(u(i)[:, None], v(k))}
 
     # loss

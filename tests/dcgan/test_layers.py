@@ -84,6 +84,14 @@ def test_virtual_batch_norm_by_hand(shape):
         np.testing.assert_allclose(y[i], plain(h[i], h[[0, 1, 2, 3, i]]), rtol=1e-3, atol=1e-5)
 
 
+def test_virtual_batch_norm_far_from_zero():
+    """In float32 the difference of the mean square and the squared mean has no digits left there."""
+    near = RNG.normal(0, 0.05, (6, 3)).astype("float32")
+    expected = numpy(VirtualBatchNormalization(4)(near))
+    far = numpy(VirtualBatchNormalization(4)(near + np.float32(256)))  # a power of 2 rounds the least
+    np.testing.assert_allclose(far, expected, atol=2e-3)
+
+
 def test_the_reference_batch_is_fixed():
     layer = PrependReference(500, seed=3)
     first, second = (numpy(layer(np.zeros((n, 4), "float32"))) for n in (1, 2))

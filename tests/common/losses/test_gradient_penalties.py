@@ -207,3 +207,5 @@ def test_consistency_by_hand():
     score, other = np.array([[3.0], [5.0]], "f"), np.array([[1.0], [5.0]], "f")
     features, others = np.array([[1.0, 2.0], [4.0, 0.0]], "f"), np.array([[2.0, -1.0], [4.0, 0.0]], "f")
     np.testing.assert_allclose(consistency_penalty(score, other, features, others), [9.0, 0.0], rtol=1e-6)
+    half = [ops.cast(x, "float16") for x in (score, other, 300 + 0 * features, 0 * others)]
+    assert np.isfinite(numpy(consistency_penalty(*half))).all(), "300^2 is beyond float16"

@@ -96,13 +96,14 @@ def test_a_distributed_run_resumes_on_one_device_and_back(kind, tmp_path):
         np.testing.assert_allclose(a, b, atol=1e-6)
 
 
-def linear_step(halves, distribute, clipnorm=None):
+def linear_step(halves, distribute, clipnorm=None, wrap=lambda optimizer: optimizer):
     """Make a step of SGD at rate 1 on the mean of w x, whose gradient is the mean of the batch.
 
     Args:
         halves: list of two points, each of which fills a half of the batch.
         distribute: bool.
         clipnorm: float, largest norm of the gradient, or None.
+        wrap: function from the optimiser to the one that is used.
 
     Returns:
         (w after the step, from 0; optimiser).
@@ -112,7 +113,7 @@ def linear_step(halves, distribute, clipnorm=None):
         x = keras.Input((2,))
         score = layers.Dense(1, use_bias=False, kernel_initializer="zeros")(x)
         model = SingleLoss(x, {"score": score}, lambda score: {"loss": score})
-        model.compile(keras.optimizers.SGD(1.0, global_clipnorm=clipnorm))
+        model.compile(wrap(keras.optimizers.SGD(1.0, global_clipnorm=clipnorm)))
     batch = np.repeat(np.array(halves, "float32"), BATCH // 2, axis=0)
     with devices.fitting():
         model.fit(batch, batch_size=BATCH, shuffle=False, verbose=0)
@@ -124,6 +125,13 @@ def test_the_sum_of_the_gradients_is_clipped(distribute):
     """It is (15, 20), of norm 25. Each device's share, (15, 0) or (0, 20), has another direction."""
     weight, _ = linear_step([[30, 0], [0, 40]], distribute, clipnorm=5.0)
     np.testing.assert_allclose(weight, [-3, -4], rtol=1e-5)
+
+
+@pytest.mark.parametrize("distribute", [False, True])
+def test_the_parts_of_an_optimiser_do_not_sum_the_gradients_again(distribute):
+    wrap = lambda sgd: keras.optimizers.MultiOptimizer(lambda variable: sgd)
+    weight, _ = linear_step([[3, 0], [0, 4]], distribute, wrap=wrap)
+    np.testing.assert_allclose(weight, [-1.5, -2], rtol=1e-5)
 
 
 def test_a_float16_overflow_on_one_device_skips_the_step_on_all():
@@ -138,9 +146,16 @@ def test_a_float16_overflow_on_one_device_skips_the_step_on_all():
 def test_replicas_draw_different_noise_that_together_is_one_draw():
     import tensorflow as tf
 
+    from dcgan.semi_supervised_layers import LabelledBatch
     from flow.layers.likelihood import UniformNoise
 
+    class LabelledImages(LabelledBatch):
+        def call(self, x):
+            return super().call(x)[0]
+
+    images = np.random.default_rng(0).normal(size=(1000, 3)).astype("float32")
     layers_of = {"latent": lambda: Latent(3, seed=5), "noise": lambda: UniformNoise(0.0, 1.0, seed=5)}
+    layers_of["labelled images"] = lambda: LabelledImages(images, np.zeros(1000, "int32"), seed=5)
     for name, make in layers_of.items():
         alone = make()
         strategy = tf.distribute.MirroredStrategy([d.name for d in tf.config.list_logical_devices("CPU")])
