@@ -121,7 +121,6 @@ def build_tagger(kind, characters, width, depth, dropout=0.25, seed=0):
     x = layers.Embedding(characters, width, name="characters")(ids)
     x = layers.Dropout(dropout, seed=seed)(x)
     x = MODELS[kind](x, width, depth)
-    logits = layers.Dense(characters, dtype=full_precision(None), name="logits")(
-        x
-    )  # half precision would tie likely characters
+    # in half precision likely characters would tie
+    logits = layers.Dense(characters, dtype=full_precision(None), name="logits")(x)
     return keras.Model(ids, logits, name=kind)
