@@ -170,9 +170,7 @@ def default_features(args):
 
 
 MEMORY_FLAGS = ("--batch-size", "--width", "--latent-dim", "--size", "--chains", "--points")
-IMAGE_FLAGS = (
-    "size", "initializer", "negative_slope", "kernel_size", "batch_norm", "features", "without", "export_samples",
-)  # fmt: skip
+IMAGE_FLAGS = ("size", "initializer", "negative_slope", "kernel_size", "batch_norm", "without", "export_samples")
 FLAGS_NOT_IN_RUN_NAME = {
     "dataset", "data_dir", "preset", "size", "epochs", "steps", "every", "seed", "out", "resume", "new", "distribute",
     "format", "enlarge", "export_samples",

@@ -105,9 +105,10 @@ def add_text_flags(p, drawn, what, known=tuple(TEXTS), files="a .txt or .csv fil
 
 
 def refuse(args, flags, reason):
-    """Refuse flags that a run would not use. Call it before `apply_preset`, while a flag that is left out is None.
+    """Refuse those of some flags that are not None, because a run would not use them.
 
-    With --resume RUN_DIR nothing is refused: all flags are those of the run.
+    Call it before `apply_preset` fills what was left out, or with flags that are known to be given. With --resume
+    RUN_DIR nothing is refused: all flags are those of the run.
 
     Args:
         args: parsed flags.
@@ -119,7 +120,8 @@ def refuse(args, flags, reason):
     """
     for flag in () if isinstance(args.resume, str) else flags:
         if getattr(args, flag) is not None:
-            raise UserError(f"--{flag.replace('_', '-')} {reason}: omit it")
+            name = ("no-" if getattr(args, flag) is False else "") + flag.replace("_", "-")
+            raise UserError(f"--{name} {reason}: omit it")
 
 
 def add_batch_norm_flag(p):

@@ -30,7 +30,7 @@ class Game:
         data: one of `common.data.toy_2d.TOYS`.
         loss: a row of `rsgan.methods.METHODS`.
         penalty: `OWN`, or a name of `penalties()` that takes its place.
-        weight: float, weight of the penalty; 0 for the published one.
+        weight: float, weight of the penalty; 0 for its default.
         learning_rate: float.
         seed: int.
 

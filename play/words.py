@@ -98,7 +98,7 @@ PAIRS = {
     "plane/loss": ("loss", "loss"),
     "plane/penalty": ("penalty", "惩罚项"),
     "plane/own": ("as in the method", "按方法本身"),
-    "plane/weight": ("weight of the penalty (0: the published one)", "惩罚项的权重（0：论文的值）"),
+    "plane/weight": ("weight of the penalty (0: its default)", "惩罚项的权重（0：默认值）"),
     "plane/rate": ("log10 of the learning rate", "学习率的 log10"),
     "plane/seed": ("seed", "随机种子"),
     "plane/train": ("train", "训练"),

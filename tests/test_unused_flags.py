@@ -5,7 +5,7 @@ import pytest
 from tests.helpers.scripts import error_line
 
 GANS = ("energy_gan/train.py", "fgan/train.py", "rsgan/train.py")
-OF_IMAGES = ["--initializer=dcgan", "--negative-slope=0.1", "--kernel-size=4", "--features=pixels", "--size=32"]
+OF_IMAGES = ["--initializer=dcgan", "--negative-slope=0.1", "--kernel-size=4", "--size=32"]
 
 
 @pytest.mark.parametrize(

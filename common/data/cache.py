@@ -7,6 +7,8 @@ This module knows no data set: a `DecodingJob` describes the images. A cached ar
 import contextlib
 import json
 import os
+import platform
+import re
 import secrets
 import zlib
 from collections import deque
@@ -71,7 +73,7 @@ def prepare(name: str, job: DecodingJob, size: int, target: Path, label: str, so
             it, or if the disk does not take a large array.
     """
     total = len(job.names)
-    temporary = Path(f"{target}.{secrets.token_hex(8)}.tmp")  # processes of two containers may have one number
+    temporary = Path(f"{target}.{_machine()}-{secrets.token_hex(8)}.tmp")  # two containers may have one process number
     try:
         array = allocate(temporary, (total, size, size, job.channels), name)
         bad = _render_all(
@@ -114,14 +116,20 @@ def prepare(name: str, job: DecodingJob, size: int, target: Path, label: str, so
 
 
 def remove_unfinished(target: Path):
-    """Delete what processes that were killed have left of an array. Call it while no other one prepares the array.
+    """Delete what processes of this machine that were killed have left of an array.
+
+    Call it while no other one here prepares the array. A lock may not reach to the others of a cluster.
 
     Args:
         target: see `prepare`.
     """
-    for path in target.parent.glob(f"{target.name}.*.tmp"):
+    for path in target.parent.glob(f"{target.name}.{_machine()}-*.tmp"):
         with contextlib.suppress(OSError):
             path.unlink()
+
+
+def _machine():
+    return re.sub(r"\W", "_", platform.node())
 
 
 def _render_all(job, array, title):

@@ -19,7 +19,7 @@ from common.streams import stage
 
 # Older files name their weights by attributes and layers that have other names today: old name -> new name.
 RENAMED = {"normalise": "batch_norm"}
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)  # of the folder of temporary files
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)  # in the folder of temporary files
 AUTOMATIC_NAME = re.compile(r"(functional|sequential)(_\d+)?")  # of a network that was given none
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from common.errors import UserError
 from common.experiments.processes import GPU_SHARING_ENV, start_process
 from common.experiments.sweep import failure_reason
-from common.files import write_json
+from common.files import shortened, write_json
 from common.locks import hold_lock
 from common.reproduce import lists
 from common.reproduce.available import how_to_get, is_available
@@ -214,7 +214,7 @@ def make_plan(preset, out, images=None, data_dir=None, photos=None, figure_forma
             article_dataset = dataset = spec.get("dataset")
             if "fallback" in spec:
                 dataset = images or (article_dataset if is_available(article_dataset, data_dir) else spec["fallback"])
-            suffix = f"@{dataset}".replace("/", "_") if dataset != article_dataset else ""
+            suffix = shortened(f"@{dataset}".replace("/", "_")) if dataset != article_dataset else ""
             run_dir = f"{out}/reproduction/{preset}/{key}{suffix}"
             run = Run(
                 key=key,

@@ -59,9 +59,10 @@ class TrainingLog(keras.callbacks.Callback):
         self.step, extra = checkpoint.load(self.run_dir / "checkpoint.npz", self.variables())
         rows = [row for row in read_log(self.run_dir / "log.csv") if row["step"] <= self.step]
         self.seconds = float(extra.get("seconds", rows[-1]["seconds"] if rows else 0.0))
-        rows = [row for row in rows if self._stays(row["step"])]
+        rows = [row for row in rows if self.stays(row["step"])]
         self.rows = rows
-        forget_steps(self.run_dir, self._stays)
+        # a checkpoint of an older version does not say whether a stop made it
+        self.is_inside = bool(extra.get("inside", rows and rows[-1]["step"] < self.step))
         self.interval_state = _part(extra, "interval-") if self.step % self.save_every else {}
         for name, callback in self.stateful.items():
             callback.restore(_part(extra, f"{name}-"))
@@ -69,7 +70,7 @@ class TrainingLog(keras.callbacks.Callback):
             self.averages.updates = self.step
         return self.step
 
-    def _stays(self, step):
+    def stays(self, step):
         """Return whether a log row or picture of a step is one of this training's, up to the checkpoint.
 
         The short last interval of a shorter training becomes part of a full one.
@@ -106,7 +107,7 @@ class TrainingLog(keras.callbacks.Callback):
             self._print_progress(self.latest_logs)
         if self.step < self.total_steps and self.step % self.save_every and self._agree_to_stop():
             self._stop_clock()
-            self._save()
+            self._save(inside=True)
 
     def on_epoch_end(self, epoch, logs=None):
         """Write the log, the pictures and a checkpoint at the end of an interval."""
@@ -167,12 +168,12 @@ class TrainingLog(keras.callbacks.Callback):
         path = self.run_dir / "checkpoint.npz"
         raise UserError(message + f"; the last good state is in {path}" * path.exists(), topic="nan")
 
-    def _save(self):
+    def _save(self, inside=False):
         backend.sync_jax_state(self.model)
         # the loss, which is of the step before, does not show it yet
         if self._first_bad_weight():
             self._refuse("a weight")
-        extra = {"seconds": self.seconds}
+        extra = {"seconds": self.seconds, "inside": inside}
         if self.step % self.save_every:
             extra |= {f"interval-{name}": value for name, value in self.trainer.interval_state().items()}
         for name, callback in self.stateful.items():
@@ -237,10 +238,10 @@ def train(
     start = checkpoint_callback.restore()
     if start > steps:
         raise UserError(f"{run_dir} has {start} steps already, more than --steps {steps}; use another --out")
-    rows = checkpoint_callback.rows
-    if start == steps and rows and rows[-1]["step"] < start:
+    if start == steps and checkpoint_callback.is_inside:
         raise UserError(f"{run_dir} was stopped at step {start}, inside an interval: give --steps {start + 1} or more")
     accept_run(run_dir)
+    forget_steps(run_dir, checkpoint_callback.stays)
     if start == steps:
         print(f"{run_dir} is finished: {start} steps are done")
         if not checkpoint_callback.rows:

@@ -78,7 +78,7 @@ def test_200_steps_on_1000_spectra_beat_ridge_regression(tmp_path):
     train, _, test = load("simulated", 1000, 260, 0)
     predicted = baselines.ridge(train.x[..., 0], train.labels, test.x[..., 0], len(CLASSES))
     ridge = f1_scores(test.labels, predicted, len(CLASSES)).mean()
-    assert metrics_of(folder)["macro-F1/first"] > ridge + 0.05 > 0.5
+    assert metrics_of(folder)["macro-F1/first"] > ridge + 0.05, "0.76 against 0.56 on one machine"
 
 
 def test_baselines_on_two_clouds():

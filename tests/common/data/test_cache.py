@@ -65,10 +65,12 @@ def test_what_a_killed_process_left_of_the_same_array_is_removed_at_once(tmp_pat
     load_images(source, 8)
     (array,) = (keras_home / "prepared").glob("*.npy")
     array.unlink()
-    unfinished = array.with_suffix(".0123456789abcdef.tmp")
-    unfinished.write_bytes(b"all of the room that it reserved")
+    unfinished = array.with_suffix(f".{cache._machine()}-0123456789abcdef.tmp")
+    of_another = array.with_suffix(".other_node-0123456789abcdef.tmp")
+    for path in (unfinished, of_another):
+        path.write_bytes(b"all of the room that it reserved")
     load_images(source, 8)
-    assert array.exists() and not unfinished.exists()
+    assert array.exists() and not unfinished.exists() and of_another.exists()
 
 
 def test_two_that_need_one_array_prepare_it_once(tmp_path, keras_home, monkeypatch):

@@ -9,7 +9,7 @@ import pytest
 from keras import layers, ops
 
 from common.errors import UserError
-from common.training import checkpoint
+from common.training import checkpoint, loop
 from common.training.loop import train
 from common.training.run_files import MetricHistory
 from common.training.single_loss import SingleLoss
@@ -59,6 +59,31 @@ def test_a_step_inside_an_interval_is_no_end(tmp_path):
     with pytest.raises(UserError, match="was stopped at step 7, inside an interval: give --steps 8 or more"):
         fit(tmp_path, 7)
     assert [row["step"] for row in fit(tmp_path, 8)] == [5, 8]
+
+
+def test_nor_is_one_inside_the_first_interval(tmp_path, monkeypatch):
+    stop = loop.TrainingLog.on_train_batch_end
+
+    def stop_at_3(self, batch, logs=None):
+        self.stop_requested = self.stop_requested or self.step == 2
+        stop(self, batch, logs)
+
+    monkeypatch.setattr(loop.TrainingLog, "on_train_batch_end", stop_at_3)
+    with pytest.raises(KeyboardInterrupt, match="stopped at step 3 of 20"):
+        fit(tmp_path, 20)
+    monkeypatch.undo()
+    with pytest.raises(UserError, match="was stopped at step 3, inside an interval"):
+        fit(tmp_path, 3)
+    assert [row["step"] for row in fit(tmp_path, 5)] == [5]
+
+
+def test_a_shorter_training_that_is_refused_changes_nothing(tmp_path):
+    history = MetricHistory(tmp_path / "distances.json")
+    fit(tmp_path, 13, lambda step: history.record(step, 1.0))
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    with pytest.raises(UserError, match="has 13 steps already, more than --steps 10"):
+        fit(tmp_path, 10)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
 
 
 def test_a_stop_in_the_last_interval_is_not_lost(tmp_path):
