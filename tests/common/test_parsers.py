@@ -5,8 +5,10 @@ import argparse
 import pytest
 
 from common.cli import apply_preset, parser
+from common.errors import UserError
 from common.files import write_json
 from common.flag_types import float_in
+from common.parsers import refuse
 
 PRESETS = {"smoke": {"size": 32, "steps": 5, "lam": 0.5}, "quick": {"size": 64, "steps": 50, "lam": 0.5}}
 FLAGS = {
@@ -91,3 +93,12 @@ def test_a_similar_choice_is_named(capsys):
     with pytest.raises(SystemExit):
         make_parser().parse_args(["--loss", "x"])
     assert "did you mean" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("value", "name"), [(3, "--my-flag"), (False, "--no-my-flag"), (0, "--my-flag")])
+def test_a_flag_without_effect_is_refused_but_not_of_a_run_that_goes_on(value, name):
+    args = argparse.Namespace(resume=False, my_flag=value, other=None)
+    with pytest.raises(UserError, match=f"^{name} is for images: omit it$"):
+        refuse(args, ["other", "my_flag"], "is for images")
+    refuse(args, ["other"], "is for images")
+    refuse(argparse.Namespace(resume="runs/x", my_flag=value), ["my_flag"], "is for images")
