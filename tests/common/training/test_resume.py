@@ -88,7 +88,8 @@ def test_a_shorter_training_that_is_refused_changes_nothing(tmp_path):
 
 def test_a_stop_in_the_last_interval_is_not_lost(tmp_path):
     """Else the next part of a script would train on, and a scheduler's only signal would be gone."""
-    stop = lambda step: signal.raise_signal(signal.SIGINT) if step == 10 else None
+    # not SIGINT, which a job in the background is started to ignore
+    stop = lambda step: signal.raise_signal(signal.SIGTERM) if step == 10 else None
     with pytest.raises(KeyboardInterrupt, match="stopped at step 10 of 10"):
         fit(tmp_path, 10, stop)
     assert [row["step"] for row in fit(tmp_path, 10)] == [5, 10]
