@@ -55,12 +55,20 @@ def score_and_input_gradient(fn, x):
     raise NotImplementedError(f"input_gradient needs tensorflow, jax or torch. Received: backend={backend_name()}")
 
 
-def split_gradient(network, x, training=None):
+SMALLEST_SEED = 2.0**-50  # of a backward pass, as a share of the greatest
+
+
+def split_gradient(network, x, training=None, *, one_backward_pass=False):
     """Return the outputs of one forward pass twice: first for the network that made x, then for this network.
 
     Both are network(x). A gradient that arrives at the first flows back to x and stops at the weights; one that arrives
     at the second flows to the weights and stops at x. So it gives the gradients of the two passes network(x) and
     network(stop_gradient(x)) of article 6387, with one forward pass less, and no weight gradient that would cancel.
+
+    With `one_backward_pass` both gradients come from one pass backward too. Let s_i be the score of sample i, and a_i
+    and b_i the derivatives of the two losses by it. The weights need sum_i a_i ds_i/dw, and x_i needs b_i ds_i/dx_i. So
+    the pass begins with a_i, and what arrives at x_i is multiplied by b_i/a_i. Where a_i is 0, as it often is for the
+    hinge loss, the pass begins with 2^-50 of the greatest derivative, which changes the sum by less than float32 shows.
 
     It can be differentiated once: use `input_gradient` in a gradient penalty.
 
@@ -68,6 +76,8 @@ def split_gradient(network, x, training=None):
         network: built `keras.Model`. Its state (batch norm, spectral norm) is updated once.
         x: tensor, (batch, ...), or a list of tensors for a network with several inputs.
         training: bool, of the call.
+        one_backward_pass: bool. It is right only if the network returns one number per sample, (batch, 1), and that
+            depends on no other sample, as under batch norm in training.
 
     Returns:
         Tuple (for_input, for_weights) of outputs, each with the structure that the network returns.
@@ -90,14 +100,35 @@ def split_gradient(network, x, training=None):
         return keras.tree.flatten(structure), new_state
 
     weights, state = ([v.value for v in vs] for vs in (network.trainable_variables, network.non_trainable_variables))
-    for_input, for_weights, new_state = split(forward, keras.tree.flatten(x), weights, state)
+    inputs = keras.tree.flatten(x)
+    for_input, for_weights, new_state = split(forward, inputs, weights, state, one_backward_pass)
     for variable, value in zip(network.non_trainable_variables, new_state, strict=True):
         variable.assign(value)
     pack = lambda outputs: keras.tree.pack_sequence_as(structure, list(outputs))
     return pack(for_input), pack(for_weights)
 
 
-def _split_tensorflow(forward, inputs, weights, state):
+def _both_gradients(pull_back, n, for_input, for_weights):
+    """Return the gradients at the inputs and at the weights, from one pass backward of one score per sample.
+
+    Args:
+        pull_back: function of the gradient at the score, (batch, 1), that returns the gradients at inputs and weights.
+        n: int, number of inputs.
+        for_input: tensor (batch, 1), gradient of the loss of the inputs at the score.
+        for_weights: the same of the loss of the weights.
+    """
+    from keras import ops
+
+    greatest = ops.maximum(ops.max(ops.abs(for_input)), ops.max(ops.abs(for_weights)))
+    floor = SMALLEST_SEED * greatest
+    seed = ops.where(ops.abs(for_weights) < floor, floor, for_weights)
+    ratio = for_input / ops.where(seed == 0, ops.ones_like(seed), seed)
+    gradients = pull_back(seed)
+    scaled = [g * ops.cast(ops.reshape(ratio, (-1,) + (1,) * (len(g.shape) - 1)), g.dtype) for g in gradients[:n]]
+    return [*scaled, *gradients[n:]]
+
+
+def _split_tensorflow(forward, inputs, weights, state, one_backward_pass):
     import tensorflow as tf
 
     inputs, weights, state = ([tf.convert_to_tensor(value) for value in values] for values in (inputs, weights, state))
@@ -106,13 +137,15 @@ def _split_tensorflow(forward, inputs, weights, state):
     @tf.custom_gradient
     def run(*tensors):
         nonlocal new_state
-        with tf.GradientTape(persistent=True) as tape:
+        with tf.GradientTape(persistent=not one_backward_pass) as tape:
             tape.watch(tensors)
             outputs, new_state = forward(list(tensors[:n]), list(tensors[n:]), state)
 
         def gradient(*upstream):
             k = len(outputs)
             backward = lambda sources, grads: tape.gradient(outputs, sources, grads, tf.UnconnectedGradients.ZERO)
+            if one_backward_pass:
+                return _both_gradients(lambda seed: backward(tensors, [seed]), n, *upstream)
             return *backward(tensors[:n], list(upstream[:k])), *backward(tensors[n:], list(upstream[k:]))
 
         return (*outputs, *map(tf.identity, outputs)), gradient
@@ -121,7 +154,7 @@ def _split_tensorflow(forward, inputs, weights, state):
     return outputs[: len(outputs) // 2], outputs[len(outputs) // 2 :], new_state
 
 
-def _split_jax(forward, inputs, weights, state):
+def _split_jax(forward, inputs, weights, state, one_backward_pass):
     import jax
 
     @jax.custom_vjp
@@ -135,13 +168,17 @@ def _split_jax(forward, inputs, weights, state):
 
     def run_backward(pull_back, upstream):
         for_input, for_weights, _ = upstream
+        if one_backward_pass:
+            flat = lambda seed: [gradient for part in pull_back([seed]) for gradient in part]
+            both = _both_gradients(flat, len(inputs), *for_input, *for_weights)
+            return both[: len(inputs)], both[len(inputs) :], None
         return pull_back(for_input)[0], pull_back(for_weights)[1], None
 
     run.defvjp(run_forward, run_backward)
     return run(inputs, weights, state)
 
 
-def _split_torch(forward, inputs, weights, state):
+def _split_torch(forward, inputs, weights, state, one_backward_pass):
     import torch
 
     n, new_state = len(inputs), None
@@ -163,6 +200,8 @@ def _split_torch(forward, inputs, weights, state):
             backward = lambda sources, grads: torch.autograd.grad(
                 outputs, sources, grads, retain_graph=True, allow_unused=True
             )
+            if one_backward_pass:
+                return tuple(_both_gradients(lambda seed: backward(tensors, [seed]), n, *upstream))
             return *backward(tensors[:n], upstream[:k]), *backward(tensors[n:], upstream[k:])
 
     outputs = Run.apply(*inputs, *weights)

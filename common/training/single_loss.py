@@ -13,11 +13,14 @@ The model is built from the functional graph of the networks, as the author did,
 There is no custom `train_step`, so the same script runs on the TensorFlow, JAX and PyTorch backends.
 """
 
+import math
+
 import keras
 from keras import ops
 
 from common import backend
 from common.data.batches import EndlessBatches
+from common.models.spectral_norm import SpectralNormalized
 
 
 def generator_only(fn, x, x_ng):
@@ -40,6 +43,28 @@ def value_zero(loss):
     return loss - ops.stop_gradient(loss)
 
 
+# layers whose output for a sample depends on that sample alone; of others it is not known
+_OF_ONE_SAMPLE = "Activation Add AveragePooling2D Conv1D Conv2D Conv2DTranspose Dense DepthwiseConv2D Dropout Flatten "
+_OF_ONE_SAMPLE += "GlobalAveragePooling2D InputLayer LayerNormalization LeakyReLU ReLU Reshape Subtract UpSampling2D"
+OF_ONE_SAMPLE = {getattr(keras.layers, name) for name in _OF_ONE_SAMPLE.split()}
+
+
+def scores_samples_alone(network):
+    """Return whether a model is known to return one number per sample, (batch, 1), from that sample alone.
+
+    float16 does not count: its range is too small to divide by a small derivative.
+    """
+
+    def is_known(layer):
+        if isinstance(layer, keras.Model):
+            return all(map(is_known, layer.layers))
+        layer = layer.layer if isinstance(layer, SpectralNormalized) else layer
+        return type(layer) in OF_ONE_SAMPLE and layer.compute_dtype != "float16"
+
+    outputs = network.outputs
+    return len(outputs) == 1 and math.prod(outputs[0].shape[1:]) == 1 and is_known(network)
+
+
 @keras.saving.register_keras_serializable("kexue")
 class SplitGradient(keras.layers.Layer):
     """Layer that returns network(x) twice, from one pass: first for the network that made x, then for `network`.
@@ -47,6 +72,9 @@ class SplitGradient(keras.layers.Layer):
     The gradient at the first output reaches x alone, that at the second the weights of `network` alone. So a generator
     loss of the first and a critic loss of the second add up to the single loss of article 6387, for every pair of
     losses: `generator_only` does the same with a second pass, whose gradients for the critic cancel.
+
+    If the network gives every sample one number of its own, the pass backward is one as well, for every pair of losses
+    (`backend.split_gradient`). A network with batch norm mixes samples and has two.
 
     Args:
         network: model, (batch, ...) -> tensor or list of tensors, e.g. the critic. Its state is updated once a pass.
@@ -62,7 +90,7 @@ class SplitGradient(keras.layers.Layer):
         self.network = network
 
     def call(self, x, training=None):
-        return backend.split_gradient(self.network, x, training)
+        return backend.split_gradient(self.network, x, training, one_backward_pass=scores_samples_alone(self.network))
 
     def compute_output_spec(self, x, training=None):
         return self.network.compute_output_spec(x), self.network.compute_output_spec(x)

@@ -8,7 +8,7 @@ from keras import ops
 from common.losses.adversarial import LOSSES
 from common.models.layers import Latent
 from common.models.spectral_norm import SpectralNormalized
-from common.training.single_loss import SingleLoss, SplitGradient, value_zero
+from common.training.single_loss import SingleLoss, SplitGradient, scores_samples_alone, value_zero
 from tests.helpers.arrays import numpy
 from tests.helpers.autodiff import weight_gradients
 
@@ -65,6 +65,79 @@ def test_it_has_the_value_and_the_gradients_of_two_passes(kind, name):
     assert min(np.abs(gradient).max() for gradient in (two[0], two[-1])) > 1e-4
     for a, b in zip(one, two, strict=True):
         np.testing.assert_allclose(a, b, atol=2e-6)  # two passes leave 1e-6 of what cancels before a batch norm
+
+
+@pytest.mark.parametrize("weights_get", [np.zeros(6), [0, 1e-9, -1e-30, 0.5, -3, 1e-20], np.ones(6)])
+@pytest.mark.parametrize("inputs_get", [np.zeros(6), [1, -1, 2, 1e-9, 0, 1e-30]])
+def test_each_side_gets_its_own_gradient_however_unequal_they_are(weights_get, inputs_get):
+    """s = w . x_i, so w gets sum_i a_i x_i and x_i gets b_i w. Hinge and saturated sigmoids have a_i of 0 and 1e-30."""
+    a, b = (np.asarray(values, "float32")[:, None] for values in (weights_get, inputs_get))
+    dense = keras.layers.Dense(1, use_bias=False)
+    critic = keras.Sequential([keras.Input((4,)), dense])
+    shift = keras.Variable(np.zeros_like(X))
+
+    def loss():
+        for_input, for_weights = SplitGradient(critic)(shift + X)
+        return ops.sum(a * for_weights) + ops.sum(b * for_input)
+
+    of_w, of_x = weight_gradients(loss, [dense.kernel, shift])
+    np.testing.assert_allclose(of_w, X.T @ a, rtol=1e-5, atol=1e-13)
+    np.testing.assert_allclose(of_x, b * numpy(dense.kernel).T, rtol=1e-5, atol=1e-37)
+
+
+@keras.saving.register_keras_serializable("tests")
+class Centred(keras.layers.Dense):
+    """A layer that mixes samples without a name that says so."""
+
+    def call(self, x):
+        y = super().call(x)
+        return y - ops.mean(y, axis=0)
+
+
+def test_samples_that_a_layer_mixes_keep_their_gradients():
+    trained = []
+    for split in (True, False):
+        keras.utils.set_random_seed(0)
+        critic = keras.Sequential([keras.Input((4,)), Centred(3, activation="tanh"), keras.layers.Dense(1)])
+        generator = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4, activation="tanh")])
+        losses = (lambda real, fake: ops.softplus(fake) - real), (lambda real, fake: ops.softplus(-fake))
+        trained.append(gradients(critic, generator, losses, split)[1])
+    for one, two in zip(*trained, strict=True):
+        np.testing.assert_allclose(one, two, atol=2e-6)
+
+
+def test_which_networks_go_backward_once():
+    layers = keras.layers
+    outputs = [layers.Dense(1), layers.Dense(2), layers.Dense(1, dtype="float16"), Centred(1)]
+    for layer, alone in zip(outputs, [True, False, False, False], strict=True):
+        inner = keras.Sequential([keras.Input((4,)), layers.Dense(3), layer])
+        assert scores_samples_alone(inner) == alone
+        assert scores_samples_alone(keras.Sequential([keras.Input((4,)), layers.Dense(4), inner])) == alone
+    assert scores_samples_alone(networks("spectral norm")[0]) and not scores_samples_alone(networks("batch norm")[0])
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="counts the operations of a TensorFlow graph")
+@pytest.mark.parametrize(("kind", "products"), [("plain", 13), ("batch norm", 14)])
+def test_matrix_products_of_a_step(kind, products):
+    """Forward 2 + 2 + 1. Backward: real 2 + 1, as x needs none; the fakes 2 + 2, and 1 more in two passes; G 1."""
+    import tensorflow as tf
+
+    critic, generator = networks(kind)
+
+    @tf.function(autograph=False)
+    def step():
+        with tf.GradientTape() as tape:
+            fake, fake_ng = SplitGradient(critic)(generator(Z), training=True)
+            loss = ops.mean(ops.softplus(-critic(X)) + ops.softplus(fake_ng) + ops.softplus(-fake))
+        return tape.gradient(loss, [v.value for v in critic.trainable_variables + generator.trainable_variables])
+
+    used, ahead = set(), [tensor.op for tensor in step.get_concrete_function().outputs]
+    while ahead:
+        operation = ahead.pop()
+        if operation not in used:
+            used.add(operation)
+            ahead += [tensor.op for tensor in operation.inputs]
+    assert sum(operation.type == "MatMul" for operation in used) == products
 
 
 def test_codes_go_two_ways_as_scores_do():
