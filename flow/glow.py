@@ -15,9 +15,10 @@ from common.parsers import add_export_flag, refuse
 ARTICLE = "flow/glow"
 # the author's options, whose loss is no likelihood of 8-bit images
 AUTHOR = {"noise": "article", "input": "scaled", "mixing": "shuffle", "coupling": "additive", "start": "zero"}
-AUTHOR |= {"alpha": 1e-4}  # of --input logit
+AUTHOR |= {"alpha": 1e-4, "schedule": "constant"}  # alpha: of --input logit
 # proper dequantisation: a true likelihood
 PROPER = {"noise": "uniform", "input": "logit", "mixing": "1x1", "coupling": "affine", "start": "data", "alpha": 1e-4}
+PROPER |= {"schedule": "constant"}
 PRESETS = {
     "smoke": PROPER | {"levels": 2, "depth": 1, "width": 8, "batch_size": 8, "learning_rate": 1e-3, "ema": 0.9}
     | {"std": 0.8, "steps": 6, "every": 3, "limit": 200},
@@ -46,13 +47,19 @@ def make_parser():
         "--noise", choices=["article", "uniform"],
         help="article: U(0, 1/256) on [-1, 1], in training only; uniform: (x + U(0, 1))/256, a true density",
     )  # fmt: skip
-    p.add_argument("--input", choices=["scaled", "logit"], help="maps pixels x in [0, 1] to 2 x - 1, or to logit(x)")
+    p.add_argument(
+        "--input", choices=["scaled", "logit", "gaussianized"],
+        help="maps pixels x in [0, 1] to 2 x - 1, to logit(x), or so that each by itself is normal",
+    )  # fmt: skip
     p.add_argument(
         "--alpha", type=float_in(1e-6, 0.4),  # float32 takes 1 - 1e-8 for 1
         help="alpha of logit(alpha + (1 - 2 alpha) x); the paper's .05 learns digits far more slowly",
     )  # fmt: skip
     p.add_argument("--std", type=float_in(0, 10), help="standard deviation (temperature) of the samples' z")
     p.add_argument("--learning-rate", type=float_in(1e-8, 1), help="learning rate of Adam")
+    p.add_argument(
+        "--schedule", choices=["constant", "cosine"], help="the learning rate stays, or falls to 0 along half a cosine"
+    )
     p.add_argument("--ema", type=float_in(0, 0.99999), help="momentum of averaged weights (5/(1 - ema) steps); 0: none")
     p.add_argument("--every", type=positive_int, help="steps between pictures and checkpoints")
     p.add_argument("--limit", type=sample_int, help="use only N images of the data set, drawn by lot")
@@ -106,8 +113,9 @@ def build(args, shape):
         levels.append(layers.Chain([layers.Squeeze(), *steps]))
         channels //= 2
     levels[-1].layers.append(layers.Actnorm())  # mean and scale of the prior of the remaining channels
-    to_real_line = layers.Logit(args.alpha) if args.input == "logit" else layers.Rescale(2.0, -1.0)
-    flow = layers.Chain([to_real_line, layers.MultiScale(levels)], name="flow")
+    inputs = {"scaled": lambda: layers.Rescale(2.0, -1.0), "logit": lambda: layers.Logit(args.alpha)}
+    inputs["gaussianized"] = layers.MarginalGaussianization
+    flow = layers.Chain([inputs[args.input](), layers.MultiScale(levels)], name="flow")
 
     # wiring: 8-bit images with noise, through the flow
     x = keras.Input(shape, dtype="uint8")
@@ -126,7 +134,10 @@ def build(args, shape):
         return {"loss": -log_prob, "bits_per_dim": bits_per_dim(log_prob, dims)}
 
     trainer = SingleLoss(x, {"z": z, "log_det": log_det}, flow_loss)
-    trainer.compile(keras.optimizers.Adam(args.learning_rate))
+    rate = args.learning_rate
+    if args.schedule == "cosine":
+        rate = keras.optimizers.schedules.CosineDecay(rate, args.steps)
+    trainer.compile(keras.optimizers.Adam(rate))
     return trainer, flow
 
 
@@ -140,8 +151,10 @@ def run(args):
     apply_preset(args, make_parser(), presets, size=default_size)
     if given and args.input != "logit":
         refuse(args, ["alpha"], "is for --input logit")
-    if args.noise == "article" and args.input == "logit":
-        raise UserError("--noise article leaves [0, 1], where --input logit is not defined: add --input scaled")
+    if args.noise == "article" and args.input != "scaled":
+        raise UserError(f"--noise article leaves [0, 1], where --input {args.input} is not defined: add --input scaled")
+    if args.input == "gaussianized" and args.start == "zero":
+        raise UserError("--input gaussianized takes the shares of the grey levels from a batch: add --start data")
     run_on_images(args, ARTICLE, build, REFERENCES, data_dependent_init=args.start == "data")
 
 

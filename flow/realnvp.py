@@ -24,7 +24,7 @@ PLANE_PRESETS = {
     | {"batch_size": 256, "learning_rate": 1e-4, "steps": 2700, "every": 90, "points": 3000},
 }  # fmt: skip
 IMAGES = {"coupling": "affine", "couplings": 3, "layers": 3, "levels": 2, "batch_size": 64, "learning_rate": 1e-3}
-IMAGES |= {"bins": 8, "ema": 0.998, "std": 0.8}
+IMAGES |= {"bins": 8, "ema": 0.998, "std": 0.8, "schedule": "constant"}
 IMAGE_PRESETS = {
     "smoke": IMAGES | {"couplings": 1, "width": 8, "batch_size": 8, "ema": 0.9, "steps": 6, "every": 3, "limit": 200},
     "quick": IMAGES | {"width": 48, "steps": 8000, "every": 250},
@@ -49,9 +49,8 @@ def make_parser():
     p.add_argument("--points", type=sample_int, help="in the plane: number of points; a fifth of them is held out")
     p.add_argument("--learning-rate", type=float_in(1e-8, 1), help="learning rate of Adam")
     p.add_argument(
-        "--schedule", choices=["constant", "cosine"],
-        help="in the plane: the learning rate stays, or falls to 0 along half a cosine",
-    )  # fmt: skip
+        "--schedule", choices=["constant", "cosine"], help="the learning rate stays, or falls to 0 along half a cosine"
+    )
     p.add_argument("--ema", type=float_in(0, 0.99999), help="momentum of averaged weights (5/(1 - ema) steps); 0: none")
     p.add_argument("--every", type=positive_int, help="steps between pictures and checkpoints")
     p.add_argument("--limit", type=sample_int, help="use only N images of the data set, drawn by lot")
@@ -169,7 +168,7 @@ def run(args):
     if in_plane:
         refuse(args, ["levels", "std", "limit"], "is for images; the plane has --points")
     else:
-        refuse(args, ["layers", "points", "schedule"], "is for points of the plane")
+        refuse(args, ["layers", "points"], "is for points of the plane")
     given = args.bins is not None
     apply_preset(args, make_parser(), PLANE_PRESETS if in_plane else IMAGE_PRESETS, size=default_size)
     if given and args.coupling == "affine":

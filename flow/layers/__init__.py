@@ -7,6 +7,7 @@ from flow.layers.actnorm import Actnorm, ConditionalActnorm, Scale
 from flow.layers.base import InvertibleLayer
 from flow.layers.composite import Chain, MultiScale
 from flow.layers.coupling import AdditiveCoupling, AffineCoupling
+from flow.layers.gaussianization import MarginalGaussianization
 from flow.layers.linear import ExpRankOneLinear, InvertibleLinear
 from flow.layers.permutations import Reverse, Shuffle
 from flow.layers.preprocessing import Flatten, Logit, Rescale, Squeeze
@@ -23,6 +24,7 @@ __all__ = [
     "InvertibleLayer",
     "InvertibleLinear",
     "Logit",
+    "MarginalGaussianization",
     "MultiScale",
     "Rescale",
     "Reverse",

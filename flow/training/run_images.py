@@ -58,7 +58,8 @@ def run_on_images(args, article, build, references, *, data_dependent_init, prio
     shape, test = images.array.shape[1:], np.asarray(held_out.array)
     if args.size % 2**args.levels:
         raise UserError(f"{args.size} pixels cannot be halved {args.levels} times: lower --levels or change --size")
-    run_dir, devices = begin_run(args, article, images)
+    fixed_flags = ("steps",) if vars(args).get("schedule") == "cosine" else ()
+    run_dir, devices = begin_run(args, article, images, fixed_flags)
 
     with devices, stage("building the networks"):
         trainer, flow = build(args, shape)

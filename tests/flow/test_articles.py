@@ -1,6 +1,7 @@
 """What articles 5776 and 5807 say about the layers of NICE, RealNVP and Glow, and known densities."""
 
 from itertools import product
+from statistics import NormalDist
 
 import keras
 import numpy as np
@@ -15,6 +16,7 @@ from flow.layers import (
     ConditionalActnorm,
     InvertibleLinear,
     Logit,
+    MarginalGaussianization,
     Reverse,
     Scale,
     Shuffle,
@@ -156,6 +158,30 @@ def test_logit_at_its_ends():
     logit = Logit()
     logit.build((None, 2))
     assert_close(logit.inverse(np.array([[-40, 40]], "float32"))[1], [-80 - 2 * np.log(0.9)])
+
+
+def test_gaussianization_of_three_grey_levels():
+    """Levels of the shares 1/2, 0 and 1/2: x = 1/6 is the quantile 1/4, and the densities are those of F and Phi."""
+    layer = MarginalGaussianization(levels=3, alpha=1e-3)
+    layer.initialize_from_data(np.array([[0.1, 0.2], [0.9, 1.0]], "float32"))
+    assert_close(ops.softmax(layer.logits), [0.5 + 0.01 / 3, 0.01 / 3, 0.5 + 0.01 / 3] / np.float64(1.01))
+    share, normal = (0.5 + 0.01 / 3) / 1.01, NormalDist()
+    y, log_det = to_numpy(layer(np.array([[0], [1 / 6], [0.5], [1]], "float32")))
+    cdf = np.array([1e-3, 1e-3 + 0.998 * share / 2, 0.5, 1 - 1e-3])
+    expected = np.array([normal.inv_cdf(p) for p in cdf])
+    assert_close(y[:, 0], expected)
+    slopes = 0.998 * 3 * np.array([share, share, 1 - 2 * share, share])
+    assert_close(log_det, np.log(slopes / [normal.pdf(v) for v in expected]))
+
+
+def test_gaussianized_digits_are_normal():
+    """Of 3 grey levels with noise, with shares of 0.8, 0.1, 0.1, each of the quantiles is that of N(0, 1)."""
+    rng = np.random.default_rng(0)
+    x = ((rng.choice(3, 40_000, p=[0.8, 0.1, 0.1]) + rng.uniform(size=40_000)) / 3).astype("float32")[:, None]
+    layer = MarginalGaussianization(levels=3)
+    y = np.sort(np.ravel(to_numpy(layer.initialize_from_data(x))))
+    for p in (0.01, 0.25, 0.5, 0.75, 0.99):
+        assert y[int(p * y.size)] == pytest.approx(NormalDist().inv_cdf(p), abs=0.06)  # 4 standard errors at the ends
 
 
 # data-dependent initialisation

@@ -78,7 +78,7 @@ def test_each_side_gets_its_own_gradient_however_unequal_they_are(weights_get, i
 
     def loss():
         for_input, for_weights = SplitGradient(critic)(shift + X)
-        return ops.sum(a * for_weights) + ops.sum(b * for_input)
+        return ops.sum(ops.multiply(for_weights, a)) + ops.sum(ops.multiply(for_input, b))
 
     of_w, of_x = weight_gradients(loss, [dense.kernel, shift])
     np.testing.assert_allclose(of_w, X.T @ a, rtol=1e-5, atol=1e-13)
