@@ -26,7 +26,6 @@ def test_flags_of_images_for_points(script, flag, tmp_path):
     [
         ("flow/glow.py", ["--input", "scaled", "--noise", "article", "--alpha", "0.05"], "is for --input logit"),
         ("flow/realnvp.py", ["--coupling", "affine", "--bins", "32"], "--bins is for --coupling spline"),
-        ("flow/realnvp.py", ["--dataset", "toy_faces", "--schedule", "cosine"], "is for points of the plane"),
         ("flow/realnvp.py", ["--dataset", "toy_faces", "--layers", "7"], "--layers is for points of the plane"),
         ("flow/realnvp.py", ["--limit", "100"], "--limit is for images; the plane has --points: omit it"),
         ("glann/imle.py", ["--margin", "0.5"], "--margin is for --loss reverse"),

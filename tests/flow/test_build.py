@@ -169,9 +169,13 @@ def test_the_loss_of_points_is_a_likelihood_and_gradients_are_clipped():
 
 
 @pytest.mark.parametrize(("step", "rate"), [(0, 2e-3), (100, 1e-3), (200, 0)])
-def test_the_learning_rate_in_the_plane_falls_along_half_a_cosine(step, rate):
+@pytest.mark.parametrize("in_plane", [True, False])
+def test_the_learning_rate_falls_along_half_a_cosine(step, rate, in_plane):
     arguments = ["--steps", "200", "--learning-rate", "2e-3"]
-    trainer, _ = build(realnvp, *arguments, shape=(2,), presets=realnvp.PLANE_PRESETS)
+    if in_plane:
+        trainer, _ = build(realnvp, *arguments, shape=(2,), presets=realnvp.PLANE_PRESETS)
+    else:
+        trainer, _ = build(glow, *arguments, "--schedule", "cosine")
     trainer.optimizer.iterations.assign(step)
     assert_close(trainer.optimizer.learning_rate, rate, 1e-6)
 

@@ -102,6 +102,19 @@ def test_pictures_do_not_decide_when_a_training_has_collapsed(tmp_path, monkeypa
     assert guards[0]["limit"] == 0 and guards[0]["patience"] * every == run_images.PATIENCE
 
 
+@pytest.mark.parametrize(("schedule", "fixed"), [("cosine", ("steps",)), ("constant", ())])
+def test_a_run_whose_rate_falls_to_0_goes_on_to_its_own_end_alone(tmp_path, monkeypatch, schedule, fixed):
+    seen = []
+
+    def begin(args, article, images, fixed_flags):
+        seen.append(fixed_flags)
+        raise UserError("enough")
+
+    monkeypatch.setattr(run_images, "begin_run", begin)
+    assert run_here("flow/glow.py", *IMAGES, "--schedule", schedule, "--out", tmp_path) != 0
+    assert seen == [fixed]
+
+
 def test_a_flow_in_the_plane(home, tmp_path):
     done = run_near(
         home, "tensorflow", "flow/realnvp.py", "--preset", "smoke", "--coupling", "affine", "--out", tmp_path
@@ -137,11 +150,13 @@ def test_couplings_are_compared_under_equal_conditions(home, tmp_path, small_fac
     [
         (glow, [*IMAGES, "--levels", "6"], "cannot be halved 6 times"),
         (glow, [*IMAGES, "--noise", "article"], "add --input scaled"),
+        (glow, [*IMAGES, "--noise", "article", "--input", "gaussianized"], "add --input scaled"),
+        (glow, [*IMAGES, "--input", "gaussianized", "--start", "zero"], "add --start data"),
         (nice, [*IMAGES, "--batch-size", "4000"], "lower --batch-size"),
         (realnvp, ["--preset", "smoke", "--points", "20"], "lower --batch-size"),
         (glow, ["--dataset", "two_moons"], "is not one of celeba"),
     ],
-    ids=["levels", "noise", "batch-size", "points", "dataset"],
+    ids=["levels", "noise", "gaussianized", "start", "batch-size", "points", "dataset"],
 )
 def test_an_error_of_the_user_is_reported_in_one_line(home, tmp_path, monkeypatch, capsys, script, arguments, message):
     monkeypatch.setenv("KERAS_HOME", str(home / "cache"))
