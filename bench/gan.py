@@ -4,9 +4,10 @@
     python bench/gan.py --peer .venv-peers/bin/python          (or `make bench PEERS=1`)
 
 All train the same networks of DCGAN on the same number of images, in turn. A step is one update of each player. In
-units of one forward pass of a network, one loss with `SplitGradient` costs 10, two passes of the fakes, as article 6387
-wrote it, 12, and alternating steps 12. PyTorch's usual loop costs 13. It is 12 if both players share the fakes, and 11
-if the generator's step also leaves out the gradients of the critic, which nothing uses.
+units of one forward pass of a network, one loss with `SplitGradient` costs 9, and 10 if the critic has batch norm. Two
+passes of the fakes, as article 6387 wrote it, cost 12, and alternating steps 12. PyTorch's usual loop costs 13. It is
+12 if both players share the fakes, and 11 if the generator's step also leaves out the gradients of the critic, which
+nothing uses.
 """
 
 from typing import NamedTuple

@@ -10,6 +10,8 @@ import itertools
 import os
 import sys
 
+from common.backend.batch_norm import fuse_batch_norm  # noqa: F401
+from common.backend.convolutions import speed_up_at_image  # noqa: F401
 from common.backend.devices import (  # noqa: F401
     Devices,
     distribution,

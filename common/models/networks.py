@@ -11,7 +11,8 @@ have `negative_slope=0.3`, Keras's own initialiser ("glorot_uniform") and `batch
 import keras
 from keras import layers
 
-from common.models.layers import SelfModulatedBatchNormalization
+from common.backend import speed_up_at_image
+from common.models.layers import SelfModulatedBatchNormalization, batch_normalization
 from common.models.spectral_norm import SpectralNormalized
 
 
@@ -84,9 +85,10 @@ def dcgan_encoder(
     x = x_in = keras.Input((image_size, image_size, channels))
     for i, width in enumerate(_channels(image_size, max_channels)):
         kernel_kwargs = {"use_bias": use_bias, "kernel_initializer": _fresh_initializer(initializer)}
-        x = wrap(layers.Conv2D(width, kernel_size, 2, "same", **kernel_kwargs))(x)
+        convolution = layers.Conv2D(width, kernel_size, 2, "same", **kernel_kwargs)
+        x = wrap(convolution if i > 0 else speed_up_at_image(convolution))(x)
         if i > 0 and batch_norm:
-            x = layers.BatchNormalization()(x)
+            x = batch_normalization()(x)
         x = layers.LeakyReLU(negative_slope)(x)
         x = layers.Dropout(dropout)(x) if dropout else x
     if outputs is None:
@@ -153,7 +155,7 @@ def dcgan_generator(
     def normalise(h, z):
         if self_modulated:
             return SelfModulatedBatchNormalization(latent_dim)([h, z])
-        return layers.BatchNormalization()(h) if batch_norm else h
+        return batch_normalization()(h) if batch_norm else h
 
     def expand(width):
         return layers.Conv2DTranspose(width, kernel_size, 2, "same", kernel_initializer=_fresh_initializer(initializer))
@@ -167,7 +169,7 @@ def dcgan_generator(
         x = layers.ReLU()(normalise(layers.Reshape((4, 4, last))(x), z))
     for width in reversed(widths):
         x = layers.ReLU()(normalise(expand(width)(x), z))
-    x = layers.Activation("tanh", dtype="float32")(expand(channels)(x))
+    x = layers.Activation("tanh", dtype="float32")(speed_up_at_image(expand(channels))(x))
     return keras.Model(z, x, name=name)
 
 
