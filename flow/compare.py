@@ -3,7 +3,7 @@
     python flow/compare.py --dataset mnist --steps 1500                     # what mixes the channels (5807-F7)
     python flow/compare.py --dataset mnist --steps 1500 --vary coupling     # additive or affine
     python flow/compare.py --dataset mnist --steps 1500 --vary start        # Actnorm as the identity, or from data
-    python flow/compare.py --dataset mnist --steps 1500 --vary input        # pixels as they are, their logits, or normal
+    python flow/compare.py --dataset mnist --steps 1500 --vary input        # pixels as they are, logits, or normal
 
 Trains every variant with the same seeds and settings. A table and the loss curves go to
 `<out>/flow/<what varies>-<dataset>/`. Flags that this script does not know are passed to `flow/glow.py`. Finished runs
@@ -22,7 +22,12 @@ OPTIONS = {
     "start": ("zero", "data"),
     "input": ("scaled", "logit", "gaussianized"),
 }
-BASE = {"mixing": "shuffle", "coupling": "additive", "start": "zero", "input": "scaled"}  # the author's: differences are taken from it
+BASE = {
+    "mixing": "shuffle",
+    "coupling": "additive",
+    "start": "zero",
+    "input": "scaled",
+}  # the author's: differences are taken from it
 
 
 def make_parser():

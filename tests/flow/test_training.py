@@ -91,6 +91,19 @@ def test_a_nan_is_undone_and_never_saved(tmp_path):
     assert math.isfinite(saved["best_loss"])
 
 
+def test_a_nan_is_undone_under_a_schedule_that_goes_on(tmp_path):
+    trainer, _ = small_flow(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(1e-2, 16)))
+    guard = CollapseGuard(tmp_path, trainer.training_state)
+    points = POINTS.copy()
+    points[5] = np.nan  # in one of the eight batches of a pass over the data
+    fit(trainer, points, tmp_path, steps=16, callbacks=[guard])
+    assert all(np.isfinite(numpy(v)).all() for v in trainer.training_state())
+    steps = int(numpy(trainer.optimizer.iterations))
+    assert len(guard.rescues) == 2 and 8 <= steps < 16, "those of the steps that were undone are made again"
+    rate = 1e-2 * (1 + math.cos(math.pi * steps / 16)) / 2
+    assert float(trainer.optimizer.learning_rate) == pytest.approx(rate, rel=1e-5)
+
+
 def test_a_rescue_restores_the_best_state_not_the_last(tmp_path):
     trainer, flow = small_flow(keras.optimizers.SGD(1e-3))
     guard = CollapseGuard(tmp_path, trainer.training_state, limit=100.0, patience=1)
