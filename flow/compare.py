@@ -22,12 +22,8 @@ OPTIONS = {
     "start": ("zero", "data"),
     "input": ("scaled", "logit", "gaussianized"),
 }
-BASE = {
-    "mixing": "shuffle",
-    "coupling": "additive",
-    "start": "zero",
-    "input": "scaled",
-}  # the author's: differences are taken from it
+# the author's: differences are taken from it
+BASE = {"mixing": "shuffle", "coupling": "additive", "start": "zero", "input": "scaled"}
 
 
 def make_parser():
