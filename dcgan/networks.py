@@ -3,6 +3,7 @@
 import keras
 from keras import layers
 
+from common.backend import speed_up
 from common.models.networks import build_critic, build_generator
 from dcgan.layers import (
     DropReference,
@@ -74,7 +75,7 @@ def with_virtual_batch_norm(generator, rows, seed=0):
             return VirtualBatchNormalization(rows, layer.epsilon)
         return layer.__class__.from_config(layer.get_config())
 
-    network = keras.models.clone_model(generator, clone_function=virtual)
+    network = speed_up(keras.models.clone_model(generator, clone_function=virtual))
     z = keras.Input(generator.input_shape[1:])
     x = DropReference(rows, dtype="float32")(network(PrependReference(rows, seed)(z)))
     return keras.Model(z, x, name="generator")

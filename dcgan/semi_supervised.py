@@ -62,6 +62,7 @@ def build_generator(pixels):
     import keras
     from keras import layers
 
+    from common.backend import speed_up
     from dcgan.semi_supervised_layers import WeightNormDense
 
     h = z = keras.Input((LATENT_DIM,))
@@ -69,7 +70,7 @@ def build_generator(pixels):
         h = layers.Dense(GENERATOR_UNITS, use_bias=False)(h)
         h = layers.Activation("softplus")(layers.BatchNormalization(scale=False, momentum=0.9)(h))
     x = WeightNormDense(pixels, "sigmoid", train_scale=True, dtype="float32")(h)
-    return keras.Model(z, x, name="generator")
+    return speed_up(keras.Model(z, x, name="generator"))
 
 
 def build(args, images, labels, classes):

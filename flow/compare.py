@@ -46,6 +46,8 @@ def run(args):
 
     output_dir = comparison_dir(args, "flow", args.vary)
     kinds, base, seeds = OPTIONS[args.vary], BASE[args.vary], range(args.seeds)
+    if args.vary == "input":  # the author's noise and start fit one of the three only
+        args.forwarded = ["--noise", "uniform", "--start", "data", *args.forwarded]
     run_dirs = run_variants(Path(__file__).with_name("glow.py"), f"--{args.vary}", kinds, output_dir, args)
 
     # table

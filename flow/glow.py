@@ -152,7 +152,9 @@ def run(args):
     if given and args.input != "logit":
         refuse(args, ["alpha"], "is for --input logit")
     if args.noise == "article" and args.input != "scaled":
-        raise UserError(f"--noise article leaves [0, 1], where --input {args.input} is not defined: add --input scaled")
+        raise UserError(
+            f"--noise article leaves [0, 1], outside of which there is no {args.input}: add --noise uniform"
+        )
     if args.input == "gaussianized" and args.start == "zero":
         raise UserError("--input gaussianized takes the shares of the grey levels from a batch: add --start data")
     run_on_images(args, ARTICLE, build, REFERENCES, data_dependent_init=args.start == "data")

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from common.backend import speed_up
 from common.data.batches import EndlessBatches
 from common.data.images import to_float
 from common.data.splits import fixed_random_subset
@@ -66,7 +67,7 @@ def find_codes(generator, represent, images, start, steps):
     Returns:
         (n, d) float32.
     """
-    decoder = keras.models.clone_model(generator)
+    decoder = speed_up(keras.models.clone_model(generator))
     decoder.set_weights(generator.get_weights())
     decoder.trainable = False  # so that its batch norm uses the averages, not the batch
     codes = keras.layers.Embedding(*start.shape, embeddings_constraint=keras.constraints.UnitNorm(1))

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from common.backend import speed_up
 from common.data.images import to_float
 from common.data.splits import fixed_random_subset
 from common.errors import UserError
@@ -76,7 +77,7 @@ def classifier_maps(model):
     """Return the classifier as a model from images to the list of its feature maps and its 128 features."""
     maps = [layer.output for layer in model.layers if isinstance(layer, layers.Conv2D)]
     with isolated_keras_state():
-        return keras.Model(model.inputs[0], [*maps, model.outputs[0]], name="classifier_maps")
+        return speed_up(keras.Model(model.inputs[0], [*maps, model.outputs[0]], name="classifier_maps"))
 
 
 def vgg16(shape, weights):

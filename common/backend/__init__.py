@@ -10,8 +10,6 @@ import itertools
 import os
 import sys
 
-from common.backend.batch_norm import fuse_batch_norm  # noqa: F401
-from common.backend.convolutions import speed_up_at_image  # noqa: F401
 from common.backend.devices import (  # noqa: F401
     Devices,
     distribution,
@@ -25,6 +23,7 @@ from common.backend.devices import (  # noqa: F401
     train_on_batch,
     undistributed,
 )
+from common.backend.fast_layers import speed_up  # noqa: F401
 from common.backend.gradients import input_gradient, score_and_input_gradient, split_gradient  # noqa: F401
 from common.backend.name import backend_name
 from common.backend.processes import (  # noqa: F401

@@ -55,7 +55,7 @@ def score_and_input_gradient(fn, x):
     raise NotImplementedError(f"input_gradient needs tensorflow, jax or torch. Received: backend={backend_name()}")
 
 
-SMALLEST_SEED = 2.0**-50  # of a backward pass, as a share of the greatest
+SMALLEST_SEED = 2.0**-50  # of a backward pass, as a share of the greatest, and where that is 0
 
 
 def split_gradient(network, x, training=None, *, one_backward_pass=False):
@@ -68,7 +68,7 @@ def split_gradient(network, x, training=None, *, one_backward_pass=False):
     With `one_backward_pass` both gradients come from one pass backward too. Let s_i be the score of sample i, and a_i
     and b_i the derivatives of the two losses by it. The weights need sum_i a_i ds_i/dw, and x_i needs b_i ds_i/dx_i. So
     the pass begins with a_i, and what arrives at x_i is multiplied by b_i/a_i. Where a_i is 0, as it often is for the
-    hinge loss, the pass begins with 2^-50 of the greatest derivative, which changes the sum by less than float32 shows.
+    hinge loss, the pass begins with 2^-50 of the greatest |a|, which changes the sum by less than float32 shows.
 
     It can be differentiated once: use `input_gradient` in a gradient penalty.
 
@@ -119,13 +119,17 @@ def _both_gradients(pull_back, n, for_input, for_weights):
     """
     from keras import ops
 
-    greatest = ops.maximum(ops.max(ops.abs(for_input)), ops.max(ops.abs(for_weights)))
-    floor = SMALLEST_SEED * greatest
+    greatest = ops.max(ops.abs(for_weights))
+    floor = ops.maximum(SMALLEST_SEED * ops.where(greatest > 0, greatest, 1.0), 1e-30)
     seed = ops.where(ops.abs(for_weights) < floor, floor, for_weights)
-    ratio = for_input / ops.where(seed == 0, ops.ones_like(seed), seed)
-    gradients = pull_back(seed)
-    scaled = [g * ops.cast(ops.reshape(ratio, (-1,) + (1,) * (len(g.shape) - 1)), g.dtype) for g in gradients[:n]]
-    return [*scaled, *gradients[n:]]
+    ratio, gradients = for_input / seed, pull_back(seed)
+
+    def scaled(gradient):
+        if gradient is None:  # PyTorch's, of an input that the network does not use
+            return None
+        return gradient * ops.cast(ops.reshape(ratio, (-1,) + (1,) * (len(gradient.shape) - 1)), gradient.dtype)
+
+    return [*map(scaled, gradients[:n]), *gradients[n:]]
 
 
 def _split_tensorflow(forward, inputs, weights, state, one_backward_pass):
@@ -137,7 +141,7 @@ def _split_tensorflow(forward, inputs, weights, state, one_backward_pass):
     @tf.custom_gradient
     def run(*tensors):
         nonlocal new_state
-        with tf.GradientTape(persistent=not one_backward_pass) as tape:
+        with tf.GradientTape(persistent=True) as tape:
             tape.watch(tensors)
             outputs, new_state = forward(list(tensors[:n]), list(tensors[n:]), state)
 

@@ -82,7 +82,7 @@ def load_model(path, input_shape=None, output_shape=None):
                 f"{path} is another network: one {kind} of shape {one} is needed here, not {received}; "
                 "give another run, train again or restore it"
             )
-    return model
+    return backend.speed_up(model)
 
 
 def _load_from_hub(path):

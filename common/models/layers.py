@@ -59,11 +59,6 @@ class Latent(keras.layers.Layer):
         return {**super().get_config(), "latent_dim": self.latent_dim, "seed": self.seed}
 
 
-def batch_normalization(**kwargs):
-    """Return `keras.layers.BatchNormalization(**kwargs)`, which trains several times as fast on TensorFlow."""
-    return backend.fuse_batch_norm(keras.layers.BatchNormalization(**kwargs))
-
-
 @keras.saving.register_keras_serializable(PACKAGE)
 class SelfModulatedBatchNormalization(keras.layers.Layer):
     """Batch normalisation layer whose scale and shift are computed from the generator's latent z.
@@ -81,7 +76,7 @@ class SelfModulatedBatchNormalization(keras.layers.Layer):
     def __init__(self, hidden_dim, **kwargs):
         super().__init__(**kwargs)
         self.hidden_dim = hidden_dim
-        self.batch_norm = batch_normalization(scale=False, center=False, dtype=self.dtype_policy)
+        self.batch_norm = keras.layers.BatchNormalization(scale=False, center=False, dtype=self.dtype_policy)
 
     def build(self, input_shape):
         h_shape, z_shape = input_shape

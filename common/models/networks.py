@@ -11,8 +11,8 @@ have `negative_slope=0.3`, Keras's own initialiser ("glorot_uniform") and `batch
 import keras
 from keras import layers
 
-from common.backend import speed_up_at_image
-from common.models.layers import SelfModulatedBatchNormalization, batch_normalization
+from common.backend import speed_up
+from common.models.layers import SelfModulatedBatchNormalization
 from common.models.spectral_norm import SpectralNormalized
 
 
@@ -85,18 +85,17 @@ def dcgan_encoder(
     x = x_in = keras.Input((image_size, image_size, channels))
     for i, width in enumerate(_channels(image_size, max_channels)):
         kernel_kwargs = {"use_bias": use_bias, "kernel_initializer": _fresh_initializer(initializer)}
-        convolution = layers.Conv2D(width, kernel_size, 2, "same", **kernel_kwargs)
-        x = wrap(convolution if i > 0 else speed_up_at_image(convolution))(x)
+        x = wrap(layers.Conv2D(width, kernel_size, 2, "same", **kernel_kwargs))(x)
         if i > 0 and batch_norm:
-            x = batch_normalization()(x)
+            x = layers.BatchNormalization()(x)
         x = layers.LeakyReLU(negative_slope)(x)
         x = layers.Dropout(dropout)(x) if dropout else x
     if outputs is None:
-        return keras.Model(x_in, layers.GlobalAveragePooling2D(dtype="float32")(x), name=name)
+        return speed_up(keras.Model(x_in, layers.GlobalAveragePooling2D(dtype="float32")(x), name=name))
     x = layers.Flatten()(x)
     kernel_kwargs = {"use_bias": use_bias, "kernel_initializer": _fresh_initializer(initializer)}
     x = wrap(layers.Dense(outputs, dtype="float32", **kernel_kwargs))(x)
-    return keras.Model(x_in, x, name=name)
+    return speed_up(keras.Model(x_in, x, name=name))
 
 
 def score_head(inputs, name="head"):
@@ -155,7 +154,7 @@ def dcgan_generator(
     def normalise(h, z):
         if self_modulated:
             return SelfModulatedBatchNormalization(latent_dim)([h, z])
-        return batch_normalization()(h) if batch_norm else h
+        return layers.BatchNormalization()(h) if batch_norm else h
 
     def expand(width):
         return layers.Conv2DTranspose(width, kernel_size, 2, "same", kernel_initializer=_fresh_initializer(initializer))
@@ -169,8 +168,8 @@ def dcgan_generator(
         x = layers.ReLU()(normalise(layers.Reshape((4, 4, last))(x), z))
     for width in reversed(widths):
         x = layers.ReLU()(normalise(expand(width)(x), z))
-    x = layers.Activation("tanh", dtype="float32")(speed_up_at_image(expand(channels))(x))
-    return keras.Model(z, x, name=name)
+    x = layers.Activation("tanh", dtype="float32")(expand(channels)(x))
+    return speed_up(keras.Model(z, x, name=name))
 
 
 def mlp(

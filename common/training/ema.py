@@ -20,7 +20,7 @@ class WeightEMA(keras.callbacks.Callback):
 
     def __init__(self, models, momentum):
         super().__init__()
-        self.models = [keras.models.clone_model(model) for model in models]
+        self.models = [backend.speed_up(keras.models.clone_model(model)) for model in models]
         for shadow, model in zip(self.models, models, strict=True):
             shadow.set_weights(model.get_weights())
         self.sources = models

@@ -13,8 +13,6 @@ The model is built from the functional graph of the networks, as the author did,
 There is no custom `train_step`, so the same script runs on the TensorFlow, JAX and PyTorch backends.
 """
 
-import math
-
 import keras
 from keras import ops
 
@@ -43,26 +41,33 @@ def value_zero(loss):
     return loss - ops.stop_gradient(loss)
 
 
-# layers whose output for a sample depends on that sample alone; of others it is not known
-_OF_ONE_SAMPLE = "Activation Add AveragePooling2D Conv1D Conv2D Conv2DTranspose Dense DepthwiseConv2D Dropout Flatten "
-_OF_ONE_SAMPLE += "GlobalAveragePooling2D InputLayer LayerNormalization LeakyReLU ReLU Reshape Subtract UpSampling2D"
-OF_ONE_SAMPLE = {getattr(keras.layers, name) for name in _OF_ONE_SAMPLE.split()}
+# layers whose output for a sample depends on that sample alone, if their activation works on each entry
+_LAYERS = "Activation Add AveragePooling2D Conv1D Conv2D Conv2DTranspose Dense DepthwiseConv2D Dropout Flatten "
+_LAYERS += "GlobalAveragePooling2D InputLayer LeakyReLU ReLU Reshape Subtract UpSampling2D"
+_OF_ONE_SAMPLE = {getattr(keras.layers, name) for name in _LAYERS.split()}
+_ACTIVATIONS = "elu gelu leaky_relu linear relu selu sigmoid silu softplus tanh"
+_OF_ONE_ENTRY = {getattr(keras.activations, name) for name in _ACTIVATIONS.split()}
 
 
 def scores_samples_alone(network):
     """Return whether a model is known to return one number per sample, (batch, 1), from that sample alone.
 
-    float16 does not count: its range is too small to divide by a small derivative.
+    Of a subclass of a model or a layer this is not known. float16 does not count: its range is too small to divide by a
+    small derivative.
     """
 
-    def is_known(layer):
-        if isinstance(layer, keras.Model):
-            return all(map(is_known, layer.layers))
-        layer = layer.layer if isinstance(layer, SpectralNormalized) else layer
-        return type(layer) in OF_ONE_SAMPLE and layer.compute_dtype != "float16"
+    def is_known(operation):
+        if isinstance(operation, keras.Model):
+            is_keras_s_own = type(operation).__module__.startswith("keras.")
+            parts = operation.layers if isinstance(operation, keras.Sequential) else operation.operations
+            return is_keras_s_own and all(map(is_known, parts))
+        layer = operation.layer if isinstance(operation, SpectralNormalized) else operation
+        if type(layer) not in _OF_ONE_SAMPLE or layer.compute_dtype == "float16":
+            return False
+        return getattr(layer, "activation", keras.activations.linear) in _OF_ONE_ENTRY
 
-    outputs = network.outputs
-    return len(outputs) == 1 and math.prod(outputs[0].shape[1:]) == 1 and is_known(network)
+    outputs = getattr(network, "outputs", None) or []
+    return len(outputs) == 1 and set(outputs[0].shape[1:]) == {1} and is_known(network)
 
 
 @keras.saving.register_keras_serializable("kexue")

@@ -8,6 +8,8 @@ from keras import ops
 
 from flow.layers.base import PACKAGE, InvertibleLayer, log_det_per_sample
 
+MIN_SHARE = 1e-4  # of all levels together; float32 could not invert a share below 1e-7
+
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class MarginalGaussianization(InvertibleLayer):
@@ -37,7 +39,7 @@ class MarginalGaussianization(InvertibleLayer):
 
     def _shares(self):
         """Return (share of each level, share of all levels below it), (levels,) each."""
-        shares = ops.softmax(self.logits)
+        shares = (1 - MIN_SHARE) * ops.softmax(self.logits) + MIN_SHARE / self.levels
         return shares, ops.concatenate([ops.zeros_like(shares[:1]), ops.cumsum(shares)[:-1]])
 
     def _log_det(self, y, share):
@@ -60,7 +62,8 @@ class MarginalGaussianization(InvertibleLayer):
         level = ops.clip(ops.searchsorted(below, ops.reshape(cdf, (-1,)), side="right") - 1, 0, self.levels - 1)
         level = ops.reshape(level, ops.shape(y))
         share = ops.take(shares, level)
-        x = (ops.cast(level, y.dtype) + (cdf - ops.take(below, level)) / share) / self.levels
+        part = ops.clip((cdf - ops.take(below, level)) / share, 0, 1)
+        x = (ops.cast(level, y.dtype) + part) / self.levels
         return x, -self._log_det(y, share)
 
     def initialize_from_data(self, x):

@@ -21,8 +21,8 @@ class CollapseGuard(keras.callbacks.Callback):
     whose last loss may not show it yet, or if the mean loss of an epoch is above `limit`. The best state is that after
     the epoch with the lowest finite mean loss. It is kept in `<run_dir>/best.npz`, and a NaN never gets there. Every
     rescue is printed and listed in `<run_dir>/rescues.json`.
-    (The author's own guard: a limit of 0 after 10 epochs, from 1e-4 to 1e-5.) If a schedule sets the learning rate, a
-    rescue leaves that to it, and the batches that follow are others.
+    (The author's own guard: a limit of 0 after 10 epochs, from 1e-4 to 1e-5.) A learning rate that a schedule
+    sets goes on as it would have.
 
     Pass the guard to `train` in `stateful` as well as in `callbacks`, so that the checkpoint holds its state.
 
@@ -106,12 +106,14 @@ class CollapseGuard(keras.callbacks.Callback):
                 topic="nan",
             )
         backend.sync_jax_state(self.model)
-        learning_rate = float(self.model.optimizer.learning_rate) * self.factor
+        optimizer = self.model.optimizer
+        learning_rate, steps = float(optimizer.learning_rate) * self.factor, int(optimizer.iterations)
         epoch, _ = checkpoint.load(self.run_dir / "best.npz", self.variables())
         try:
-            self.model.optimizer.learning_rate = learning_rate
+            optimizer.learning_rate = learning_rate
         except TypeError:  # a schedule sets it
-            learning_rate = float(self.model.optimizer.learning_rate)
+            optimizer.iterations.assign(steps)
+            learning_rate = float(optimizer.learning_rate)
         self.model.reset_metrics()
         self.rescues.append({"why": reason, "back_to_epoch": epoch, "learning_rate": learning_rate})
         self._write()

@@ -165,13 +165,24 @@ def test_gaussianization_of_three_grey_levels():
     layer = MarginalGaussianization(levels=3, alpha=1e-3)
     layer.initialize_from_data(np.array([[0.1, 0.2], [0.9, 1.0]], "float32"))
     assert_close(ops.softmax(layer.logits), [0.5 + 0.01 / 3, 0.01 / 3, 0.5 + 0.01 / 3] / np.float64(1.01))
-    share, normal = (0.5 + 0.01 / 3) / 1.01, NormalDist()
+    share, normal = (1 - 1e-4) * (0.5 + 0.01 / 3) / 1.01 + 1e-4 / 3, NormalDist()
     y, log_det = to_numpy(layer(np.array([[0], [1 / 6], [0.5], [1]], "float32")))
     cdf = np.array([1e-3, 1e-3 + 0.998 * share / 2, 0.5, 1 - 1e-3])
     expected = np.array([normal.inv_cdf(p) for p in cdf])
     assert_close(y[:, 0], expected)
     slopes = 0.998 * 3 * np.array([share, share, 1 - 2 * share, share])
     assert_close(log_det, np.log(slopes / [normal.pdf(v) for v in expected]))
+
+
+def test_grey_levels_that_hardly_occur_can_be_inverted():
+    layer = MarginalGaussianization()
+    layer.build((None, 1))
+    layer.logits.assign(np.where(np.arange(256) % 2, 0, -16))
+    x = np.linspace(0, 1, 2001, dtype="float32")[:, None]
+    np.testing.assert_allclose(ops.convert_to_numpy(layer.inverse(layer(x)[0])[0]), x, atol=0.7 / 256)
+    y = np.random.default_rng(0).normal(size=(100_000, 1)).astype("float32")
+    drawn = ops.convert_to_numpy(layer.inverse(y)[0])
+    assert drawn.min() >= 0 and drawn.max() <= 1 and np.mean(np.floor(256 * drawn) % 2) > 0.999
 
 
 def test_gaussianized_digits_are_normal():

@@ -149,8 +149,8 @@ def test_couplings_are_compared_under_equal_conditions(home, tmp_path, small_fac
     ("script", "arguments", "message"),
     [
         (glow, [*IMAGES, "--levels", "6"], "cannot be halved 6 times"),
-        (glow, [*IMAGES, "--noise", "article"], "add --input scaled"),
-        (glow, [*IMAGES, "--noise", "article", "--input", "gaussianized"], "add --input scaled"),
+        (glow, [*IMAGES, "--noise", "article"], "add --noise uniform"),
+        (glow, [*IMAGES, "--noise", "article", "--input", "gaussianized"], "add --noise uniform"),
         (glow, [*IMAGES, "--input", "gaussianized", "--start", "zero"], "add --start data"),
         (nice, [*IMAGES, "--batch-size", "4000"], "lower --batch-size"),
         (realnvp, ["--preset", "smoke", "--points", "20"], "lower --batch-size"),

@@ -7,12 +7,16 @@ import numpy as np
 import pytest
 from keras import ops
 
-from common.models.layers import batch_normalization
+from common import backend
 from tests.helpers.arrays import numpy
 from tests.helpers.autodiff import gradient, weight_gradients
 
 RNG = np.random.default_rng(0)
 SHAPES = [(6, 5), (3, 4, 2, 5), (1, 1, 1, 5), (2, 3, 5)]
+
+
+def batch_normalization(**kwargs):
+    return backend.speed_up(keras.layers.BatchNormalization(**kwargs))
 
 
 def pair(shape, **kwargs):
@@ -80,20 +84,43 @@ def test_half_precision_and_saving(tmp_path):
     assert y.dtype == ops.cast(x, "bfloat16").dtype and layer.moving_mean.dtype == "float32"
     np.testing.assert_allclose(numpy(layer.moving_mean), 0.01 * x.mean((0, 1, 2)), rtol=0.02)
     np.testing.assert_allclose(numpy(ops.cast(y, "float32")), (x - x.mean((0, 1, 2))) / x.std((0, 1, 2)), atol=0.06)
-    model = keras.Sequential([keras.Input((4, 4, 3)), batch_normalization()])
+    model = backend.speed_up(keras.Sequential([keras.Input((4, 4, 3)), keras.layers.BatchNormalization()]))
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras", custom_objects={})
     assert type(loaded.layers[0]) is keras.layers.BatchNormalization
 
 
 @on_tensorflow
-@pytest.mark.parametrize(("shape", "fused"), [((6, 5), 1), ((3, 4, 2, 5), 1), ((2, 3, 5), 0)])
-def test_training_is_one_operation(shape, fused):
+def test_masked_entries_do_not_count():
+    ours, theirs = pair((3, 5))
+    x, mask = RNG.normal(size=(3, 5)).astype("float32"), np.array([True, False, True])
+    y = [numpy(layer(x, training=True, mask=mask)) for layer in (ours, theirs)]
+    np.testing.assert_allclose(*y, atol=1e-6)
+
+
+@on_tensorflow
+@pytest.mark.parametrize(
+    ("shape", "kwargs", "fused"),
+    [
+        ((6, 5), {}, 1),
+        ((3, 4, 2, 5), {}, 1),
+        ((3, 4, 2, 5), {"axis": 3}, 1),
+        ((3, 4, 2, 5), {"dtype": "mixed_bfloat16"}, 1),
+        ((2, 3, 5), {}, 0),
+        ((3, 4, 2, 5), {"axis": 1}, 0),
+        ((3, 4, 2, 5), {"renorm": True}, 0),
+        ((3, 4, 2, 5), {"dtype": "mixed_float16"}, 0),
+        ((3, 4, 2, 5), {"dtype": "bfloat16"}, 0),
+        ((3, 4, 2, 5), {"dtype": "float64"}, 0),
+    ],
+)
+def test_training_is_one_operation(shape, kwargs, fused):
+    """Where it is not, the layer of Keras goes on to compute what it did."""
     import tensorflow as tf
 
-    layer = batch_normalization()
+    layer = batch_normalization(**kwargs)
     layer.build((None, *shape[1:]))
     for training in (True, False):
         step = tf.function(lambda x, training=training: layer(x, training=training), autograph=False)
-        operations = step.get_concrete_function(tf.zeros(shape)).graph.get_operations()
+        operations = step.get_concrete_function(tf.zeros(shape, layer.compute_dtype)).graph.get_operations()
         assert sum(op.type == "FusedBatchNormV3" for op in operations) == (fused if training else 0)

@@ -8,6 +8,7 @@ from keras import layers, ops
 from common import backend
 from common.models.networks import dcgan_encoder, dcgan_generator
 from common.models.spectral_norm import SpectralNormalized
+from common.training.ema import WeightEMA
 from tests.helpers.arrays import numpy
 from tests.helpers.autodiff import gradient, weight_gradients
 
@@ -18,7 +19,7 @@ KINDS = [(layers.Conv2D, (3, 8, 6, 2), (3, 4, 3, 7)), (layers.Conv2DTranspose, (
 
 def pair(cls, shape, **kwargs):
     """Return a layer of ours and one of Keras, with the same random weights."""
-    ours, theirs = backend.speed_up_at_image(cls(**kwargs)), cls(**kwargs)
+    ours, theirs = backend.speed_up(cls(**kwargs)), cls(**kwargs)
     for layer in (ours, theirs):
         layer.build(shape)
     for a, b in zip(ours.weights, theirs.weights, strict=True):
@@ -61,15 +62,39 @@ def test_odd_sides_and_many_channels_and_spectral_norm():
 
 
 @on_tensorflow
+@pytest.mark.parametrize(
+    "kwargs",
+    [
+        {"strides": 1, "padding": "same"},
+        {"strides": 2, "padding": "valid"},
+        {"strides": 1, "padding": "same", "dilation_rate": 2},
+        {"strides": 2, "padding": "same", "groups": 2},
+        {"strides": 2, "padding": "same", "output_padding": 0},
+    ],
+)
+def test_other_settings_stay_keras_s_own(kwargs):
+    x = RNG.normal(size=(2, 8, 8, 2)).astype("float32")
+    for cls in (layers.Conv2D, layers.Conv2DTranspose):
+        if ("groups" in kwargs and cls is not layers.Conv2D) or ("output_padding" in kwargs and cls is layers.Conv2D):
+            continue
+        ours, theirs = pair(cls, x.shape, filters=2, kernel_size=5, **kwargs)
+        np.testing.assert_allclose(numpy(ours(x)), numpy(theirs(x)), atol=1e-5)
+        grads = [gradient(lambda x, layer=layer: ops.sum(ops.sin(layer(x))), x) for layer in (ours, theirs)]
+        np.testing.assert_allclose(*grads, atol=1e-4)
+
+
+@on_tensorflow
 def test_the_networks_use_them_next_to_the_image_alone():
     """A backward pass to the image has no slow convolution there: those left are of the three other layers."""
     import tensorflow as tf
 
-    critic, generator = dcgan_encoder(64, 3, 1, max_channels=32), dcgan_generator(64, 3, 8, max_channels=32)
+    critic, generator = dcgan_encoder(64, 3, 1, max_channels=64), dcgan_generator(64, 3, 8, max_channels=64)
 
     def image_gradient(x):
         return backend.input_gradient(lambda x: critic(x, training=True), x)
 
+    copies = [keras.models.clone_model(generator)]
+    assert "call" not in vars(copies[0].layers[-2]) and "call" in vars(WeightEMA([generator], 0.9).models[0].layers[-2])
     slow = []
     for function, shape in [(image_gradient, (2, 64, 64, 3)), (lambda z: generator(z, training=True), (2, 8))]:
         graph = tf.function(function, autograph=False).get_concrete_function(tf.zeros(shape)).graph

@@ -5,10 +5,13 @@ import numpy as np
 import pytest
 from keras import ops
 
+from common import backend
 from common.losses.adversarial import LOSSES
 from common.models.layers import Latent
+from common.models.networks import build_critic
 from common.models.spectral_norm import SpectralNormalized
 from common.training.single_loss import SingleLoss, SplitGradient, scores_samples_alone, value_zero
+from rsgan.residual import residual_critic
 from tests.helpers.arrays import numpy
 from tests.helpers.autodiff import weight_gradients
 
@@ -21,7 +24,7 @@ def networks(kind="plain", outputs=1):
     keras.utils.set_random_seed(0)
     layers = keras.layers
     wrap = SpectralNormalized if kind == "spectral norm" else lambda layer: layer
-    norm = [layers.BatchNormalization()] if kind == "batch norm" else []
+    norm = [backend.speed_up(layers.BatchNormalization())] if kind == "batch norm" else []
     critic = keras.Sequential(
         [keras.Input((4,)), wrap(layers.Dense(8)), *norm, layers.LeakyReLU(0.2), wrap(layers.Dense(outputs))]
     )
@@ -68,7 +71,9 @@ def test_it_has_the_value_and_the_gradients_of_two_passes(kind, name):
 
 
 @pytest.mark.parametrize("weights_get", [np.zeros(6), [0, 1e-9, -1e-30, 0.5, -3, 1e-20], np.ones(6)])
-@pytest.mark.parametrize("inputs_get", [np.zeros(6), [1, -1, 2, 1e-9, 0, 1e-30]])
+@pytest.mark.parametrize(
+    "inputs_get", [np.zeros(6), [1, -1, 2, 1e-9, 0, 1e-30], [1, 1e17, 0, 0, 0, 1], np.full(6, 1e-25)]
+)
 def test_each_side_gets_its_own_gradient_however_unequal_they_are(weights_get, inputs_get):
     """s = w . x_i, so w gets sum_i a_i x_i and x_i gets b_i w. Hinge and saturated sigmoids have a_i of 0 and 1e-30."""
     a, b = (np.asarray(values, "float32")[:, None] for values in (weights_get, inputs_get))
@@ -94,11 +99,27 @@ class Centred(keras.layers.Dense):
         return y - ops.mean(y, axis=0)
 
 
-def test_samples_that_a_layer_mixes_keep_their_gradients():
+def mixing_critic(kind):
+    """Return a critic whose score of a sample depends on the others."""
+    layers, x = keras.layers, keras.Input((4,))
+    h = layers.Dense(3, activation="tanh")(x)
+    if kind == "operation":
+        h = h - ops.mean(h, axis=0)
+    elif kind == "activation":
+        h = layers.Activation(lambda h: ops.softmax(h, axis=0))(h)
+    elif kind == "normalisation":
+        h = layers.LayerNormalization(axis=[0, 1])(ops.reshape(h, (6, 3)))
+    else:
+        h = Centred(3)(h)
+    return keras.Model(x, layers.Dense(1)(h))
+
+
+@pytest.mark.parametrize("kind", ["layer", "operation", "activation", "normalisation"])
+def test_samples_that_a_network_mixes_keep_their_gradients(kind):
     trained = []
     for split in (True, False):
         keras.utils.set_random_seed(0)
-        critic = keras.Sequential([keras.Input((4,)), Centred(3, activation="tanh"), keras.layers.Dense(1)])
+        critic = mixing_critic(kind)
         generator = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4, activation="tanh")])
         losses = (lambda real, fake: ops.softplus(fake) - real), (lambda real, fake: ops.softplus(-fake))
         trained.append(gradients(critic, generator, losses, split)[1])
@@ -114,6 +135,55 @@ def test_which_networks_go_backward_once():
         assert scores_samples_alone(inner) == alone
         assert scores_samples_alone(keras.Sequential([keras.Input((4,)), layers.Dense(4), inner])) == alone
     assert scores_samples_alone(networks("spectral norm")[0]) and not scores_samples_alone(networks("batch norm")[0])
+    for n in (1, 2):
+        assert scores_samples_alone(build_critic((32, 32, 1), 64, 4, outputs=n, batch_norm=False)) == (n == 1)
+    assert scores_samples_alone(residual_critic((32, 32, 1), 64))
+
+    class Whitened(type(keras.Model(*[keras.Input((1,))] * 2))):
+        def call(self, x, **kwargs):
+            y = super().call(x, **kwargs)
+            return y - ops.mean(y)
+
+    x = keras.Input((4,))
+    assert not scores_samples_alone(Whitened(x, layers.Dense(1)(x)))
+
+
+def test_a_network_whose_output_has_no_known_size_is_split_too():
+    """A score map of images of any size, and a model that is written as a class."""
+
+    class Written(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = keras.layers.Dense(1)
+
+        def call(self, x, training=None):
+            return self.dense(x)
+
+    written = Written()
+    written(X)
+    maps = keras.Sequential([keras.Input((None, None, 3)), keras.layers.Conv2D(1, 3, 2, "same")])
+    for network, x in [(written, X), (maps, RNG.normal(size=(2, 8, 6, 3)).astype("float32"))]:
+        a, b = SplitGradient(network)(x)
+        np.testing.assert_allclose(numpy(a), numpy(network(x)), atol=1e-6)
+        np.testing.assert_array_equal(numpy(a), numpy(b))
+
+
+def test_several_inputs_go_backward_once():
+    """s = w (x_i + 2 y_i): x_i gets b_i w, y_i gets 2 b_i w, and w gets sum_i a_i (x_i + 2 y_i)."""
+    x, y, dense = keras.Input((4,)), keras.Input((4,)), keras.layers.Dense(1, use_bias=False)
+    network = keras.Model([x, y], dense(keras.layers.Add()([x, keras.layers.Add()([y, y])])))
+    assert scores_samples_alone(network)
+    a, b = RNG.normal(size=(2, 6, 1)).astype("float32")
+    shifts = [keras.Variable(np.zeros_like(X)) for _ in range(2)]
+
+    def loss():
+        for_input, for_weights = SplitGradient(network)([shifts[0] + X, shifts[1] + 3 * X])
+        return ops.sum(ops.multiply(for_weights, a)) + ops.sum(ops.multiply(for_input, b))
+
+    of_w, of_x, of_y = weight_gradients(loss, [dense.kernel, *shifts])
+    np.testing.assert_allclose(of_w, 7 * X.T @ a, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(of_x, b * numpy(dense.kernel).T, rtol=1e-5)
+    np.testing.assert_allclose(of_y, 2 * of_x, rtol=1e-5)
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="counts the operations of a TensorFlow graph")
