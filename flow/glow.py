@@ -83,10 +83,18 @@ def build(args, shape):
     from flow import layers
     from flow.layers.likelihood import UniformNoise, bits_per_dim, log_normal
     from flow.layers.networks import conv_net
+    from flow.training.schedule import learning_rate
 
     dims = math.prod(shape)
 
     # networks
+    def to_real_line():
+        if args.input == "scaled":
+            return layers.Rescale(2.0, -1.0)
+        if args.input == "logit":
+            return layers.Logit(args.alpha)
+        return layers.MarginalGaussianization()
+
     def mixing(seed):
         if args.mixing == "reverse":
             return layers.Reverse()
@@ -113,9 +121,7 @@ def build(args, shape):
         levels.append(layers.Chain([layers.Squeeze(), *steps]))
         channels //= 2
     levels[-1].layers.append(layers.Actnorm())  # mean and scale of the prior of the remaining channels
-    inputs = {"scaled": lambda: layers.Rescale(2.0, -1.0), "logit": lambda: layers.Logit(args.alpha)}
-    inputs["gaussianized"] = layers.MarginalGaussianization
-    flow = layers.Chain([inputs[args.input](), layers.MultiScale(levels)], name="flow")
+    flow = layers.Chain([to_real_line(), layers.MultiScale(levels)], name="flow")
 
     # wiring: 8-bit images with noise, through the flow
     x = keras.Input(shape, dtype="uint8")
@@ -134,10 +140,7 @@ def build(args, shape):
         return {"loss": -log_prob, "bits_per_dim": bits_per_dim(log_prob, dims)}
 
     trainer = SingleLoss(x, {"z": z, "log_det": log_det}, flow_loss)
-    rate = args.learning_rate
-    if args.schedule == "cosine":
-        rate = keras.optimizers.schedules.CosineDecay(rate, args.steps)
-    trainer.compile(keras.optimizers.Adam(rate))
+    trainer.compile(keras.optimizers.Adam(learning_rate(args)))
     return trainer, flow
 
 

@@ -126,6 +126,7 @@ def build(args, shape):
     from common import backend
     from common.training.single_loss import SingleLoss
     from flow.layers.likelihood import UniformNoise, bits_per_dim, log_normal
+    from flow.training.schedule import learning_rate
 
     in_plane = args.dataset in TOYS
     dims = math.prod(shape)
@@ -151,11 +152,8 @@ def build(args, shape):
     trainer = SingleLoss(x, {"z": z, "log_det": log_det}, flow_loss)
     # a point between two sharp modes has a gradient thousands of times the usual
     clip = 1.0 if in_plane else None
-    rate = args.learning_rate
-    if args.schedule == "cosine":
-        rate = keras.optimizers.schedules.CosineDecay(rate, args.steps)
     jit = backend.jit_for_small_operations() if in_plane and args.coupling == "spline" else "auto"
-    trainer.compile(keras.optimizers.Adam(rate, global_clipnorm=clip), jit_compile=jit)
+    trainer.compile(keras.optimizers.Adam(learning_rate(args), global_clipnorm=clip), jit_compile=jit)
     return trainer, flow
 
 

@@ -1,6 +1,7 @@
 """What `keras.ops` does not offer: functions with a TensorFlow, a JAX and a PyTorch branch.
 
-No module outside this package names a backend. Its functions import the backend when they are called.
+No module outside this package names a backend, but for the PyTorch programs of `bench/peers/`. Its functions import the
+backend when they are called.
 """
 
 import contextlib
@@ -12,6 +13,7 @@ import sys
 
 from common.backend.devices import (  # noqa: F401
     Devices,
+    accelerators,
     distribution,
     peak_device_memory,
     predict,
@@ -110,21 +112,6 @@ def without(packages):
     finally:
         for name in hidden:
             del sys.modules[name]
-
-
-def accelerators():
-    """Return the number of GPUs and TPUs that the backend sees."""
-    if backend_name() == "tensorflow":
-        import tensorflow as tf
-
-        return len(tf.config.list_physical_devices("GPU")) + len(tf.config.list_physical_devices("TPU"))
-    if backend_name() == "jax":
-        import jax
-
-        return sum(device.platform != "cpu" for device in jax.devices())
-    import torch
-
-    return torch.cuda.device_count()
 
 
 def to_fast_dataset(batches, model):

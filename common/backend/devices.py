@@ -113,6 +113,21 @@ class Devices:
         return self._scope.__exit__(*error)
 
 
+def accelerators():
+    """Return the number of GPUs and TPUs that the backend sees."""
+    if backend_name() == "tensorflow":
+        import tensorflow as tf
+
+        return len(tf.config.list_physical_devices("GPU")) + len(tf.config.list_physical_devices("TPU"))
+    if backend_name() == "jax":
+        import jax
+
+        return sum(device.platform != "cpu" for device in jax.devices())
+    import torch
+
+    return torch.cuda.device_count()
+
+
 def distribution(enabled):
     """Return the `Devices` of a run: all local ones (`--distribute`), or the default one.
 

@@ -2,6 +2,7 @@
 
 import functools
 
+from common.backend.devices import accelerators
 from common.backend.name import backend_name
 
 FEW = 4  # channels of an image
@@ -29,19 +30,18 @@ def speed_up(model):
     Returns:
         The same model.
     """
-    if backend_name() == "tensorflow":
-        import keras
-        import tensorflow as tf
+    if backend_name() != "tensorflow" or accelerators():
+        return model
+    from keras import layers
 
-        overrides = {
-            keras.layers.BatchNormalization: _override_batch_norm,
-            keras.layers.Conv2D: _override_convolution,
-            keras.layers.Conv2DTranspose: _override_transposed_convolution,
-        }
-        for layer in [] if tf.config.list_physical_devices("GPU") else model._flatten_layers():
-            if type(layer) in overrides and not vars(layer).get("_is_fast"):
-                overrides[type(layer)](layer)
-                layer._is_fast = True
+    overrides = {
+        layers.BatchNormalization: _override_batch_norm,
+        layers.Conv2D: _override_convolution,
+        layers.Conv2DTranspose: _override_transposed_convolution,
+    }
+    for layer in model._flatten_layers():
+        if type(layer) in overrides and not vars(layer).keys() & {"call", "convolution_op"}:  # or it is fast already
+            overrides[type(layer)](layer)
     return model
 
 
@@ -83,13 +83,13 @@ def _doubles_sides(layer):
 def _override_convolution(layer):
     import tensorflow as tf
 
-    keras_op = layer.convolution_op
+    keras_op, (_, from_image) = layer.convolution_op, _functions()
 
     def convolution_op(inputs, kernel):
         _, height, width, channels = inputs.shape
         if channels > FEW or not (height and width) or height % 2 or width % 2:
             return keras_op(inputs, kernel)
-        return _functions()[1](inputs, tf.convert_to_tensor(kernel))
+        return from_image(inputs, tf.convert_to_tensor(kernel))
 
     if _doubles_sides(layer):
         layer.convolution_op = convolution_op
@@ -98,8 +98,10 @@ def _override_convolution(layer):
 def _override_transposed_convolution(layer):
     import tensorflow as tf
 
+    to_image, _ = _functions()
+
     def call(inputs):
-        y = _functions()[0](inputs, tf.convert_to_tensor(layer.kernel))
+        y = to_image(inputs, tf.convert_to_tensor(layer.kernel))
         return layer.activation(y + tf.convert_to_tensor(layer.bias) if layer.use_bias else y)
 
     if _doubles_sides(layer) and layer.filters <= FEW:

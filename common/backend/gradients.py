@@ -2,6 +2,8 @@
 
 from common.backend.name import backend_name
 
+SMALLEST_SEED = 2.0**-50  # of a backward pass, as a share of the greatest, and where that is 0
+
 
 def input_gradient(fn, x):
     """Return the gradient of sum(fn(x)) with respect to x; see `score_and_input_gradient`."""
@@ -53,9 +55,6 @@ def score_and_input_gradient(fn, x):
             scores = fn(x)
             return scores, torch.autograd.grad(ops.sum(scores), x, create_graph=True)[0]
     raise NotImplementedError(f"input_gradient needs tensorflow, jax or torch. Received: backend={backend_name()}")
-
-
-SMALLEST_SEED = 2.0**-50  # of a backward pass, as a share of the greatest, and where that is 0
 
 
 def split_gradient(network, x, training=None, *, one_backward_pass=False):

@@ -14,7 +14,7 @@ There is no custom `train_step`, so the same script runs on the TensorFlow, JAX 
 """
 
 import keras
-from keras import ops
+from keras import activations, layers, ops
 
 from common import backend
 from common.data.batches import EndlessBatches
@@ -42,11 +42,15 @@ def value_zero(loss):
 
 
 # layers whose output for a sample depends on that sample alone, if their activation works on each entry
-_LAYERS = "Activation Add AveragePooling2D Conv1D Conv2D Conv2DTranspose Dense DepthwiseConv2D Dropout Flatten "
-_LAYERS += "GlobalAveragePooling2D InputLayer LeakyReLU ReLU Reshape Subtract UpSampling2D"
-_OF_ONE_SAMPLE = {getattr(keras.layers, name) for name in _LAYERS.split()}
-_ACTIVATIONS = "elu gelu leaky_relu linear relu selu sigmoid silu softplus tanh"
-_OF_ONE_ENTRY = {getattr(keras.activations, name) for name in _ACTIVATIONS.split()}
+_OF_ONE_SAMPLE = {
+    layers.Activation, layers.Add, layers.AveragePooling2D, layers.Conv1D, layers.Conv2D, layers.Conv2DTranspose,
+    layers.Dense, layers.DepthwiseConv2D, layers.Dropout, layers.Flatten, layers.GlobalAveragePooling2D,
+    layers.InputLayer, layers.LeakyReLU, layers.ReLU, layers.Reshape, layers.Subtract, layers.UpSampling2D,
+}  # fmt: skip
+_OF_ONE_ENTRY = {
+    activations.elu, activations.gelu, activations.leaky_relu, activations.linear, activations.relu, activations.selu,
+    activations.sigmoid, activations.silu, activations.softplus, activations.tanh,
+}  # fmt: skip
 
 
 def scores_samples_alone(network):
@@ -64,7 +68,7 @@ def scores_samples_alone(network):
         layer = operation.layer if isinstance(operation, SpectralNormalized) else operation
         if type(layer) not in _OF_ONE_SAMPLE or layer.compute_dtype == "float16":
             return False
-        return getattr(layer, "activation", keras.activations.linear) in _OF_ONE_ENTRY
+        return getattr(layer, "activation", activations.linear) in _OF_ONE_ENTRY
 
     outputs = getattr(network, "outputs", None) or []
     return len(outputs) == 1 and set(outputs[0].shape[1:]) == {1} and is_known(network)

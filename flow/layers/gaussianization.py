@@ -1,12 +1,11 @@
 """A map of pixels to the real line that makes each of them normal by itself."""
 
-import math
-
 import keras
 import numpy as np
 from keras import ops
 
 from flow.layers.base import PACKAGE, InvertibleLayer, log_det_per_sample
+from flow.layers.likelihood import log_normal
 
 MIN_SHARE = 1e-4  # of all levels together; float32 could not invert a share below 1e-7
 
@@ -44,8 +43,7 @@ class MarginalGaussianization(InvertibleLayer):
 
     def _log_det(self, y, share):
         """Return log dy/dx summed over the entries: F has the slope levels * share, Phi^-1 that of 1/density(y)."""
-        log_normal = -0.5 * (ops.square(y) + math.log(2 * math.pi))
-        return log_det_per_sample(y, ops.log((1 - 2 * self.alpha) * self.levels * share) - log_normal)
+        return log_det_per_sample(y, ops.log((1 - 2 * self.alpha) * self.levels * share)) - log_normal(y)
 
     def _forward(self, x):
         shares, below = self._shares()

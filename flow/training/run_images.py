@@ -24,6 +24,7 @@ from common.training.run_dir import write_results
 from flow.layers.likelihood import PRIORS
 from flow.training import evaluate
 from flow.training.collapse_guard import CollapseGuard
+from flow.training.schedule import fixed_flags
 
 PATIENCE = 5000  # steps until a loss above 0 counts as a collapse; in the author's script 10 epochs
 STDS = (0.5, 0.75, 0.8, 0.9, 1.0)
@@ -58,8 +59,7 @@ def run_on_images(args, article, build, references, *, data_dependent_init, prio
     shape, test = images.array.shape[1:], np.asarray(held_out.array)
     if args.size % 2**args.levels:
         raise UserError(f"{args.size} pixels cannot be halved {args.levels} times: lower --levels or change --size")
-    fixed_flags = ("steps",) if vars(args).get("schedule") == "cosine" else ()
-    run_dir, devices = begin_run(args, article, images, fixed_flags)
+    run_dir, devices = begin_run(args, article, images, fixed_flags(args))
 
     with devices, stage("building the networks"):
         trainer, flow = build(args, shape)

@@ -15,6 +15,7 @@ from common.training.loop import train
 from common.training.run_dir import write_results
 from flow.layers.likelihood import log_normal
 from flow.training import evaluate
+from flow.training.schedule import fixed_flags
 
 
 def run_in_the_plane(args, article, build, references):
@@ -34,8 +35,7 @@ def run_in_the_plane(args, article, build, references):
     # data
     held_out = toy_2d.sample(args.dataset, max(1, args.points // 5), [args.seed, 1])
     points = toy_2d.sample(args.dataset, args.points - len(held_out), [args.seed, 0])
-    fixed_flags = ("steps",) if args.schedule == "cosine" else ()
-    run_dir, devices = begin_run(args, article, points, fixed_flags)
+    run_dir, devices = begin_run(args, article, points, fixed_flags(args))
 
     with devices:
         trainer, flow = build(args, (2,))

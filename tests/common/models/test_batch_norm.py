@@ -10,6 +10,7 @@ from keras import ops
 from common import backend
 from tests.helpers.arrays import numpy
 from tests.helpers.autodiff import gradient, weight_gradients
+from tests.helpers.layers import fast_and_plain
 
 RNG = np.random.default_rng(0)
 SHAPES = [(6, 5), (3, 4, 2, 5), (1, 1, 1, 5), (2, 3, 5)]
@@ -21,14 +22,8 @@ def batch_normalization(**kwargs):
 
 def pair(shape, **kwargs):
     """Return a batch norm of ours and one of Keras, with the same random weights."""
-    ours, theirs = batch_normalization(**kwargs), keras.layers.BatchNormalization(**kwargs)
-    for layer in (ours, theirs):
-        layer.build((None, *shape[1:]))
-    for a, b in zip(ours.weights, theirs.weights, strict=True):
-        value = 1 + 0.3 * RNG.random(a.shape)
-        a.assign(value)
-        b.assign(value)
-    return ours, theirs
+    positive = lambda shape: 1 + 0.3 * RNG.random(shape)
+    return fast_and_plain(keras.layers.BatchNormalization, shape, positive, **kwargs)
 
 
 def weighted_sum(layer, x, training, weights):

@@ -11,6 +11,7 @@ from common.models.spectral_norm import SpectralNormalized
 from common.training.ema import WeightEMA
 from tests.helpers.arrays import numpy
 from tests.helpers.autodiff import gradient, weight_gradients
+from tests.helpers.layers import fast_and_plain
 
 RNG = np.random.default_rng(0)
 on_tensorflow = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="elsewhere they are Keras's own")
@@ -19,14 +20,7 @@ KINDS = [(layers.Conv2D, (3, 8, 6, 2), (3, 4, 3, 7)), (layers.Conv2DTranspose, (
 
 def pair(cls, shape, **kwargs):
     """Return a layer of ours and one of Keras, with the same random weights."""
-    ours, theirs = backend.speed_up(cls(**kwargs)), cls(**kwargs)
-    for layer in (ours, theirs):
-        layer.build(shape)
-    for a, b in zip(ours.weights, theirs.weights, strict=True):
-        value = RNG.normal(size=a.shape)
-        a.assign(value)
-        b.assign(value)
-    return ours, theirs
+    return fast_and_plain(cls, shape, lambda shape: RNG.normal(size=shape), **kwargs)
 
 
 @on_tensorflow
@@ -63,24 +57,24 @@ def test_odd_sides_and_many_channels_and_spectral_norm():
 
 @on_tensorflow
 @pytest.mark.parametrize(
-    "kwargs",
+    ("cls", "kwargs"),
     [
-        {"strides": 1, "padding": "same"},
-        {"strides": 2, "padding": "valid"},
-        {"strides": 1, "padding": "same", "dilation_rate": 2},
-        {"strides": 2, "padding": "same", "groups": 2},
-        {"strides": 2, "padding": "same", "output_padding": 0},
+        (layers.Conv2D, {"strides": 1, "padding": "same"}),
+        (layers.Conv2D, {"strides": 2, "padding": "valid"}),
+        (layers.Conv2D, {"strides": 1, "padding": "same", "dilation_rate": 2}),
+        (layers.Conv2D, {"strides": 2, "padding": "same", "groups": 2}),
+        (layers.Conv2DTranspose, {"strides": 1, "padding": "same"}),
+        (layers.Conv2DTranspose, {"strides": 2, "padding": "valid"}),
+        (layers.Conv2DTranspose, {"strides": 1, "padding": "same", "dilation_rate": 2}),
+        (layers.Conv2DTranspose, {"strides": 2, "padding": "same", "output_padding": 0}),
     ],
 )
-def test_other_settings_stay_keras_s_own(kwargs):
+def test_other_settings_stay_keras_s_own(cls, kwargs):
     x = RNG.normal(size=(2, 8, 8, 2)).astype("float32")
-    for cls in (layers.Conv2D, layers.Conv2DTranspose):
-        if ("groups" in kwargs and cls is not layers.Conv2D) or ("output_padding" in kwargs and cls is layers.Conv2D):
-            continue
-        ours, theirs = pair(cls, x.shape, filters=2, kernel_size=5, **kwargs)
-        np.testing.assert_allclose(numpy(ours(x)), numpy(theirs(x)), atol=1e-5)
-        grads = [gradient(lambda x, layer=layer: ops.sum(ops.sin(layer(x))), x) for layer in (ours, theirs)]
-        np.testing.assert_allclose(*grads, atol=1e-4)
+    ours, theirs = pair(cls, x.shape, filters=2, kernel_size=5, **kwargs)
+    np.testing.assert_allclose(numpy(ours(x)), numpy(theirs(x)), atol=1e-5)
+    grads = [gradient(lambda x, layer=layer: ops.sum(ops.sin(layer(x))), x) for layer in (ours, theirs)]
+    np.testing.assert_allclose(*grads, atol=1e-4)
 
 
 @on_tensorflow
@@ -93,8 +87,8 @@ def test_the_networks_use_them_next_to_the_image_alone():
     def image_gradient(x):
         return backend.input_gradient(lambda x: critic(x, training=True), x)
 
-    copies = [keras.models.clone_model(generator)]
-    assert "call" not in vars(copies[0].layers[-2]) and "call" in vars(WeightEMA([generator], 0.9).models[0].layers[-2])
+    copy, average = keras.models.clone_model(generator), WeightEMA([generator], 0.9).models[0]
+    assert "call" not in vars(copy.layers[-2]) and "call" in vars(average.layers[-2])
     slow = []
     for function, shape in [(image_gradient, (2, 64, 64, 3)), (lambda z: generator(z, training=True), (2, 8))]:
         graph = tf.function(function, autograph=False).get_concrete_function(tf.zeros(shape)).graph
